@@ -1,0 +1,92 @@
+"""The error tree.
+
+ForestallError
+├── UsageError            the caller asked for something that cannot be          exit 2
+├── CheckFailed           a check ran and found against what it checked          exit 1
+├── InputError            something we were given to read is at fault            exit 3
+│   ├── SettingsError       a settings file or variable
+│   ├── ContractError       a contract document
+│   ├── PolicyError         a policy bundle
+│   └── RecordingError      a recording: missing, damaged, of another lineage
+└── EnvironmentFault      the place we run in is at fault                        exit 3
+    ├── StoreError          the store: unreachable, full, of a newer version
+    │   ├── FencedError       a newer run has taken the sink part over
+    │   └── SequenceError     store and recovered state do not continue each other
+    └── RecoveryError       the recovery folder: locked, damaged, of another job
+
+Every message names the thing at fault and its value; `remedy` says what to do about it. Neither ever holds
+personal data: values from events are quoted only where a contract calls the field public.
+"""
+
+from __future__ import annotations
+
+
+class ForestallError(Exception):
+    """Root of everything Forestall raises on purpose.
+
+    Args:
+        message: What is wrong, naming the file, field or offset and the value.
+        remedy: What the reader can do about it, as an imperative sentence.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} Remedy: {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(ForestallError):
+    """The caller asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class CheckFailed(ForestallError):
+    """A check ran to its end and found against what it checked."""
+
+    exit_code = 1
+
+
+class InputError(ForestallError):
+    """Something we were given to read is at fault."""
+
+
+class SettingsError(InputError):
+    """A settings file, or a variable of the environment, is at fault."""
+
+
+class ContractError(InputError):
+    """A contract document is at fault."""
+
+
+class PolicyError(InputError):
+    """A policy bundle is at fault."""
+
+
+class RecordingError(InputError):
+    """A recording is missing, damaged, or does not continue the one read before."""
+
+
+class EnvironmentFault(ForestallError):
+    """The place we run in is at fault: disk, database, permissions."""
+
+
+class StoreError(EnvironmentFault):
+    """The store cannot be used: unreachable, full, or of a newer version."""
+
+
+class FencedError(StoreError):
+    """A newer run has taken this sink part over; this process must stop writing."""
+
+
+class SequenceError(StoreError):
+    """What the store holds and what was recovered do not continue each other."""
+
+
+class RecoveryError(EnvironmentFault):
+    """The recovery folder is locked, damaged, or belongs to another job."""

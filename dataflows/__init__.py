@@ -1,0 +1,1 @@
+"""The wiring: builds the Bytewax graphs; no logic here."""

@@ -1,0 +1,1 @@
+"""Numbers to evidence: online anomaly detectors that know nothing of streams."""

@@ -1,0 +1,1 @@
+"""The same graph over recorded bytes: recordings, their sources, and the simulated world."""

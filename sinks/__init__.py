@@ -1,0 +1,1 @@
+"""The world: the outbox and the stores it releases into."""
