@@ -1,0 +1,77 @@
+"""What every command shares: tables for people, JSON for programs, progress on a terminal, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from config.errors import ForestallError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+
+
+def print_json(document: object) -> None:
+    """Print `document` as one line of JSON on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table; columns whose every cell is a number are aligned to the right.
+
+    Cells come from events, so markup in them is shown, not obeyed, and control characters are escaped.
+    """
+    cells = [[_shown(cell) for cell in row] for row in rows]
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(columns):
+        numeric = bool(cells) and all(row[position].replace(",", "").replace(".", "").isdigit() for row in cells)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        made.add_row(*(cell.replace("[", r"\[") for cell in row))
+    return made
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
+    text = "" if cell is None else str(cell)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def progress() -> Progress:
+    """Return a progress display on standard error, silent where that is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+class ForestallGroup(click.Group):
+    """A command group that shows our errors as one message with its remedy and exits with the error's code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except ForestallError as error:
+            err.print(f"error: {error.message}", markup=False)
+            if error.remedy:
+                err.print(f"remedy: {error.remedy}", markup=False)
+            ctx.exit(error.exit_code)

@@ -1,0 +1,52 @@
+"""The root command. Each module beside this one holds the commands of one subject."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from dataflows.cli.console import ForestallGroup
+
+COMMANDS = {
+    "import": "dataflows.cli.recordings:import_",
+    "recording": "dataflows.cli.recordings:recording",
+    "simulate": "dataflows.cli.simulate:simulate",
+    "replay": "dataflows.cli.replay:replay",
+    "report": "dataflows.cli.reports:report",
+    "case": "dataflows.cli.reports:case",
+    "dead-letters": "dataflows.cli.dead_letters:dead_letters",
+    "store": "dataflows.cli.reports:store",
+    "contracts": "dataflows.cli.contracts:contracts",
+}
+
+
+class LazyGroup(ForestallGroup):
+    """Imports a command's module only when it is asked for, so that `--help` and errors come at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order a new user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, importing its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="forestall")
+def main() -> None:
+    """Find the issue a customer is about to have, and act before the complaint.
+
+    Exit codes: 0 well, 1 a check failed, 2 misused, 3 input or environment at fault.
+
+    \b
+    Example:
+      forestall simulate --seed 7 --events 50000 --into var/world
+      forestall replay var/world --store sqlite:///var/world.db
+      forestall report --store sqlite:///var/world.db
+    """

@@ -1,0 +1,31 @@
+"""A batch of raw records as a source partition hands it over: columns, nothing decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """Consecutive records of one partition, as parallel columns in offset order.
+
+    Offsets rise but may have holes (compaction, transaction markers). `values[i]` is None for a tombstone.
+    """
+
+    topic: str
+    partition: int
+    offsets: list[int]
+    timestamps: list[int]
+    """The records' own timestamps, milliseconds since the epoch; -1 where there is none."""
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: list[list[tuple[str, bytes | None]]] = field(default_factory=list)
+    """Empty when no record of the batch has a header that matters for decoding."""
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def channel(self) -> str:
+        """The name of the partition's channel: `topic/partition`."""
+        return f"{self.topic}/{self.partition}"
