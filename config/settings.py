@@ -1,0 +1,247 @@
+"""Settings: frozen values with units, read once at the edge and passed down.
+
+`load` lays a file over `config/defaults.toml`, and variables of the environment over both. This is the one module
+that looks at the environment. Secrets are no settings: they never appear in a file of this form.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from config.clock import micros
+from config.errors import SettingsError
+from config.identity import derived_id
+from config.layers import Key, Layer, Leaf, build, flatten, leaves
+
+DEFAULTS = Path(__file__).with_name("defaults.toml")
+PREFIX = "FORESTALL_"
+NOT_SETTINGS = frozenset({"FORESTALL_DATA", "FORESTALL_REQUIRE"})
+"""Variables that the test suite reads; they are none of the job's."""
+
+Affects = Literal["results", "layout", "pace", "place"]
+"""What a setting changes: what comes out; how state is cut up, fixed for the life of a recovery folder; how fast it
+comes out; where something lies, whose content has a hash of its own."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a setting affects, and its bounds; those of a list or table hold for each item."""
+
+    affects: Affects
+    least: Any = None
+    most: Any = None
+
+
+_INSTANT, _TICK, _CENTURY = timedelta(0), timedelta(milliseconds=1), timedelta(days=36_525)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyGroups:
+    """Key groups per stage: the unit of keyed state, as Flink's maximum parallelism."""
+
+    telemetry: Annotated[int, Spec("layout", 1, 1024)]
+    """Groups of the stage keyed by service, lane or product."""
+    journey: Annotated[int, Spec("layout", 1, 1024)]
+    """Groups of the stage keyed by customer."""
+    cause: Annotated[int, Spec("layout", 1, 1024)]
+    """Groups of the stage keyed by fleet entity."""
+    case: Annotated[int, Spec("layout", 1, 1024)]
+    """Groups of the stage keyed by customer or cause."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """How the job is cut up and how fast it goes."""
+
+    key_groups: KeyGroups
+    sink_parts: Annotated[int, Spec("layout", 1, 256)]
+    """Parts of the outbox, each with its own sequence, chain and fence."""
+    batch_records: Annotated[int, Spec("pace", 1, 1_000_000)]
+    """Records that a source partition hands over at once, at most."""
+    epoch_interval: Annotated[timedelta, Spec("pace", _INSTANT, timedelta(minutes=10))]
+    """Wall time between two snapshots; outputs leave half of it later on average."""
+    emit_interval: Annotated[timedelta, Spec("pace", _INSTANT, timedelta(seconds=10))]
+    """Wall time between two frames of one key group to the same receiver that only raise the watermark, at least."""
+    state_inline_bytes: Annotated[int, Spec("pace", 0, 2**30)]
+    """State of a key group up to this size rests in the snapshot itself; beyond it, in the group's state log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Time:
+    """How event time is told from the records."""
+
+    lateness_max: Annotated[timedelta, Spec("results", _INSTANT, _CENTURY)]
+    """How far behind the newest event of its own partition an event may be before it is late."""
+    lateness_max_by_topic: Annotated[Mapping[str, timedelta], Spec("results", _INSTANT, _CENTURY)]
+    """`lateness_max` of single topics, by topic name."""
+    jump_max: Annotated[timedelta, Spec("results", timedelta(minutes=1), _CENTURY)]
+    """An event further ahead of its partition than this has a wild clock: quarantined, it moves no watermark."""
+    alignment_max: Annotated[timedelta, Spec("pace", timedelta(seconds=1), _CENTURY)]
+    """Event time that a partition may read ahead of the slowest one."""
+    idle_timeout: Annotated[timedelta, Spec("results", timedelta(seconds=1), _CENTURY)]
+    """Wall time of silence, live and at the end offset, after which a partition no longer holds others back."""
+
+    def lateness(self, topic: str) -> timedelta:
+        """Return the lateness bound of `topic`."""
+        return self.lateness_max_by_topic.get(topic, self.lateness_max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What keyed state remembers, whatever the stage."""
+
+    dedupe_ttl: Annotated[timedelta, Spec("results", _INSTANT, _CENTURY)]
+    """Event time for which an event's id is remembered, to drop its duplicates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """Windows over measures, per service, lane or product."""
+
+    pane: Annotated[timedelta, Spec("results", timedelta(seconds=1), timedelta(days=1))]
+    """The grain of aggregation: windows are made of whole panes."""
+    windows: Annotated[tuple[timedelta, ...], Spec("results", timedelta(seconds=1), timedelta(days=366))]
+    """Lengths of the sliding windows that detectors look at; multiples of `pane`."""
+    entity_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """Event time without a measure after which an entity is forgotten."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """Orders, CRM and usage joined per customer."""
+
+    customer_ttl: Annotated[timedelta, Spec("results", timedelta(days=1), _CENTURY)]
+    """Event time without an event after which a customer without open promises is forgotten."""
+    orders_max: Annotated[int, Spec("results", 1, 1_000_000)]
+    """Orders held per customer; beyond it the oldest is forgotten."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contracts:
+    """The data contracts that records are decoded by."""
+
+    folders: Annotated[tuple[Path, ...], Spec("place")]
+    """Folders of contract documents; a later one overrides an earlier one's contract of the same type and version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The rules that decide."""
+
+    bundle: Annotated[Path, Spec("place")]
+    """Folder of decision tables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a job."""
+
+    runtime: Runtime
+    time: Time
+    state: State
+    telemetry: Telemetry
+    journey: Journey
+    contracts: Contracts
+    policy: Policy
+
+    def __post_init__(self) -> None:
+        for window in self.telemetry.windows:
+            if window % self.telemetry.pane:
+                raise SettingsError(
+                    f"telemetry.windows: {window} is no multiple of telemetry.pane = {self.telemetry.pane}.",
+                    remedy="Make every window a whole number of panes.",
+                )
+
+    def digest(self) -> str:
+        """Return a hash of what affects results; pace, places and how state is cut up leave it as it is."""
+        return self._digest("results")
+
+    def layout_digest(self) -> str:
+        """Return a hash of what a recovery folder is cut up by: it must be the same at every start on that folder."""
+        return self._digest("layout")
+
+    def _digest(self, affects: Affects) -> str:
+        parts = [
+            f"{leaf.name}={_canonical(self._value(leaf))}" for leaf in leaves(Settings) if leaf.spec.affects == affects
+        ]
+        return derived_id("settings", affects, *sorted(parts))
+
+    def _value(self, leaf: Leaf) -> object:
+        part: object = self
+        for name in leaf.key:
+            part = getattr(part, name)
+        return part
+
+
+def environment() -> Mapping[str, str]:
+    """Return the variables of the environment as they are now."""
+    return dict(os.environ)
+
+
+def load(file: Path | None = None, variables: Mapping[str, str] | None = None) -> Settings:
+    """Return the defaults, overridden by `file` (TOML), overridden by `variables` named `FORESTALL_…`.
+
+    Args:
+        file: TOML; settings that differ from the defaults; relative paths in it start at its folder.
+        variables: Of the environment; None overrides nothing. Lists are written `5m,1h`, tables `orders=5s,crm=1m`,
+            and relative paths start at the working directory.
+
+    Raises:
+        SettingsError: `file` cannot be read, a key is unknown, or a value has the wrong type or is out of bounds.
+    """
+    layers = [_file_layer(DEFAULTS)]
+    if file is not None:
+        layers.append(_file_layer(file))
+    layers.append(Layer("environment", _from_variables(variables or {}), Path.cwd()))
+    return build(Settings, layers)
+
+
+def _file_layer(file: Path) -> Layer:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}.", remedy="Name a settings file that can be read.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not TOML: {error}.", remedy="Correct the file at that place.") from None
+    return Layer(str(file), flatten(Settings, str(file), table), file.resolve().parent)
+
+
+def _from_variables(variables: Mapping[str, str]) -> dict[Key, object]:
+    known = {PREFIX + "_".join(leaf.key).upper(): leaf for leaf in leaves(Settings)}
+    values: dict[Key, object] = {}
+    for name in sorted(variables):
+        if name in known:
+            values[known[name].key] = _from_text(known[name].type, variables[name])
+        elif name.startswith(PREFIX) and name not in NOT_SETTINGS:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            remedy = f"Did you mean {near[0]}?" if near else "Unset it."
+            raise SettingsError(f"environment: unknown variable {name}.", remedy=remedy)
+    return values
+
+
+def _from_text(kind: Any, text: str) -> object:
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    if origin is not None:
+        pairs = (item.partition("=") for item in text.split(",") if item.strip())
+        return {name.strip(): value.strip() for name, _, value in pairs}
+    return int(text) if kind is int and text.isascii() and text.isdigit() else text
+
+
+def _canonical(value: object) -> str:
+    if isinstance(value, timedelta):
+        return f"{micros(value)}us"
+    if isinstance(value, tuple):
+        return "[" + ",".join(_canonical(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{name!r}:{_canonical(value[name])}" for name in sorted(value)) + "}"
+    return repr(value)
