@@ -13,7 +13,7 @@ UNITS = {
     "ms": timedelta(milliseconds=1),
     "us": timedelta(microseconds=1),
 }
-_PATTERN = re.compile(r"(\d{1,12})(us|ms|s|m|h|d)")
+_PATTERN = re.compile(r"([0-9]{1,12})(us|ms|s|m|h|d)")
 
 
 def parse_duration(text: str) -> timedelta:

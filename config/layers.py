@@ -161,9 +161,12 @@ def _shown(bound: object) -> str:
 
 
 def _unknown(origin: str, key: Key, known: set[Key]) -> SettingsError:
-    near = get_close_matches(".".join(key), (".".join(other) for other in sorted(known)), n=1, cutoff=0.5)
-    siblings = ", ".join(sorted({other[len(key) - 1] for other in known if other[: len(key) - 1] == key[:-1]}))
-    remedy = f"Did you mean {near[0]}?" if near else f"Known there: {siblings}."
+    siblings = sorted(
+        {other[len(key) - 1] for other in known if len(other) >= len(key) and other[: len(key) - 1] == key[:-1]}
+    )
+    near = [".".join((*key[:-1], name)) for name in get_close_matches(key[-1], siblings, n=1, cutoff=0.7)]
+    near = near or sorted(".".join(other) for other in known if other[-1] == key[-1])
+    remedy = f"Did you mean {near[0]}?" if near else f"Known there: {', '.join(siblings)}."
     return SettingsError(f"{origin}: unknown key {'.'.join(key)}.", remedy=remedy)
 
 

@@ -221,7 +221,7 @@ def _from_variables(variables: Mapping[str, str]) -> dict[Key, object]:
         if name in known:
             values[known[name].key] = _from_text(known[name].type, variables[name])
         elif name.startswith(PREFIX) and name not in NOT_SETTINGS:
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            near = get_close_matches(name, known, n=1, cutoff=0.8)
             remedy = f"Did you mean {near[0]}?" if near else "Unset it."
             raise SettingsError(f"environment: unknown variable {name}.", remedy=remedy)
     return values

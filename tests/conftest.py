@@ -1,0 +1,75 @@
+"""Shared by all tests: the recorded topics, Hypothesis profiles, and the closing list of what was not run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
+
+# Examples are the same on every machine and in every run: a red suite is red for everybody. The `search` profile
+# looks for new counterexamples: HYPOTHESIS_PROFILE=search make test-fast.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded topics: `$FORESTALL_DATA`, else `../shared/data` beside the project.
+
+    Where it is absent the test is skipped, or fails under `FORESTALL_REQUIRE=all`.
+    """
+    folder = Path(os.environ.get("FORESTALL_DATA") or ROOT.parent / "shared" / "data").resolve()
+    if not folder.is_dir():
+        absent(f"no recorded topics at {folder}; get them there or set FORESTALL_DATA to their folder")
+    return folder
+
+
+def absent(reason: str) -> None:
+    """Skip the test at hand for something this machine lacks, or fail it under `FORESTALL_REQUIRE=all`.
+
+    Args:
+        reason: What is absent and how to get it; the closing list of the run shows it.
+    """
+    if REQUIRE_ALL:
+        pytest.fail(f"{reason} (FORESTALL_REQUIRE=all)", pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that take the `shared_data` fixture, so that the marker cannot be forgotten."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared_data)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Close with what was not run and how to get it run."""
+    skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    deselected = len(terminalreporter.stats.get("deselected", []))
+    if not skipped and not deselected:
+        return
+    terminalreporter.section("not run")
+    if deselected:
+        terminalreporter.write_line(f"{deselected} left out by the choice of markers or names; `make test` runs all")
+    for reason, count in sorted(skipped.items()):
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
