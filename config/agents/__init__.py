@@ -1,0 +1,1 @@
+"""Agents: one manifest each, and the module that reads them."""

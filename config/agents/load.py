@@ -1,0 +1,156 @@
+"""Agent manifests: `config/agents/<agent>.yaml`, read and checked.
+
+A manifest is the public face of an agent: who owns it, what it reads, what it can find, what it may ask for, and the
+detectors and rules it runs with their parameters. Code of an agent takes its numbers from here, never from itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from config.errors import SettingsError
+
+T = TypeVar("T")
+FOLDER = Path(__file__).parent
+Lifecycle = Literal["shadow", "active", "draining", "retired"]
+
+
+class Reads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The series a detector looks at."""
+
+    type: str
+    """Event type: `service.measured`."""
+    metric: str
+    """Metric of that type: `cpu_percent`."""
+    feature: str
+    """What of the window: `mean`, `p95`, `failure_rate`, …"""
+
+
+class DetectorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A detector or rule of the agent, and its parameters."""
+
+    name: str
+    method: str
+    """How it judges: `gaussian`, `threshold`, `rule`, …"""
+    reads: Reads | None = None
+    """None for a rule, which reads what its code says."""
+    parameters: dict[str, Any] = {}
+    """By name; names carry their unit (`slack_hours`). The code that runs the method knows their types."""
+
+
+class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person should know before trusting the agent."""
+
+    purpose: str
+    method: str
+    limits: str
+    evaluation: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An agent as its file describes it."""
+
+    agent: str
+    owner: str
+    escalation: str
+    """Who is asked when nobody else knows: a team or a rota, not a person."""
+    version: str
+    lifecycle: Lifecycle
+    inputs: list[str]
+    """Event types it reads."""
+    findings: list[str]
+    """Kinds of finding it may emit."""
+    side_effects: list[str]
+    """Classes of action its findings may lead to; empty when it only observes."""
+    detectors: list[DetectorEntry]
+    model_card: ModelCard
+
+    def detector(self, name: str) -> DetectorEntry:
+        """Return the detector or rule called `name`.
+
+        Raises:
+            SettingsError: the manifest has none of that name.
+        """
+        for entry in self.detectors:
+            if entry.name == name:
+                return entry
+        raise SettingsError(
+            f"{self.agent}.yaml: detectors: {name!r} is missing.",
+            remedy=f"Add a detector named {name!r} with its parameters.",
+        )
+
+    def parameters(self, name: str, shape: type[T]) -> T:
+        """Return the parameters of detector `name` as a `shape` (a msgspec struct or a dataclass).
+
+        Raises:
+            SettingsError: no such detector, or a parameter is missing, unknown or of another type.
+        """
+        entry = self.detector(name)
+        try:
+            return msgspec.convert(entry.parameters, shape)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise SettingsError(
+                f"{self.agent}.yaml: detectors: {name}: parameters: {error}.",
+                remedy="Correct the parameter; its meaning stands in the docstring of the detector's parameters.",
+            ) from error
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and check one manifest.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or a field is missing, unknown, empty or of another type;
+            the message names file and field.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}.", remedy="Give the path of a manifest.") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not YAML: {error}.", remedy="Correct the syntax at that line.") from error
+    try:
+        manifest = msgspec.convert(document, Manifest)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}.", remedy="Correct that field; see the other manifests.") from error
+    _check(path, manifest)
+    return manifest
+
+
+def load_manifests(folder: Path = FOLDER) -> dict[str, Manifest]:
+    """Read every manifest of `folder`; manifests by agent name, in order of name.
+
+    Raises:
+        SettingsError: as `load_manifest`.
+    """
+    manifests = [load_manifest(path) for path in sorted(folder.glob("*.yaml"))]
+    return {manifest.agent: manifest for manifest in manifests}
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    """Refuse what the types allow but a manifest must not be."""
+    wrong: list[tuple[str, str]] = []
+    if manifest.agent != path.stem:
+        wrong.append(("agent", f"is {manifest.agent!r} but the file is named {path.name!r}"))
+    texts = {name: getattr(manifest, name) for name in ("owner", "escalation", "version")}
+    texts |= {f"model_card.{name}": text for name, text in msgspec.structs.asdict(manifest.model_card).items()}
+    wrong += [(name, "is empty") for name, text in texts.items() if not text.strip()]
+    for field in ("inputs", "findings"):
+        values = getattr(manifest, field)
+        if not values:
+            wrong.append((field, "is empty"))
+        if len(set(values)) != len(values):
+            wrong.append((field, "holds a value twice"))
+    seen: set[str] = set()
+    for entry in manifest.detectors:
+        if entry.name in seen:
+            wrong.append(("detectors", f"holds {entry.name!r} twice"))
+        seen.add(entry.name)
+        if entry.reads is not None and entry.reads.type not in manifest.inputs:
+            wrong.append((f"detectors: {entry.name}: reads.type", f"is {entry.reads.type!r}, which is not an input"))
+    if wrong:
+        field, trouble = wrong[0]
+        raise SettingsError(f"{path}: {field} {trouble}.", remedy=f"Correct `{field}` in the manifest.")
