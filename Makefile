@@ -1,0 +1,65 @@
+# `make` alone lists the targets. All work on a machine that has Python ≥ 3.11 and make; what else is needed is
+# fetched at the versions that uv.lock pins, into .venv and .tools.
+
+PYTHON ?= python3
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv)
+READY := .venv/.ready
+BIN := .venv/bin
+STORE := var/run.db
+BUNDLED := replay/bundled
+TESTS ?= tests
+
+# One thread per worker: with more, Polars and the workers fight over the same cores.
+export POLARS_MAX_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast lint format bench chaos bundled clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(READY)  ## Replay the bundled recording into a fresh store and report what was found
+	@rm -rf $(STORE) $(STORE)-wal $(STORE)-shm $(STORE).recovery
+	@mkdir -p $(dir $(STORE))
+	$(BIN)/forestall replay $(BUNDLED) --store sqlite:///$(STORE)
+	$(BIN)/forestall report --store sqlite:///$(STORE) --labels $(BUNDLED)/labels.json
+
+test: $(READY)  ## Run all tests, with line and branch coverage of at least 90 %
+	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=90
+
+test-fast: $(READY)  ## Run the tests that take moments (under a minute in all)
+	$(BIN)/python -m pytest $(TESTS) -m "not slow" -q
+
+lint: $(READY)  ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY)  ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
+	$(BIN)/python -m benchmarks
+
+chaos: $(READY)  ## Kill real processes at seeded instants and compare results (long)
+	$(BIN)/python -m pytest tests/chaos
+
+bundled: $(READY)  ## Make the bundled recording again from its seed
+	$(BIN)/python -m replay.world --bundled $(BUNDLED)
+
+clean:  ## Remove everything made by these targets
+	rm -rf .venv .tools var build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without --locked, a machine would quietly resolve versions of its own.
+$(READY): uv.lock pyproject.toml | $(UV)
+	$(UV) sync --locked
+	@touch $@
+
+.tools/uv: .ci/get_uv.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed as $(PYTHON); found: $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Install it (Debian: apt-get install python3), name it (make PYTHON=python3.12 …), or install uv." >&2; \
+	  exit 1; }
+	@$(PYTHON) .ci/get_uv.py $@
