@@ -12,6 +12,11 @@ TESTS ?= tests
 # One thread per worker: with more, Polars and the workers fight over the same cores.
 export POLARS_MAX_THREADS ?= 1
 
+# The system's certificates, where it has any: behind a company's proxy only they know its authority.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= true
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast lint format bench chaos bundled clean
 
