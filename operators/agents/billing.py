@@ -1,0 +1,86 @@
+"""Billing: refunds that were promised and do not come.
+
+============================  ==================================================================
+`refund.not_posted`           the day a refund was due by has passed, and it was not posted
+============================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from config.clock import micros, to_text
+from operators.agents.base import Found, Parameters, Verdict, View, day, earliest, hours, read_parameters
+from operators.journey_state import Refund
+
+REFUND_NOT_POSTED = "refund.not_posted"
+
+
+class BillingParameters(Parameters, frozen=True, kw_only=True):
+    """What the rules go by."""
+
+    refund_within: timedelta = timedelta(days=7)
+    """A refund requested without a due instant should be posted within this span."""
+    refund_not_posted_confidence: Annotated[float, Meta(gt=0, le=1)] = 0.9
+    """Confidence that a refund not posted in time is missing; some are posted late to the stream."""
+
+
+class BillingAgent:
+    """Watches each refund from its request until it is posted.
+
+    Args:
+        parameters: What the rules go by.
+    """
+
+    name = "billing"
+
+    def __init__(self, parameters: BillingParameters) -> None:
+        self._parameters = parameters
+        self._refund_within = micros(parameters.refund_within)
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> BillingAgent:
+        """Return the agent with the parameters that a manifest gives.
+
+        Raises:
+            SettingsError: a parameter is unknown, of the wrong type or out of bounds.
+        """
+        return cls(read_parameters(BillingParameters, cls.name, parameters))
+
+    def look(self, view: View) -> int | None:
+        """Judge every refund; see `CustomerAgent.look`."""
+        again: int | None = None
+        for refund_id, refund in view.journey.refunds.items():
+            entity = f"refund:{refund_id}"
+            if refund.posted_at is not None:
+                reason = f"Refund {refund_id} was posted on {day(refund.posted_at)}."
+                view.end(self.name, entity, refund, [REFUND_NOT_POSTED], refund.posted_at, reason)
+                continue
+            verdict = self._judge(view.now, refund_id, refund)
+            if isinstance(verdict, Found):
+                view.report(self.name, entity, refund, verdict)
+            else:
+                again = earliest(again, verdict)
+        return again
+
+    def _judge(self, now: int, refund_id: str, refund: Refund) -> Verdict:
+        if refund.requested_at is None or REFUND_NOT_POSTED in refund.findings:
+            return None
+        due_at = refund.requested_at + self._refund_within if refund.due_at is None else refund.due_at
+        if now <= due_at:
+            return due_at
+        return Found(
+            kind=REFUND_NOT_POSTED,
+            occurrence=to_text(due_at),
+            severity="medium",
+            confidence=self._parameters.refund_not_posted_confidence,
+            harm_at=due_at,
+            money=refund.amount,
+            causes=[],
+            features={"overdue_hours": hours(now - due_at)},
+            reason=f"Refund {refund_id} for order {refund.order_id} was due on {day(due_at)} and was not posted.",
+        )

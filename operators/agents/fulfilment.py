@@ -1,0 +1,285 @@
+"""Fulfilment: orders that will miss what was promised, or have missed it.
+
+Rules, with one number from the fleet: how long shipments on the order's lanes take at present. A finding is made
+once per order and kind, and ends when the order is delivered or cancelled.
+
+===========================  =========================================================================
+`order.ship_by_missed`       the day to hand it to the carrier by has passed, and it was not handed over
+`order.promise_at_risk`      it will probably arrive after the promise
+`order.promise_passed`       the promise has passed, and it has not arrived
+===========================  =========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from config.clock import DAY, HOUR, micros, to_text
+from config.findings import Severity
+from operators.agents.base import (
+    Features,
+    Found,
+    Parameters,
+    Verdict,
+    View,
+    day,
+    earliest,
+    hours,
+    raised,
+    read_parameters,
+)
+from operators.agents.transit import Transit
+from operators.journey_state import Order, money
+
+SHIP_BY_MISSED = "order.ship_by_missed"
+PROMISE_AT_RISK = "order.promise_at_risk"
+PROMISE_PASSED = "order.promise_passed"
+KINDS = [SHIP_BY_MISSED, PROMISE_AT_RISK, PROMISE_PASSED]
+
+TRANSIT = "transit_hours"
+"""Name of the fleet signal of a lane: hours from hand-over to delivery."""
+
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class FulfilmentParameters(Parameters, frozen=True, kw_only=True):
+    """What the rules go by."""
+
+    promise_grace: timedelta = timedelta(days=1)
+    """A promise is a day, named by its first instant: it has passed when this span after it has."""
+    ship_within: timedelta = timedelta(days=5)
+    """An order approved without a ship-by instant should be handed over within this span."""
+    risk_min: Share = 0.5
+    """Probability of arriving late from which a promise is at risk, where the lane's transit times are known."""
+    signal_count_min: Annotated[int, Meta(ge=1)] = 20
+    """A lane's transit times are known when at least so many shipments were measured."""
+    undelivered_before: timedelta = timedelta(days=2)
+    """Elsewhere, an order is at risk when it has not arrived this long before its promise,"""
+    unshipped_before: timedelta = timedelta(days=3)
+    """or was not handed over this long before its promise."""
+    recheck: timedelta = timedelta(days=1)
+    """Lanes change: an order not at risk is looked at again after half the time left, but not within this span."""
+    ship_by_missed_confidence: Share = 0.5
+    """Confidence that an order not handed over in time means harm; some sellers catch up."""
+    promise_at_risk_confidence: Share = 0.5
+    """Confidence of a promise at risk where the lane's transit times are not known."""
+    promise_passed_confidence: Share = 0.95
+    """Confidence that a promise that has passed is broken; some deliveries are recorded late."""
+    high_value: Annotated[float, Meta(gt=0)] = 500.0
+    """An order worth this much or more, in currency units, is one degree more severe."""
+
+
+class FulfilmentAgent:
+    """Watches each order from the first that is heard of it to its end.
+
+    Args:
+        parameters: What the rules go by.
+    """
+
+    name = "fulfilment"
+
+    def __init__(self, parameters: FulfilmentParameters) -> None:
+        self._parameters = parameters
+        self._grace = micros(parameters.promise_grace)
+        self._ship_within = micros(parameters.ship_within)
+        self._undelivered_before = micros(parameters.undelivered_before)
+        self._unshipped_before = micros(parameters.unshipped_before)
+        self._recheck = micros(parameters.recheck)
+        self._high_value = money(parameters.high_value)
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> FulfilmentAgent:
+        """Return the agent with the parameters that a manifest gives.
+
+        Raises:
+            SettingsError: a parameter is unknown, of the wrong type or out of bounds.
+        """
+        return cls(read_parameters(FulfilmentParameters, cls.name, parameters))
+
+    def look(self, view: View) -> int | None:
+        """Judge every order; see `CustomerAgent.look`."""
+        again: int | None = None
+        for order_id, order in view.journey.orders.items():
+            ended_at = order.ended_at
+            if ended_at is None:
+                again = earliest(again, self._look_at(view, order_id, order))
+            elif order.findings:
+                how = "delivered" if order.delivered_at == ended_at else "cancelled"
+                reason = f"Order {order_id} was {how} on {day(ended_at)}."
+                view.end(self.name, f"order:{order_id}", order, KINDS, ended_at, reason)
+        return again
+
+    def _look_at(self, view: View, order_id: str, order: Order) -> int | None:
+        again: int | None = None
+        for rule in (self._ship_by, self._promise, self._risk):
+            verdict = rule(view, order_id, order)
+            if isinstance(verdict, Found):
+                view.report(self.name, f"order:{order_id}", order, verdict)
+            else:
+                again = earliest(again, verdict)
+        return again
+
+    def _ship_by(self, view: View, order_id: str, order: Order) -> Verdict:
+        if order.handed_over_at is not None or SHIP_BY_MISSED in order.findings:
+            return None
+        ship_by = order.ship_by
+        if ship_by is None:
+            if order.approved_at is None:
+                return None
+            ship_by = order.approved_at + self._ship_within
+        if view.now <= ship_by:
+            return ship_by
+        return self._found(
+            order,
+            SHIP_BY_MISSED,
+            ship_by,
+            "low",
+            self._parameters.ship_by_missed_confidence,
+            {"ship_by": to_text(ship_by), "overdue_hours": hours(view.now - ship_by)},
+            f"Order {order_id} should have been handed to the carrier by {day(ship_by)} and was not.",
+        )
+
+    def _promise(self, view: View, order_id: str, order: Order) -> Verdict:
+        promised_at = order.promised_at
+        if promised_at is None or PROMISE_PASSED in order.findings:
+            return None
+        deadline = promised_at + self._grace
+        if view.now <= deadline:
+            return deadline
+        return self._found(
+            order,
+            PROMISE_PASSED,
+            promised_at,
+            "high",
+            self._parameters.promise_passed_confidence,
+            {"overdue_hours": hours(view.now - promised_at)},
+            f"Order {order_id} was promised for {day(promised_at)} and has not arrived: it {_where(order)}.",
+        )
+
+    def _risk(self, view: View, order_id: str, order: Order) -> Verdict:
+        promised_at = order.promised_at
+        if promised_at is None or PROMISE_AT_RISK in order.findings or view.now > promised_at + self._grace:
+            return None
+        slowest = self._slowest(view, order)
+        if slowest is None:
+            return self._risk_by_rule(view, order_id, order, promised_at)
+        return self._risk_by_lane(view, order_id, order, promised_at, *slowest)
+
+    def _risk_by_rule(self, view: View, order_id: str, order: Order, promised_at: int) -> Verdict:
+        before = self._undelivered_before
+        if order.handed_over_at is None:
+            before = max(before, self._unshipped_before)
+        if view.now <= promised_at - before:
+            return self._again(view.now, promised_at - before)
+        return self._at_risk(
+            view, order_id, order, promised_at, self._parameters.promise_at_risk_confidence, {}, "time is short"
+        )
+
+    def _risk_by_lane(
+        self, view: View, order_id: str, order: Order, promised_at: int, lane: str, transit: Transit
+    ) -> Verdict:
+        now, risk_min = view.now, self._parameters.risk_min
+        deadline = promised_at + self._grace
+        started = order.handed_over_at
+        if started is None:
+            risk = transit.late(0, deadline - now)
+            due = deadline - int(transit.elapsed(risk_min))
+        else:
+            slack = deadline - started
+            risk = transit.late(now - started, slack)
+            due = started + int(transit.elapsed(transit.underway(slack) / risk_min))
+        if risk < risk_min:
+            return self._again(now, due)
+        features: Features = {
+            "lane": lane,
+            "transit_hours_p50": hours(int(transit.p50)),
+            "transit_hours_p90": hours(int(transit.p90)),
+            "underway_hours": None if started is None else hours(now - started),
+        }
+        why = f"shipments {lane} take {transit.p50 / DAY:.1f} days, one in ten over {transit.p90 / DAY:.1f}"
+        return self._at_risk(view, order_id, order, promised_at, risk, features, why)
+
+    def _again(self, now: int, due: int) -> int:
+        return min(due, now + max((due - now) // 2, self._recheck))
+
+    def _at_risk(
+        self,
+        view: View,
+        order_id: str,
+        order: Order,
+        promised_at: int,
+        confidence: float,
+        features: Features,
+        why: str,
+    ) -> Found:
+        return self._found(
+            order,
+            PROMISE_AT_RISK,
+            promised_at,
+            "medium",
+            confidence,
+            {"left_hours": hours(promised_at - view.now), **features},
+            f"Order {order_id}, promised for {day(promised_at)}, {_where(order)} and will probably be late: {why}.",
+        )
+
+    def _found(
+        self,
+        order: Order,
+        kind: str,
+        occurrence: int,
+        severity: Severity,
+        confidence: float,
+        features: Features,
+        reason: str,
+    ) -> Found:
+        at_risk = order.value or order.paid
+        return Found(
+            kind=kind,
+            occurrence=to_text(occurrence),
+            severity=raised(severity) if at_risk >= self._high_value else severity,
+            confidence=confidence,
+            harm_at=order.promised_at,
+            money=at_risk,
+            causes=_causes(order),
+            features={"sellers": len(order.sellers), **features},
+            reason=reason,
+        )
+
+    def _slowest(self, view: View, order: Order) -> tuple[str, Transit] | None:
+        """Return the order's lane on which shipments take longest, and how long, in microseconds; None if unknown."""
+        slowest: tuple[str, Transit] | None = None
+        for lane in order.lanes:
+            signal = view.signal(f"lane:{lane}", TRANSIT)
+            if (
+                signal is None
+                or signal.p50 is None
+                or not signal.p90
+                or signal.count < self._parameters.signal_count_min
+            ):
+                continue
+            if slowest is None or signal.p90 * HOUR > slowest[1].p90:
+                slowest = lane, Transit(signal.p50 * HOUR, signal.p90 * HOUR)
+        return slowest
+
+
+def _where(order: Order) -> str:
+    if order.handed_over_at is None:
+        return "is still with the seller"
+    return f"is with the carrier since {day(order.handed_over_at)}"
+
+
+def _causes(order: Order) -> list[str]:
+    """Return who may hold the order up: its sellers until they handed it over, then its lanes — and its sellers
+    still, when they were late.
+    """
+    lanes = [f"lane:{lane}" for lane in order.lanes]
+    sellers = [f"seller:{seller}" for seller, _ in order.sellers]
+    if order.handed_over_at is None:
+        return sellers
+    if order.ship_by is not None and order.handed_over_at > order.ship_by:
+        return lanes + sellers
+    return lanes

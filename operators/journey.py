@@ -1,0 +1,185 @@
+"""The customer's journey: orders ⋈ CRM ⋈ usage ⋈ fleet signals, by customer, in event time.
+
+Records only fill in what is known (`operators/journey_fold.py`); nothing is judged when one comes. A journey is
+*looked at* by the agents a moment after a record and a moment after whatever was due, so that all records of about
+one instant are in, whatever their order: each journey has one timer, set to the next such look. The timer is
+therefore every deadline at once — ship-by, promise, risk, refund, and the end of remembering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from config.clock import micros
+from config.errors import RecoveryError
+from config.events import BROADCAST, Event
+from operators.agents.base import CustomerAgent, View, earliest
+from operators.journey_fold import SUBJECTS, SURROUNDINGS, JourneyLimits, fold_signal
+from operators.journey_state import Journey, Order, Refund, Ticket, Usage
+from operators.logic import Context
+
+T = TypeVar("T")
+
+LOOK = "look"
+"""Name of a journey's one timer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JourneySettings:
+    """How long a journey is remembered, and how much of it."""
+
+    settle: timedelta = timedelta(seconds=1)
+    """A journey is looked at so long after a record or deadline: records this close together may come in any order."""
+    finished_ttl: timedelta = timedelta(days=30)
+    """An order delivered or cancelled, and a refund posted, is forgotten so long after its end."""
+    unfinished_ttl: timedelta = timedelta(days=90)
+    """An order not ended is forgotten so long after its promise or last record, a refund or ticket after its last."""
+    contact_ttl: timedelta = timedelta(days=30)
+    """A contact, review or closed ticket is forgotten after this span."""
+    usage_ttl: timedelta = timedelta(days=90)
+    """The last measure of usage is forgotten after this span."""
+    signal_ttl: timedelta = timedelta(days=30)
+    """A fleet signal older than this is no longer used."""
+    dedupe_ttl: timedelta = timedelta(days=1)
+    """Event ids are remembered per customer for this span, to drop duplicates."""
+    limits: JourneyLimits = field(default_factory=JourneyLimits)
+
+
+class JourneyLogic:
+    """Keeps the journey of each customer, and has the agents look at it when something may be due.
+
+    In: business events by customer; `signal` events by BROADCAST. Out: `finding` events, to `case` by customer and to
+    `cause` by each of the finding's causes.
+
+    Args:
+        agents: Who looks, in this order.
+        settings: How long and how much is remembered.
+    """
+
+    name = "journey"
+    state_type = Journey
+    state_version = 1
+
+    def __init__(self, agents: Sequence[CustomerAgent], settings: JourneySettings) -> None:
+        self._agents = tuple(agents)
+        self._limits = settings.limits
+        self._settle = max(micros(settings.settle), 1)
+        self._finished_ttl = micros(settings.finished_ttl)
+        self._unfinished_ttl = micros(settings.unfinished_ttl)
+        self._contact_ttl = micros(settings.contact_ttl)
+        self._usage_ttl = micros(settings.usage_ttl)
+        self._signal_ttl = micros(settings.signal_ttl)
+        self.dedupe_ttl = micros(settings.dedupe_ttl)
+
+    def new_state(self, key: str) -> Journey:
+        """Return the journey of a customer never seen."""
+        return Journey()
+
+    def on_event(self, key: str, state: Journey, event: Event, context: Context) -> None:
+        """Fold a record into the journey; a type that journeys know nothing of changes nothing."""
+        if key == BROADCAST:
+            fold_signal(state, event, self._limits)
+            return
+        soon = context.now + self._settle
+        if (fold := SUBJECTS.get(event.type)) is not None:
+            fold(state, event, self._limits)
+            if state.look_at is None or state.look_at > soon:
+                self._look_at(state, soon, context)
+        elif (fold := SURROUNDINGS.get(event.type)) is not None:
+            fold(state, event, self._limits)
+            if state.look_at is None:
+                self._look_at(state, soon, context)
+        elif state.empty:
+            context.forget()
+
+    def on_timer(self, key: str, state: Journey, timer: str, context: Context) -> None:
+        """Forget what is past remembering, have the agents look, and set the timer to the next look."""
+        now = context.now
+        again = self._prune(state, now)
+        if again is None:
+            context.forget()
+            return
+        view = View(key, state, context.shared().signals, now - self._signal_ttl, now)
+        for agent in self._agents:
+            due = agent.look(view)
+            if due is not None and due < again:
+                again = due
+        for finding in view.findings:
+            context.emit("case", finding.event(key))
+            for cause in finding.causes:
+                context.emit("cause", finding.event(cause))
+        self._look_at(state, max(again, now) + self._settle, context)
+
+    def on_partial(self, key: str, state: Journey, partial: Any, context: Context) -> None:
+        """Refuse: journeys are made of events alone.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"stage {self.name} takes no partials")
+
+    def migrate(self, version: int, state: Any) -> Journey:
+        """Refuse: there is no older version.
+
+        Raises:
+            RecoveryError: always.
+        """
+        raise RecoveryError(
+            f"stage {self.name}: recovered state is of version {version}, which was never released.",
+            remedy="Start with a new store and recovery folder.",
+        )
+
+    def _look_at(self, state: Journey, at: int, context: Context) -> None:
+        state.look_at = at
+        context.set_timer(LOOK, at)
+
+    def _prune(self, journey: Journey, now: int) -> int | None:
+        """Forget what is past remembering; return after which instant more of it will be, None when all is gone."""
+        again = _forget_past(journey.orders, self._order_until, now)
+        if journey.refunds:
+            again = earliest(again, _forget_past(journey.refunds, self._refund_until, now))
+        if journey.tickets:
+            again = earliest(again, _forget_past(journey.tickets, self._ticket_until, now))
+        if journey.usage:
+            again = earliest(again, _forget_past(journey.usage, self._usage_until, now))
+        if contacts := journey.contacts:
+            journey.contacts = contacts = [contact for contact in contacts if contact.at + self._contact_ttl >= now]
+            if contacts:
+                # Of the newest: the others go with any look before, and no look is worth making for them.
+                again = earliest(again, contacts[-1].at + self._contact_ttl)
+        return again
+
+    def _order_until(self, order: Order) -> int:
+        ended_at = order.ended_at
+        if ended_at is not None:
+            return ended_at + self._finished_ttl
+        return max(order.promised_at or order.seen_at, order.seen_at) + self._unfinished_ttl
+
+    def _refund_until(self, refund: Refund) -> int:
+        if refund.posted_at is not None:
+            return refund.posted_at + self._finished_ttl
+        return max(refund.due_at or refund.seen_at, refund.seen_at) + self._unfinished_ttl
+
+    def _ticket_until(self, ticket: Ticket) -> int:
+        return ticket.seen_at + (self._unfinished_ttl if ticket.closed_at is None else self._contact_ttl)
+
+    def _usage_until(self, usage: Usage) -> int:
+        return usage.at + self._usage_ttl
+
+
+def _forget_past(table: dict[str, T], until: Callable[[T], int], now: int) -> int | None:
+    """Drop the entries whose time is over; return after which instant the next one's is."""
+    again: int | None = None
+    past: list[str] = []
+    for key, entry in table.items():
+        at = until(entry)
+        if at < now:
+            past.append(key)
+        elif again is None or at < again:
+            again = at
+    for key in past:
+        del table[key]
+    return again

@@ -1,0 +1,197 @@
+"""How a record changes a customer's journey: a fold that does not mind the order of its arguments.
+
+An order may first be heard of through any of its records, and records of one instant come in no useful order. So
+every fold here commutes with the others of the same instant: it fills in what its record knows, adds, or keeps the
+first or newest, and never asks what came before it.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from config.events import Event
+from operators.journey_state import Contact, Journey, Order, Refund, Signal, Subject, Ticket, Usage, money
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JourneyLimits:
+    """How much is remembered; beyond each limit the least telling goes first: what has ended, then the oldest."""
+
+    orders_max: int = 64
+    """Orders per customer."""
+    refunds_max: int = 16
+    """Refunds per customer."""
+    contacts_max: int = 16
+    """Contacts, tickets and reviews per customer."""
+    products_max: int = 8
+    """Products per customer whose usage is remembered."""
+    sellers_max: int = 8
+    """Sellers per order."""
+    records_max: int = 8
+    """Records per order or refund that evidence can name."""
+    signals_max: int = 10_000
+    """Fleet entities whose signals are remembered, per key group."""
+
+
+Fold = Callable[[Journey, Event, JourneyLimits], None]
+
+
+def _order(journey: Journey, event: Event, limits: JourneyLimits) -> Order:
+    order_id = event.data["order_id"]
+    order = journey.orders.get(order_id)
+    if order is None:
+        order = journey.orders[order_id] = Order(event.at)
+        _bound(journey.orders, limits.orders_max, lambda kept: (kept.ended_at is None, kept.seen_at))
+    _note(order, event, limits)
+    return order
+
+
+def _refund(journey: Journey, event: Event, limits: JourneyLimits) -> Refund:
+    refund_id = event.data["refund_id"]
+    refund = journey.refunds.get(refund_id)
+    if refund is None:
+        refund = journey.refunds[refund_id] = Refund(event.at)
+        _bound(journey.refunds, limits.refunds_max, lambda kept: (kept.posted_at is None, kept.seen_at))
+    _note(refund, event, limits)
+    refund.order_id = event.data["order_id"]
+    return refund
+
+
+def _note(subject: Subject, event: Event, limits: JourneyLimits) -> None:
+    subject.seen_at = event.at
+    if len(subject.records) < limits.records_max:
+        subject.records.append((event.channel, event.seq))
+
+
+def _bound(table: dict[str, T], most: int, rank: Callable[[T], Any]) -> None:
+    """Drop the entry of the lowest rank, at equal rank of the lowest key, when `table` exceeds `most`."""
+    if len(table) > most:
+        del table[min(table, key=lambda key: (rank(table[key]), key))]
+
+
+def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    order, data = _order(journey, event, limits), event.data
+    items = data["items"]
+    order.placed_at = event.at
+    order.promised_at = data.get("promised_at")
+    order.customer_state = data.get("customer_state") or ""
+    order.value = sum(money(item["price"]) + money(item.get("freight") or 0) for item in items)
+    sellers = {(item["seller_id"], item.get("seller_state") or "") for item in items}
+    order.sellers = sorted(sellers)[: limits.sellers_max]
+
+
+def _approved(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    order, ship_by = _order(journey, event, limits), event.data.get("ship_by")
+    if order.approved_at is None:
+        order.approved_at = event.at
+    if ship_by is not None:
+        order.ship_by = ship_by
+
+
+def _cancelled(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    order = _order(journey, event, limits)
+    if order.cancelled_at is None:
+        order.cancelled_at = event.at
+
+
+def _captured(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    _order(journey, event, limits).paid += money(event.data["amount"])
+
+
+def _handed_over(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    order = _order(journey, event, limits)
+    if order.handed_over_at is None:
+        order.handed_over_at = event.at
+
+
+def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    order = _order(journey, event, limits)
+    if order.delivered_at is None:
+        order.delivered_at = event.at
+
+
+def _refund_requested(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    refund, data = _refund(journey, event, limits), event.data
+    refund.requested_at = event.at
+    refund.due_at = data.get("due_at")
+    refund.amount = money(data["amount"])
+
+
+def _refund_posted(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    refund = _refund(journey, event, limits)
+    if refund.posted_at is None:
+        refund.posted_at = event.at
+
+
+def _contacted(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    data = event.data
+    insort(journey.contacts, Contact(event.at, event.type, data.get("order_id") or "", data.get("score") or 0))
+    del journey.contacts[: -limits.contacts_max]
+
+
+def _ticket(journey: Journey, event: Event, limits: JourneyLimits) -> Ticket:
+    ticket_id = event.data["ticket_id"]
+    ticket = journey.tickets.get(ticket_id)
+    if ticket is None:
+        ticket = journey.tickets[ticket_id] = Ticket(event.at)
+        _bound(journey.tickets, limits.contacts_max, lambda kept: (kept.closed_at is None, kept.seen_at))
+    ticket.seen_at = event.at
+    return ticket
+
+
+def _ticket_opened(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    _ticket(journey, event, limits)
+    _contacted(journey, event, limits)
+
+
+def _ticket_closed(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    _ticket(journey, event, limits).closed_at = event.at
+
+
+def _used(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    product, usage = event.data["product"], Usage(event.at, event.data["value"])
+    known = journey.usage.get(product)
+    journey.usage[product] = usage if known is None else max(known, usage)
+    _bound(journey.usage, limits.products_max, lambda kept: kept.at)
+
+
+SUBJECTS: dict[str, Fold] = {
+    "order.placed": _placed,
+    "order.approved": _approved,
+    "order.cancelled": _cancelled,
+    "payment.captured": _captured,
+    "shipment.handed_over": _handed_over,
+    "shipment.delivered": _delivered,
+    "refund.requested": _refund_requested,
+    "refund.posted": _refund_posted,
+}
+"""By event type, the folds that change an order or a refund, which agents then have to look at."""
+
+SURROUNDINGS: dict[str, Fold] = {
+    "review.answered": _contacted,
+    "contact.made": _contacted,
+    "ticket.opened": _ticket_opened,
+    "ticket.closed": _ticket_closed,
+    "usage.measured": _used,
+}
+"""By event type, the folds that change what agents see of the customer when they look."""
+
+
+def fold_signal(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    """Keep a fleet signal when it is not older than the one known of the same entity and name."""
+    data = event.data
+    entity, name, at = data["entity"], data["name"], data["at"]
+    features = data["features"]
+    named = journey.signals.get(entity)
+    if named is None:
+        named = journey.signals[entity] = {}
+    known = named.get(name)
+    if known is None or known.at <= at:
+        get = features.get
+        named[name] = Signal(at, int(get("count") or 0), get("mean"), get("p50"), get("p90"))
+    _bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))

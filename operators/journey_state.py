@@ -1,0 +1,145 @@
+"""What is remembered of a customer: orders, refunds, contacts, tickets, usage — and, for all, the fleet's signals.
+
+These are states: compact MessagePack arrays of built-in values, at a million of them. Instants are microseconds since
+the epoch, None where not known (yet); money is in millionths of the currency's unit, so that sums are exact in any
+order. Nothing here is text that a customer wrote.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MONEY_SCALE = 1_000_000
+"""Parts of a currency unit that amounts are counted in."""
+
+Record = tuple[str, int]
+"""A record that was used: its channel `topic/partition`, and its offset."""
+
+
+class Reported(msgspec.Struct, array_like=True, frozen=True):
+    """A finding that was made and has not ended: what it takes to end it."""
+
+    occurrence: str
+    causes: list[str]
+
+
+class Subject(msgspec.Struct, array_like=True):
+    """What a finding can be about: which records told of it, and what was found."""
+
+    seen_at: int
+    """When the last record told of it."""
+    records: list[Record] = []
+    """The records that told of it, bounded."""
+    findings: dict[str, Reported] = {}
+    """The findings made on it and not ended, by kind."""
+
+
+class Order(Subject, array_like=True):
+    """An order, as far as its records told; the first of them may be any."""
+
+    placed_at: int | None = None
+    promised_at: int | None = None
+    approved_at: int | None = None
+    ship_by: int | None = None
+    handed_over_at: int | None = None
+    delivered_at: int | None = None
+    cancelled_at: int | None = None
+    customer_state: str = ""
+    sellers: list[tuple[str, str]] = []
+    """Seller and the state it ships from, sorted, each once, bounded."""
+    value: int = 0
+    """Price and freight of all items."""
+    paid: int = 0
+    """Captured by all payments."""
+
+    @property
+    def ended_at(self) -> int | None:
+        """When it was delivered or cancelled, whichever came first."""
+        if self.delivered_at is None:
+            return self.cancelled_at
+        if self.cancelled_at is None:
+            return self.delivered_at
+        return min(self.delivered_at, self.cancelled_at)
+
+    @property
+    def lanes(self) -> list[str]:
+        """The lanes it travels, `SP-RJ`: from each seller's state to the customer's, sorted, each once."""
+        if not self.customer_state:
+            return []
+        return sorted({f"{state}-{self.customer_state}" for _, state in self.sellers if state})
+
+    @property
+    def worth(self) -> float:
+        """What is at stake, in currency units: the order's value, or what was paid while the value is unknown."""
+        return (self.value or self.paid) / MONEY_SCALE
+
+
+class Refund(Subject, array_like=True):
+    """A refund that was asked for, posted, or both."""
+
+    order_id: str = ""
+    amount: int = 0
+    requested_at: int | None = None
+    due_at: int | None = None
+    posted_at: int | None = None
+
+
+class Contact(msgspec.Struct, array_like=True, frozen=True, order=True):
+    """The customer spoke: a contact, a ticket or a review."""
+
+    at: int
+    type: str
+    """Type of the event that told of it."""
+    order_id: str = ""
+    score: int = 0
+    """Of a review 1 to 5, else 0."""
+
+
+class Ticket(msgspec.Struct, array_like=True):
+    """A ticket, opened, closed, or both."""
+
+    seen_at: int
+    """When the last record told of it."""
+    closed_at: int | None = None
+
+
+class Usage(msgspec.Struct, array_like=True, frozen=True, order=True):
+    """The last measure of how a product is used."""
+
+    at: int
+    value: float
+
+
+class Signal(msgspec.Struct, array_like=True, frozen=True):
+    """The current value of a fleet signal: the distribution of a metric of one entity."""
+
+    at: int
+    count: int
+    mean: float | None
+    p50: float | None
+    p90: float | None
+
+
+class Journey(msgspec.Struct, array_like=True):
+    """All that is remembered of one customer; under the key BROADCAST, the fleet's signals instead."""
+
+    look_at: int | None = None
+    """When the journey will be looked at next: the time of its one timer."""
+    orders: dict[str, Order] = {}
+    refunds: dict[str, Refund] = {}
+    contacts: list[Contact] = []
+    """Sorted by time."""
+    tickets: dict[str, Ticket] = {}
+    usage: dict[str, Usage] = {}
+    signals: dict[str, dict[str, Signal]] = {}
+    """By entity (`lane:SP-RJ`) and name (`transit_hours`)."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is remembered."""
+        return not (self.orders or self.refunds or self.contacts or self.tickets or self.usage or self.signals)
+
+
+def money(amount: float) -> int:
+    """Return an amount in currency units as millionths."""
+    return round(amount * MONEY_SCALE)
