@@ -1,0 +1,243 @@
+"""The outbox: the one way out of a dataflow.
+
+What a run wants to say is numbered, chained and kept in the sink's snapshot. Only when that snapshot is durable (see
+`sinks/gate.py`) is it released into the store. So nothing is visible outside before the state that made it is safe,
+and a replay after a crash may come out in another order without anybody noticing.
+
+1. `write` appends to memory; nothing leaves.
+2. `snapshot` returns bytes with everything not known to be in the store.
+3. The epoch becomes durable; the gate calls back; the entries up to that snapshot go into the store in one
+   transaction.
+4. Only then are they forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from config.errors import RecoveryError
+from config.events import Event
+from sinks.chain import GENESIS, Entry, canonical, link
+from sinks.gate import register
+from sinks.part_writer import ChannelStats
+from sinks.store import Store
+
+STATE_VERSION = 1
+
+
+class Release(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a sender hands to a sink part: the items of the stream into an `OutboxSink`, keyed by part."""
+
+    sender: str
+    """One of the senders the sink was built with: `@stage/group`, `topic/partition`."""
+    events: list[Event] = []
+    ended: bool = False
+    """The sender has come to the end of its input and sends no more events in this run."""
+    stats: list[ChannelStats] = []
+
+
+class Writer(Protocol):
+    """Where an outbox releases to."""
+
+    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
+        """Write all of it, or nothing."""
+
+    def mark_done(self) -> None:
+        """Note that everything of this run is released."""
+
+
+class OutboxState(msgspec.Struct, frozen=True, array_like=True):
+    """What an outbox keeps in the recovery."""
+
+    version: int
+    base_seq: int
+    """The last entry that is not held any more."""
+    base_head: bytes
+    """The chain's hash there."""
+    entries: list[Entry]
+    stats: list[ChannelStats]
+
+
+class Outbox:
+    """The outbox of one sink part: numbers, chains, holds, releases.
+
+    Args:
+        part: Name of the sink part.
+        senders: All who will send to it, and say when they have ended.
+        open_part: Takes over the part in the store, as `Store.open_part` does.
+        state: What `snapshot` returned, when resuming.
+
+    Raises:
+        RecoveryError: `state` cannot be read.
+        SequenceError: `state` does not continue the store.
+    """
+
+    def __init__(
+        self,
+        part: str,
+        senders: frozenset[str],
+        open_part: Callable[[str, int, list[bytes]], Writer],
+        state: bytes | None = None,
+    ) -> None:
+        recovered = _decoded(part, state)
+        self.part = part
+        self._senders = senders
+        self._ended: set[str] = set()
+        self._done = False
+        self._base_seq = recovered.base_seq
+        self._base_head = recovered.base_head
+        self._entries = recovered.entries
+        self._stats = {each.channel: each for each in recovered.stats}
+        self._encoded: bytes | None = None
+        self._writer = open_part(part, self._base_seq, [self._base_head, *(each.chain for each in self._entries)])
+        self._release(self.seq, dict(self._stats))  # what was recovered is durable
+
+    @property
+    def seq(self) -> int:
+        """The number of the last entry written, in this run or before."""
+        return self._base_seq + len(self._entries)
+
+    def write(self, releases: Iterable[Release]) -> None:
+        """Append the events of `releases`; nothing leaves yet.
+
+        Raises:
+            ValueError: A sender is unknown, or goes on after it ended.
+        """
+        seq = self.seq
+        head = self._entries[-1].chain if self._entries else self._base_head
+        for release in releases:
+            if release.sender not in self._senders:
+                raise ValueError(f"Sink part {self.part}: {release.sender} is not among its senders.")
+            if release.events and release.sender in self._ended:
+                raise ValueError(f"Sink part {self.part}: {release.sender} goes on after it has ended.")
+            for event in release.events:
+                seq += 1
+                body = canonical(event.data)
+                head = link(head, self.part, seq, event.type, event.id, event.at, event.key, body)
+                self._entries.append(Entry(seq, event.type, event.id, event.at, event.key, body, head))
+            for stats in release.stats:
+                self._stats[stats.channel] = stats
+            if release.ended:
+                self._ended.add(release.sender)
+            if release.events or release.stats:
+                self._encoded = None
+        self._settle()
+
+    def snapshot(self) -> tuple[bytes, Callable[[], None]]:
+        """Return the state, and what to call as soon as that state is durable, and not before."""
+        if self._encoded is None:
+            state = OutboxState(
+                STATE_VERSION, self._base_seq, self._base_head, self._entries, list(self._stats.values())
+            )
+            self._encoded = msgspec.msgpack.encode(state)
+        upto, stats = self.seq, dict(self._stats)
+
+        def durable() -> None:
+            self._release(upto, stats)
+
+        return self._encoded, durable
+
+    def _release(self, upto: int, stats: dict[str, ChannelStats]) -> None:
+        """Release entries up to number `upto`, and `stats`; then forget them."""
+        count = upto - self._base_seq
+        if count > 0 or stats:
+            self._writer.release(self._entries[: max(count, 0)], list(stats.values()))
+            if count > 0:
+                self._base_seq, self._base_head = upto, self._entries[count - 1].chain
+                del self._entries[:count]
+            for channel, released in stats.items():
+                if self._stats.get(channel) is released:
+                    del self._stats[channel]
+            self._encoded = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Say so when every sender has ended and nothing is held back."""
+        if not (self._done or self._entries or self._stats) and self._ended == self._senders:
+            self._writer.mark_done()
+            self._done = True
+
+
+def _decoded(part: str, state: bytes | None) -> OutboxState:
+    if state is None:
+        return OutboxState(STATE_VERSION, 0, GENESIS, [], [])
+    remedy = "Use the version of Forestall that wrote the recovery folder."
+    try:
+        version = msgspec.msgpack.decode(state)[0]
+        if version != STATE_VERSION:
+            raise RecoveryError(
+                f"Sink part {part}: its state has version {version!r}, this program reads {STATE_VERSION}.",
+                remedy=remedy,
+            )
+        return msgspec.msgpack.decode(state, type=OutboxState)
+    except (msgspec.DecodeError, TypeError, IndexError, KeyError) as error:
+        raise RecoveryError(f"Sink part {part}: its recovered state is damaged.", remedy=remedy) from error
+
+
+class OutboxPart(StatefulSinkPartition[Release, bytes]):
+    """An `Outbox` as Bytewax calls it."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def write_batch(self, values: list[Release]) -> None:
+        """Take in what the senders say."""
+        self._outbox.write(values)
+
+    def snapshot(self) -> bytes:
+        """Return the state; release once it is durable."""
+        state, durable = self._outbox.snapshot()
+        register(durable)
+        return state
+
+
+class OutboxSink(FixedPartitionedSink[Release, bytes]):
+    """Sends `(part, Release)` into the store.
+
+    Args:
+        store_url: An existing store, prepared by `Store.begin_run`.
+        parts: Names of all sink parts, the same in every run.
+        senders: All who send to every part.
+    """
+
+    def __init__(self, store_url: str, parts: Sequence[str], senders: frozenset[str]) -> None:
+        self._store_url = store_url
+        self._parts = sorted(parts)
+        self._senders = senders
+        self._store: Store | None = None
+
+    def list_parts(self) -> list[str]:
+        """Return all parts: any worker can write any of them."""
+        return self._parts
+
+    def part_fn(self, item_key: str) -> int:
+        """Return the place of the part that `item_key` names.
+
+        Raises:
+            ValueError: There is no such part.
+        """
+        return self._parts.index(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> OutboxPart:
+        """Take over a part in the store and release what was recovered.
+
+        Raises:
+            SequenceError: Store and recovered state do not continue each other.
+        """
+        if self._store is None:
+            self._store = Store.open(self._store_url)
+        return OutboxPart(Outbox(for_part, self._senders, self._store.open_part, resume_state))
+
+
+def part_names(count: int) -> list[str]:
+    """Return the names of `count` sink parts, in order."""
+    return [f"part-{number:03}" for number in range(count)]
+
+
+def part_of(key_group: int, parts: Sequence[str]) -> str:
+    """Return the sink part that the outputs of a key group go to."""
+    return parts[key_group % len(parts)]

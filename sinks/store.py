@@ -1,0 +1,236 @@
+"""The store: what left the job, once; SQL through SQLAlchemy Core, SQLite when embedded.
+
+Everything of one release stands in one transaction: outputs, the projection of cases, channel statistics and the
+progress of the sink part. Whoever opens a sink part raises its *fence*; a writer with an older fence can write
+nothing any more. See `docs/exactly-once.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from config.errors import SequenceError, StoreError
+from sinks.chain import GENESIS, link
+from sinks.engine import REMEDIES, faults, make_engine, parse_url, store_path
+from sinks.part_writer import PartWriter
+from sinks.projections import rebuild_cases
+from sinks.schema import channels, meta, outputs, progress, repeats
+
+REVISION = "0001"
+"""The newest step in `sinks/migrations/versions`."""
+
+
+class Store:
+    """One store. Safe to share between threads; each process opens its own."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.name = url.render_as_string(hide_password=True)
+        self._engine = make_engine(url)
+
+    @staticmethod
+    def open(url: str, *, create: bool = False) -> Store:
+        """Open the store at `url`, `sqlite:///path`; bring an older one to today's tables.
+
+        Args:
+            url: An SQLAlchemy URL.
+            create: Make the store where there is none.
+
+        Raises:
+            UsageError: `url` is no URL.
+            StoreError: There is no store, it is of a newer version, or cannot be read.
+        """
+        parsed = parse_url(url)
+        path = store_path(url)
+        if path is not None and not path.exists():
+            if not create:
+                raise StoreError(
+                    f"There is no store at {path}.", remedy="Check --store, or run `forestall replay` first."
+                )
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"Store {path}: {error.strerror}.", remedy=REMEDIES["unable to open"]) from error
+        store = Store(parsed)
+        try:
+            store._migrate(create)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Yield a connection in a transaction that writes; it commits at the end.
+
+        Raises:
+            StoreError: Whatever the database refuses, naming the store.
+        """
+        with faults(self.name), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Yield a connection that sees one state of the store and keeps nobody from writing.
+
+        Raises:
+            StoreError: Whatever the database refuses, naming the store.
+        """
+        with faults(self.name), self._engine.connect().execution_options(reads=True) as connection:
+            yield connection
+
+    def _migrate(self, create: bool) -> None:
+        with self.read() as connection:
+            revision = _revision(connection, self.name, create)
+        if revision == REVISION:
+            return
+        from sinks.migrations.run import upgrade
+
+        with self.begin() as connection:
+            if _revision(connection, self.name, create) != REVISION:
+                upgrade(connection)
+
+    # The life of a run
+
+    def begin_run(self, parts: Sequence[str], job: str) -> None:
+        """Prepare the store for a run, before any worker starts: nobody else writes, no part is done.
+
+        Args:
+            parts: Names of all sink parts; fixed for the life of the store.
+            job: Digest of what must not change between the runs into one store.
+
+        Raises:
+            StoreError: The store belongs to another job, or has other sink parts.
+        """
+        with self.begin() as connection:
+            known = dict(connection.execute(sa.select(meta.c.key, meta.c.value)).tuples().all())
+            wanted = {"job": job, "parts": " ".join(sorted(parts))}
+            for key, value in wanted.items():
+                if key not in known:
+                    connection.execute(meta.insert().values(key=key, value=value))
+                elif known[key] != value:
+                    raise StoreError(
+                        f"Store {self.name} was filled by another job: its {key} is {known[key]!r}, now {value!r}.",
+                        remedy="Name another store, or run it with the settings it was made with.",
+                    )
+            if "parts" not in known:
+                rows = [{"part": part, "seq": 0, "head": GENESIS, "fence": 0, "done": False} for part in parts]
+                connection.execute(progress.insert(), rows)
+            # The fence is raised as well, so that a worker left over from an earlier run cannot call a part done.
+            connection.execute(progress.update().values(done=False, fence=progress.c.fence + 1))
+
+    def open_part(self, part: str, base_seq: int, heads: Sequence[bytes]) -> PartWriter:
+        """Take over a sink part with the state recovered for it: raise its fence, and compare.
+
+        Args:
+            part: Its name.
+            base_seq: The last entry that the recovered outbox no longer holds; 0 when nothing was recovered.
+            heads: The chain's hash at `base_seq`, then at each entry the outbox still holds.
+
+        Raises:
+            SequenceError: The recovered state does not continue the store. Nothing was changed.
+        """
+        last = base_seq + len(heads) - 1
+        with self.begin() as connection:
+            row = connection.execute(sa.select(progress).where(progress.c.part == part).with_for_update()).one_or_none()
+            if row is None:
+                raise StoreError(f"Store {self.name} has no sink part {part}.", remedy="Start the job by `forestall`.")
+            if row.seq > last:
+                raise SequenceError(
+                    f"TIME TRAVEL: sink part {part} is at {row.seq} in the store, the recovered state only at {last}.",
+                    remedy="The recovery folder is older than the store: put the newer one back, or start with a new "
+                    "store and a new recovery folder.",
+                )
+            if row.seq < base_seq:
+                raise SequenceError(
+                    f"GAP: sink part {part} is at {row.seq} in the store, the recovered state begins after {base_seq}.",
+                    remedy="The store is older than the recovery folder: put the newer one back, or start with a new "
+                    "store and a new recovery folder.",
+                )
+            if row.head != heads[row.seq - base_seq]:
+                raise SequenceError(
+                    f"CHAIN: sink part {part}, entry {row.seq}: store and recovered state hold different histories.",
+                    remedy="Store and recovery folder do not belong together, or one was altered: keep both for "
+                    "examination, and start with a new store and a new recovery folder.",
+                )
+            fence = row.fence + 1
+            connection.execute(progress.update().where(progress.c.part == part).values(fence=fence))
+        return PartWriter(self, part, fence)
+
+    def all_done(self) -> bool:
+        """Whether every sink part has released everything of this run."""
+        with self.read() as connection:
+            total, done = connection.execute(
+                sa.select(sa.func.count(), sa.func.count().filter(progress.c.done)).select_from(progress)
+            ).one()
+        return bool(total) and total == done
+
+    def has_run(self) -> bool:
+        """Whether any output was ever released into this store."""
+        with self.read() as connection:
+            return connection.execute(sa.select(sa.func.max(progress.c.seq))).scalar_one_or_none() not in (None, 0)
+
+    # What is in it
+
+    def digest(self) -> str:
+        """Return the hash of all outputs in the order of (kind, id), as 64 hexadecimal digits.
+
+        Part, sequence and chain are left out: they depend on how the workers interleaved.
+        """
+        digest = blake2b(digest_size=32)
+        fields = (outputs.c.type, outputs.c.id, outputs.c.event_at, outputs.c.key, outputs.c.body)
+        with self.read() as connection:
+            query = sa.select(*fields).order_by(outputs.c.kind, outputs.c.id)
+            for type_, id_, at, key, body in connection.execution_options(yield_per=10_000).execute(query):
+                digest.update(link(b"", "", 0, type_, id_, at, key, body))
+        return digest.hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of outputs by kind."""
+        with self.read() as connection:
+            query = sa.select(outputs.c.kind, sa.func.count()).group_by(outputs.c.kind).order_by(outputs.c.kind)
+            return dict(connection.execute(query).tuples().all())
+
+    def totals(self) -> dict[str, int]:
+        """Return the sums of the channels' statistics, and the outputs that came again (`repeats`)."""
+        names = ("records", "accepted", "late", "duplicates", "rejected", "held")
+        with self.read() as connection:
+            sums = connection.execute(sa.select(*(sa.func.sum(channels.c[name]) for name in names))).one()
+            again = connection.execute(sa.select(sa.func.count()).select_from(repeats)).scalar_one()
+        return {**{name: int(value or 0) for name, value in zip(names, sums, strict=True)}, "repeats": again}
+
+    def rebuild(self) -> bool:
+        """Fold all case events again into the table of cases; return whether it was equal before."""
+        with self.begin() as connection:
+            return rebuild_cases(connection)
+
+
+def _revision(connection: sa.Connection, name: str, create: bool) -> str | None:
+    """Return the version of the store's tables; None for an empty store that may be filled."""
+    tables = sa.inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        found = str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
+        if found > REVISION:
+            raise StoreError(
+                f"Store {name} has version {found}, this program knows up to {REVISION}.",
+                remedy="Use the newer Forestall that made it, or name another store.",
+            )
+        return found
+    if tables or not create:
+        raise StoreError(f"{name} is no store of Forestall.", remedy="Check --store.")
+    return None
