@@ -7,6 +7,7 @@ ForestallError
 │   ├── SettingsError       a settings file or variable
 │   ├── ContractError       a contract document
 │   ├── PolicyError         a policy bundle
+│   ├── ExpressionError     a condition that cannot be read
 │   └── RecordingError      a recording: missing, damaged, of another lineage
 └── EnvironmentFault      the place we run in is at fault                        exit 3
     ├── StoreError          the store: unreachable, full, of a newer version
@@ -66,6 +67,10 @@ class ContractError(InputError):
 
 class PolicyError(InputError):
     """A policy bundle is at fault."""
+
+
+class ExpressionError(InputError):
+    """A condition cannot be read, or does not yield true or false; whoever loads it adds file and rule."""
 
 
 class RecordingError(InputError):

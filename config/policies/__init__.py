@@ -1,0 +1,1 @@
+"""Policies: bundles of decision tables in YAML, and the module that loads and checks them."""

@@ -1,0 +1,244 @@
+"""What a policy bundle is: typed facts, remedies, and decision tables of ordered rules.
+
+The `*Document` structs are the YAML as it is written (unknown fields are refused); `Bundle` and `Rule` are what is
+made of them, with conditions compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from config.clock import to_text
+from config.errors import ExpressionError
+from config.expressions import Block, Bound, Expression
+
+Outcome = Literal["observe", "recommend", "approve", "act"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""From the least to the most that is done without a person."""
+
+FactType = Literal["string", "number", "bool", "instant"]
+Value = str | float | int | bool | None
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+"""`{fact}` in a reason or a parameter."""
+
+BLOCK_RULES = 25
+"""Rules evaluated at a time: more cost less each, but those behind the first match are evaluated in vain."""
+
+DEFAULT_RULE = "default"
+ESCALATION_RULE = "escalation"
+
+
+class FactDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A fact that conditions may use."""
+
+    type: FactType
+    description: str
+    nullable: bool = False
+    feature: str = ""
+    """The evidence feature of the finding that gives it; "" for a fact that the decision step itself provides."""
+
+
+class RemedyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that can be done."""
+
+    system: str
+    """The target system: `crm`, `billing`, …"""
+    description: str
+    valid_for: str
+    """How long the intent stays worth carrying out: `4h`."""
+    contacts_customer: bool = False
+    moves_money: bool = False
+    reversible: bool = True
+
+
+class RuleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of a decision table."""
+
+    id: str
+    description: str
+    when: str
+    outcome: Outcome
+    reason: str
+    """For a person; `{fact}` is replaced by the fact's value, which is never evaluated."""
+    remedy: str = ""
+    parameters: dict[str, Value] = {}
+    """Text may hold `{fact}`; a value that is nothing but `{fact}` is the fact's value itself."""
+
+
+class TableDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision table: its rules are tried in order."""
+
+    table: str
+    owner: str
+    rules: list[RuleDocument]
+    kinds: list[str] = msgspec.field(default_factory=lambda: ["*"])
+    """Kinds of finding it speaks of; `order.*` covers all that begin with `order.`."""
+
+
+class DefaultDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is decided when no rule fires."""
+
+    outcome: Literal["observe", "recommend", "approve"]
+    reason: str
+    remedy: str = ""
+
+
+class BundleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`bundle.yaml`."""
+
+    name: str
+    owner: str
+    escalation: str
+    """Who is asked when a decision cannot be made."""
+    version: str
+    effective_from: datetime
+    facts: dict[str, FactDocument]
+    remedies: dict[str, RemedyDocument]
+    tables: list[str]
+    """File names, in the order in which the tables are tried."""
+    default: DefaultDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Something that can be done, ready to use."""
+
+    name: str
+    system: str
+    valid_for: timedelta
+    contacts_customer: bool
+    moves_money: bool
+    reversible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule with its condition compiled."""
+
+    id: str
+    """`table/rule`."""
+    when: Expression
+    conjuncts: tuple[Expression, ...]
+    """The top-level conjuncts of `when`."""
+    outcome: Outcome
+    remedy: str
+    reason: str
+    parameters: Mapping[str, Value]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The facts that its condition, its reason and its parameters refer to."""
+        texts = [self.reason, *(value for value in self.parameters.values() if isinstance(value, str))]
+        return self.when.names.union(*(PLACEHOLDER.findall(text) for text in texts))
+
+    def is_excluded(self, kind: Bound) -> bool:
+        """Return whether a conjunct about the kind alone is false, so that the rule cannot fire for it.
+
+        Whatever the other conjuncts are: in CEL `false && x` is false even where x is an error.
+        """
+        try:
+            return not all(part.holds(kind) for part in self.conjuncts if part.names == {"kind"})
+        except ExpressionError:
+            return False
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded, checked policy."""
+
+    name: str
+    owner: str
+    escalation: str
+    version: str
+    effective_from: datetime
+    hash: str
+    """BLAKE2b-128 over the canonical content: comments, layout and file names do not count."""
+    facts: Mapping[str, FactDocument]
+    remedies: Mapping[str, Remedy]
+    tables: tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]
+    """(patterns of kinds, rules) of each table, in order."""
+    default: Rule
+    _by_kind: dict[str, Plan] = field(default_factory=dict, repr=False, compare=False)
+
+    def plan(self, kind: str) -> Plan:
+        """Return the rules to try for findings of `kind`, and the facts they need."""
+        plan = self._by_kind.get(kind)
+        if plan is None:
+            bound = Bound({"kind": kind})
+            rules = tuple(
+                rule
+                for patterns, rules in self.tables
+                if any(fnmatchcase(kind, pattern) for pattern in patterns)
+                for rule in rules
+                if not rule.is_excluded(bound)
+            )
+            names = sorted(self.default.names.union(*(rule.names for rule in rules)))
+            plan = Plan(
+                rules,
+                tuple(
+                    (start, Block.of(tuple(rule.when for rule in rules[start : start + BLOCK_RULES])))
+                    for start in range(0, len(rules), BLOCK_RULES)
+                ),
+                tuple((name, self.facts[name].type, self.facts[name].nullable) for name in names),
+            )
+            # Kinds come from manifests and are few; the bound only guards against a flood of invented ones.
+            if len(self._by_kind) < 1_000:
+                self._by_kind[kind] = plan
+        return plan
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Evidence features that facts are taken from."""
+        return frozenset(fact.feature for fact in self.facts.values() if fact.feature)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in order."""
+        return tuple(rule for _, rules in self.tables for rule in rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What deciding about one kind of finding takes."""
+
+    rules: tuple[Rule, ...]
+    """Those that can fire at all for this kind, in order."""
+    blocks: tuple[tuple[int, Block], ...]
+    """Their conditions in blocks, each with the position of its first rule."""
+    facts: tuple[tuple[str, FactType, bool], ...]
+    """(name, type, nullable) of each fact the rules refer to."""
+
+
+def fill(template: str, facts: Mapping[str, Any], types: Mapping[str, FactDocument]) -> str:
+    """Return `template` with each `{fact}` replaced by the fact's text, in one pass: values are never templates."""
+    return PLACEHOLDER.sub(lambda match: show(facts.get(match[1]), types[match[1]].type), template)
+
+
+def fill_value(value: Value, facts: Mapping[str, Any], types: Mapping[str, FactDocument]) -> Value:
+    """Return a parameter's value: a lone `{fact}` keeps its type (an instant becomes RFC 3339 text)."""
+    if not isinstance(value, str):
+        return value
+    alone = PLACEHOLDER.fullmatch(value)
+    if alone is None:
+        return fill(value, facts, types)
+    fact: Value = facts.get(alone[1])
+    return to_text(fact) if types[alone[1]].type == "instant" and isinstance(fact, int) else fact
+
+
+def show(value: Any, fact_type: FactType) -> str:
+    """Return a fact's value as a person reads it."""
+    if value is None:
+        return "unknown"
+    if fact_type == "instant":
+        return to_text(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
