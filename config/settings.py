@@ -129,7 +129,7 @@ class Contracts:
     """The data contracts that records are decoded by."""
 
     folders: Annotated[tuple[Path, ...], Spec("place")]
-    """Folders of contract documents; a later one overrides an earlier one's contract of the same type and version."""
+    """Folders of contract documents; a later folder replaces the types that it holds in an earlier one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class Policy:
     """The rules that decide."""
 
     bundle: Annotated[Path, Spec("place")]
-    """Folder of decision tables."""
+    """Folder of a policy bundle: `bundle.yaml` and its decision tables."""
 
 
 @dataclass(frozen=True, kw_only=True)

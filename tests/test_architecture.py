@@ -1,0 +1,222 @@
+"""The rules of the tree, each as a test: what may import what, no clock and no chance where results are made, sizes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("config", "dataflows", "detectors", "operators", "replay", "sinks")
+MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CLI = Path("dataflows/cli")
+
+MAY_IMPORT = {
+    "config": {"config"},
+    "detectors": {"config", "detectors"},
+    "operators": {"config", "detectors", "operators"},
+    "sinks": {"config", "sinks"},
+    "dataflows": {"config", "detectors", "operators", "sinks", "dataflows"},
+    "replay": {"config", "detectors", "operators", "sinks", "dataflows", "replay"},
+}
+ONLY_IN = {
+    "bytewax": ("operators", "sinks", "dataflows", "replay"),
+    "river": ("detectors",),
+    "confluent_kafka": ("sinks", "dataflows", "replay/record.py", "replay/play.py"),
+    "sqlalchemy": ("sinks", "dataflows", "replay"),
+    "alembic": ("sinks",),
+    "click": ("dataflows/cli",),
+    "rich": ("dataflows/cli",),
+}
+"""Where a third-party package may be imported; `dataflows/cli`, the edge, is exempt."""
+
+PURE = ("detectors", "operators")
+"""No wall clock and no unseeded chance in these."""
+IMPURE_CALLS = (
+    "datetime.datetime.now",
+    "datetime.datetime.utcnow",
+    "datetime.datetime.today",
+    "datetime.date.today",
+    "time.",
+    "uuid.uuid1",
+    "uuid.uuid4",
+    "os.urandom",
+    "secrets.",
+    "random.",
+    "numpy.random.",
+)
+SEEDED = ("random.Random", "numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.Generator")
+"""Sources of chance that are fine when they are given an argument: their seed."""
+
+LINES_MAX = 400
+
+
+def imports(tree: ast.AST, module: Path) -> Iterator[str]:
+    """Yield the dotted names that `module` imports, at any depth and however written."""
+    package = list(module.parts[:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def foreign_imports(source: str, module: Path) -> list[str]:
+    """Return the imports that the rules of the tree forbid `module`."""
+    forbidden = []
+    for name in imports(ast.parse(source), module):
+        top = name.partition(".")[0]
+        upwards = top in MAY_IMPORT and top not in MAY_IMPORT[module.parts[0]]
+        misplaced = top in ONLY_IN and not any(module.is_relative_to(place) for place in ONLY_IN[top])
+        if upwards or misplaced or name.startswith("dataflows.cli"):
+            forbidden.append(name)
+    return [] if module.is_relative_to(CLI) else forbidden
+
+
+def uses(source: str) -> Iterator[tuple[str, ast.expr, ast.Call | None]]:
+    """Yield (dotted name with aliases of imports resolved, node, the call it is the function of)."""
+    tree = ast.parse(source)
+    meaning: dict[str, str] = {}
+    called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                meaning[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            meaning.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name):
+            name, _, rest = ast.unparse(node).partition(".")
+            if name in meaning:
+                yield (f"{meaning[name]}.{rest}" if rest else meaning[name]), node, called.get(id(node))
+
+
+def impure_calls(source: str) -> list[str]:
+    """Return what reads a clock or draws unseeded chance, as `line: name`."""
+    found = []
+    for name, node, call in uses(source):
+        seeded = name in SEEDED and (call is None or call.args or call.keywords)
+        impure = any(name.startswith(c) if c.endswith(".") else name == c for c in IMPURE_CALLS)
+        if impure and not seeded:
+            found.append(f"{node.lineno}: {name}")
+    return found
+
+
+def environment_reads(source: str) -> list[str]:
+    """Return what looks at the environment, as `line: name`."""
+    variables = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv")
+    return [f"{node.lineno}: {name}" for name, node, _ in uses(source) if name in variables]
+
+
+def text(module: Path) -> str:
+    return (ROOT / module).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_imports_only_what_its_place_allows(module: Path) -> None:
+    assert foreign_imports(text(module), module) == []
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] in PURE], ids=str)
+def test_results_are_made_without_clock_and_chance(module: Path) -> None:
+    assert impure_calls(text(module)) == []
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != Path("config/settings.py")], ids=str)
+def test_only_settings_look_at_the_environment(module: Path) -> None:
+    assert environment_reads(text(module)) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_is_short(module: Path) -> None:
+    assert len(text(module).splitlines()) < LINES_MAX
+
+
+@pytest.mark.parametrize(
+    "document",
+    sorted(p.relative_to(ROOT) for s in ("yaml", "yml") for p in (ROOT / "config").rglob(f"*.{s}")) or [None],
+    ids=str,
+)
+def test_every_document_has_an_owner(document: Path | None) -> None:
+    if document is None:
+        pytest.fail("no YAML under config/")
+    assert owners(text(document)), f"{document} names no owner"
+
+
+def owners(document: str) -> list[str]:
+    """Return who owns a YAML document: its `owner`, or the name of its `team` as ODCS v3 writes it."""
+    content = yaml.safe_load(document) or {}
+    team = content.get("team")
+    named = [content.get("owner"), team.get("name") if isinstance(team, dict) else None]
+    return [name for name in named if isinstance(name, str) and name.strip()]
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "forbidden"),
+    [
+        ("config/a.py", "import operators.frame", ["operators.frame"]),
+        ("detectors/a.py", "from operators import frame", ["operators.frame"]),
+        ("detectors/a.py", "from bytewax.dataflow import Dataflow", ["bytewax.dataflow.Dataflow"]),
+        ("operators/a.py", "def f():\n    import river.anomaly", ["river.anomaly"]),
+        ("operators/agents/a.py", "from ...sinks import store", ["sinks.store"]),
+        ("operators/agents/a.py", "from ..frame import Frame", []),
+        ("sinks/a.py", "from operators.frame import Frame", ["operators.frame.Frame"]),
+        ("replay/a.py", "import confluent_kafka", ["confluent_kafka"]),
+        ("replay/play.py", "import confluent_kafka, bytewax, dataflows.detection", []),
+        ("replay/a.py", "from dataflows.cli import console", ["dataflows.cli.console"]),
+        ("dataflows/a.py", "from dataflows import cli", ["dataflows.cli"]),
+        ("dataflows/a.py", "import replay.source", ["replay.source"]),
+        ("dataflows/cli/a.py", "import replay.source, dataflows.cli.console, rich", []),
+        ("operators/a.py", "import rich.table", ["rich.table"]),
+    ],
+)
+def test_forbidden_imports_are_seen(module: str, source: str, forbidden: list[str]) -> None:
+    assert foreign_imports(source, Path(module)) == forbidden
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from datetime import datetime as d\nd.now(UTC)", ["2: datetime.datetime.now"]),
+        ("import datetime\nx = datetime.datetime.utcnow", ["2: datetime.datetime.utcnow"]),
+        ("from time import monotonic\nmonotonic()", ["2: time.monotonic"]),
+        ("import time as t\nt.time()", ["2: time.time"]),
+        ("from uuid import uuid4\nf(uuid4)", ["2: uuid.uuid4"]),
+        ("import random\nrandom.random()", ["2: random.random"]),
+        ("import random\nrandom.Random()", ["2: random.Random"]),
+        ("import random\nr: random.Random = random.Random(7)", []),
+        ("import numpy as np\nnp.random.default_rng()", ["2: numpy.random.default_rng"]),
+        ("import numpy as np\nnp.random.default_rng(seed)", []),
+        ("from datetime import datetime, timedelta\ndatetime.fromisoformat(t)", []),
+        ("def f(time):\n    return time.time()", []),
+    ],
+)
+def test_clocks_and_chance_are_seen(source: str, found: list[str]) -> None:
+    assert impure_calls(source) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import os\nos.environ['A']", ["2: os.environ"]),
+        ("from os import getenv as g\ng('A')", ["2: os.getenv"]),
+        ("import os\nos.path.join('a', 'b')", []),
+    ],
+)
+def test_reads_of_the_environment_are_seen(source: str, found: list[str]) -> None:
+    assert environment_reads(source) == found
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [("owner: orders", ["orders"]), ("team: {name: crm}", ["crm"]), ("owner: ' '", []), ("name: a", []), ("", [])],
+)
+def test_owners_are_seen(document: str, found: list[str]) -> None:
+    assert owners(document) == found
