@@ -1,0 +1,115 @@
+"""The folder of a recording while it is written: claimed by one writer, and never taken for whole before it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+from config.errors import EnvironmentFault, UsageError
+from replay.manifest import MANIFEST
+
+UNFINISHED = ".unfinished"
+"""Marks a folder that a writer is filling, or was when it was killed."""
+PARTIAL = ".partial"
+"""Ends the name of a file that is being written."""
+
+_OURS = ("topic=*", "labels.*", f"*{PARTIAL}")
+
+
+class UnfinishedFolder:
+    """A folder claimed for one recording to be written; what a killed writer left in it is removed.
+
+    Raises:
+        UsageError: It holds something else, or another writer is at work in it.
+        EnvironmentFault: It cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mark = folder / UNFINISHED
+        with disk_faults(folder):
+            self._existed = folder.is_dir()
+            _refuse_foreign(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._mark, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(self._lock)
+                raise UsageError(
+                    f"another process is writing a recording into {folder}.",
+                    remedy="wait until it has ended, or name another folder",
+                ) from error
+            self._empty()
+            sync(folder)
+
+    def finish(self) -> None:
+        """Take the mark away: the manifest is there."""
+        self._mark.unlink()
+        os.close(self._lock)
+
+    def abandon(self) -> None:
+        """Remove what was written, and the folder if it was not there before."""
+        self._empty()
+        self.finish()
+        if not self._existed:
+            self._folder.rmdir()
+
+    def _empty(self) -> None:
+        for pattern in _OURS:
+            for path in self._folder.glob(pattern):
+                if path.is_dir():
+                    rmtree(path)
+                else:
+                    path.unlink()
+
+
+def publish(path: Path) -> None:
+    """Give a file written as `path` + `PARTIAL` its name, for good."""
+    temporary = path.with_name(path.name + PARTIAL)
+    sync(temporary)
+    temporary.rename(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, outlast a crash of the machine."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """Turn errors of the file system into ours.
+
+    Raises:
+        EnvironmentFault: The disk is full, or the folder is not ours to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error).splitlines()[0]
+        raise EnvironmentFault(
+            f"{path} cannot be written: {why}.",
+            remedy="check the free space and the permissions, or name another folder",
+        ) from error
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", remedy="name a new folder")
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"{folder} holds a recording already.", remedy="name another folder, or remove this one")
+    if (folder / UNFINISHED).exists():
+        return
+    if any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty.", remedy="name a new folder")
