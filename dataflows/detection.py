@@ -1,0 +1,137 @@
+"""The detection flow: from source partitions to the outbox.
+
+    source ─┬─► telemetry ─┬─► journey ─┬─► cause ─► case ─► outbox
+            ├──────────────┼──► journey │
+            │              └──► cause   └──► case
+            └─► outbox (late records, dead letters)
+
+Only wiring: what a stage does stands in `operators/`, and every choice comes in from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from config.settings import KeyGroups
+from dataflows.sources import PartitionSource
+from dataflows.stages import Stage, StatePlace, build_stage, frames_for, releases_of
+from operators.logic import KeyedLogic
+from sinks.gate import Gate, assert_gated
+from sinks.outbox import OutboxSink, part_names
+
+MakeLogic = Callable[[], KeyedLogic[Any]]
+
+
+@dataclass(frozen=True)
+class Logics:
+    """What each stage does; each is made once per key group."""
+
+    telemetry: MakeLogic
+    journey: MakeLogic
+    cause: MakeLogic
+    case: MakeLogic
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the flow is cut up; all but the interval is fixed for the life of a recovery folder."""
+
+    key_groups: KeyGroups
+    sink_parts: int
+    emit_interval: timedelta
+
+
+def receivers_of(key_groups: KeyGroups) -> dict[str, int]:
+    """Return the stages that sources send to, with their key groups."""
+    return {"telemetry": key_groups.telemetry, "journey": key_groups.journey}
+
+
+def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: StatePlace) -> dict[str, Stage]:
+    """Return the stages in the order of the flow, each with the channels that bring it frames."""
+    groups = layout.key_groups
+
+    def stage(name: str, count: int, logic: MakeLogic, channels: tuple[str, ...], **receivers: int) -> Stage:
+        parts = 0 if receivers else layout.sink_parts
+        return Stage(name, count, logic, channels, receivers, parts, layout.emit_interval, place)
+
+    telemetry = stage(
+        "telemetry", groups.telemetry, logics.telemetry, sources, journey=groups.journey, cause=groups.cause
+    )
+    journey = stage(
+        "journey", groups.journey, logics.journey, sources + telemetry.outlets, cause=groups.cause, case=groups.case
+    )
+    cause = stage("cause", groups.cause, logics.cause, telemetry.outlets + journey.outlets, case=groups.case)
+    case = stage("case", groups.case, logics.case, journey.outlets + cause.outlets)
+    return {each.name: each for each in (telemetry, journey, cause, case)}
+
+
+def build(
+    layout: Layout,
+    logics: Logics,
+    source: PartitionSource,
+    store_url: str,
+    place: StatePlace,
+    finished: Callable[[], bool],
+) -> Dataflow:
+    """Return the detection flow.
+
+    Args:
+        layout: How it is cut up.
+        logics: What the stages do.
+        source: All partitions.
+        store_url: The store that the outbox releases into, prepared for this run.
+        place: Where the state logs are.
+        finished: Whether the run is over: see `Gate`.
+
+    Raises:
+        UsageError: the outbox would not stand behind the gate.
+    """
+    sources = tuple(source.list_parts())
+    made = stages(layout, logics, sources, place)
+    telemetry, journey, cause, case = made.values()
+
+    flow = Dataflow("detection")
+    gate = op.input("gate", flow, Gate(finished))
+    items = op.input("source", flow, source)
+
+    telemetry_items = build_stage("telemetry", telemetry, frames_for("source_to_telemetry", "telemetry", items))
+    journey_items = build_stage(
+        "journey",
+        journey,
+        op.merge(
+            "to_journey",
+            frames_for("source_to_journey", "journey", items),
+            frames_for("telemetry_to_journey", "journey", telemetry_items),
+        ),
+    )
+    cause_items = build_stage(
+        "cause",
+        cause,
+        op.merge(
+            "to_cause",
+            frames_for("telemetry_to_cause", "cause", telemetry_items),
+            frames_for("journey_to_cause", "cause", journey_items),
+        ),
+    )
+    case_items = build_stage(
+        "case",
+        case,
+        op.merge(
+            "to_case",
+            frames_for("journey_to_case", "case", journey_items),
+            frames_for("cause_to_case", "case", cause_items),
+        ),
+    )
+    releases = op.merge(
+        "releases", gate, releases_of("source_releases", items), releases_of("case_releases", case_items)
+    )
+    senders = frozenset(sources + case.outlets)
+    op.output("outbox", releases, OutboxSink(store_url, part_names(layout.sink_parts), senders))
+    assert_gated(flow)
+    return flow

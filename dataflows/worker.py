@@ -1,0 +1,83 @@
+"""One worker process of a job: runs a flow under Bytewax and writes down why it failed, if it did."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig
+from bytewax.run import cli_main
+
+from config.errors import ForestallError
+from dataflows.supervisor import Failure
+
+GC_THRESHOLDS = (50_000, 20, 1_000)
+"""Keyed state is millions of objects that live long; the collector's defaults would walk them all the time."""
+
+
+def run_worker(
+    build: Callable[[Callable[[], bool]], Dataflow],
+    *,
+    workers: int,
+    process: int,
+    addresses: str,
+    failure: Path,
+    recovery: Path,
+    epoch_interval: timedelta,
+) -> int:
+    """Run the flow that `build` makes until its input ends or SIGTERM comes; return the exit code.
+
+    Args:
+        build: Given a function that tells whether to stop, returns the flow.
+        workers: Threads in this process.
+        process: This process's number.
+        addresses: Of all processes, separated by ";", or "-" for one process.
+        failure: Where to write a `Failure`.
+        recovery: Folder of Bytewax's recovery files.
+        epoch_interval: Wall time between snapshots.
+    """
+    stop = threading.Event()
+
+    def on_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(*GC_THRESHOLDS)
+    several = addresses != "-"
+    try:
+        cli_main(
+            build(stop.is_set),
+            workers_per_process=workers,
+            process_id=process if several else None,
+            addresses=addresses.split(";") if several else None,
+            epoch_interval=epoch_interval,
+            recovery_config=RecoveryConfig(str(recovery), timedelta(0)),
+        )
+    except BaseException as error:
+        traceback.print_exc()
+        failure.write_bytes(msgspec.json.encode(_failure(error)))
+        sys.stderr.flush()
+        # Timely's threads may still hang on a peer that is gone; nothing after this point needs them.
+        os._exit(1)
+    return 0
+
+
+def _failure(error: BaseException) -> Failure:
+    """Return the error's own words: ours if one of the tree caused it, else its type."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ForestallError):
+            return Failure(cause.message, cause.remedy, cause.exit_code)
+        cause = cause.__cause__ or cause.__context__
+    return Failure(f"a worker failed: {type(error).__name__}", "See the worker's log in the recovery folder.", 3)

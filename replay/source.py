@@ -1,0 +1,102 @@
+"""A recording's partitions as readers of the job's source."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from config.clock import micros
+from config.errors import RecordingError
+from dataflows.sources import Reader
+from operators.batch import RawBatch
+from replay.reader import PartitionReader
+from replay.recording import Recording
+
+
+class RecordedPartition:
+    """Reads one partition of a recording: a `dataflows.sources.Reader`.
+
+    Args:
+        recording: The recording it is of.
+        channel: `topic/partition`.
+    """
+
+    def __init__(self, recording: Recording, channel: str) -> None:
+        topic, _, partition = channel.rpartition("/")
+        self._channel = channel
+        self._folder = recording.folder
+        self._reader = recording.reader(topic, int(partition))
+        self._until = recording.recorded_until
+        self._idle = {
+            idle.next_offset: idle.watermark
+            for idle in recording.manifest.idle
+            if (idle.topic, idle.partition) == (topic, int(partition))
+        }
+
+    @property
+    def until(self) -> int:
+        """Event time up to which the recording is complete, exclusive, microseconds."""
+        return self._until
+
+    @property
+    def records(self) -> PartitionReader:
+        """The records themselves."""
+        return self._reader
+
+    def read(self, next_offset: int, limit: int) -> RawBatch | None:
+        """Return up to `limit` records from `next_offset` on, None at the end."""
+        return self._reader.read(next_offset, limit)
+
+    def check_continues(self, next_offset: int, last_digest: str) -> None:
+        """Refuse a recording that is not the one read so far, nor its continuation.
+
+        Raises:
+            RecordingError: the record before `next_offset` is another one, or records in between are missing.
+        """
+        first, end = self._reader.first_offset, self._reader.end_offset
+        if not last_digest or next_offset == first:
+            return
+        if not first < next_offset <= end:
+            raise RecordingError(
+                f"{self._folder}: {self._channel} holds offsets {first} to {end - 1}, "
+                f"the recovery folder goes on at {next_offset}",
+                remedy="Replay the recording that comes next, or start with a new store.",
+            )
+        if self._reader.record_digest(next_offset - 1) != last_digest:
+            raise RecordingError(
+                f"{self._folder}: {self._channel} offset {next_offset - 1} is not the record that was read before: "
+                "the recovery folder was made from another recording",
+                remedy="Name the recording it was made from, or start with a new store.",
+            )
+
+    def idle_until(self, next_offset: int) -> int | None:
+        """Return the watermark promised while the partition was idle at `next_offset`, if it was."""
+        return self._idle.get(next_offset)
+
+    def next_idle(self, next_offset: int) -> int | None:
+        """Return the first offset after `next_offset` at which the partition was idle, if any."""
+        return min((offset for offset in self._idle if offset > next_offset), default=None)
+
+
+class Speed:
+    """Paces a replay at a multiple of real time, by the records' own timestamps: a `dataflows.sources.Pace`.
+
+    Args:
+        factor: 60 replays an hour in a minute.
+        start_ms: Timestamp of the recording's first record, milliseconds; the clock starts at the first question.
+    """
+
+    def __init__(self, factor: float, start_ms: int) -> None:
+        self._per_ms = factor * 1000
+        self._start_ms = start_ms
+        self._began: float | None = None
+
+    def limit(self, reader: Reader, next_offset: int, limit: int) -> int:
+        """Return how many of the next `limit` records are due now; all, once the partition's end is due."""
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        due_ms = self._start_ms + int((now - self._began) * self._per_ms)
+        assert isinstance(reader, RecordedPartition)
+        if due_ms >= reader.until // micros(timedelta(milliseconds=1)):
+            return limit
+        return min(limit, max(reader.records.end_before(due_ms) - next_offset, 0))
