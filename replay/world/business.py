@@ -44,6 +44,9 @@ class Kind(IntEnum):
 CRM_FIRST = Kind.REVIEWED
 LANES_FIRST = Kind.HANDOVER_MEASURED
 
+WORRY = 20 * HOUR
+"""Some who wait in vain ask so long before the promised day is over."""
+
 
 @dataclass(frozen=True)
 class Business:
@@ -66,23 +69,20 @@ class _Table:
 
     def __init__(self, until: int) -> None:
         self._until = until
-        self._blocks: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
+        self._blocks: list[tuple[Ints, *tuple[npt.NDArray[np.int32], ...]]] = []
 
     def add(self, kind: Kind, at: Ints, order: Ints, customer: Ints, code: Ints | int = 0) -> None:
         """Add rows; those beyond the end of the world are left out."""
         kept = (at >= SINCE) & (at < self._until)
-        codes = np.broadcast_to(code, at.shape)
-        rows = (at[kept], np.full(int(kept.sum()), int(kind)), order[kept], customer[kept], codes[kept])
-        self._blocks.append(rows)
+        others = (np.broadcast_to(column, at.shape) for column in (int(kind), order, customer, code))
+        self._blocks.append((at[kept], *(column[kept].astype(np.int32) for column in others)))
 
     def sorted(self) -> Business:
         """Return all rows in order of time; equal times in order of kind, order and customer."""
         at, kind, order, customer, code = (np.concatenate(column) for column in zip(*self._blocks, strict=True))
         by = np.lexsort((customer, order, kind, at))
-        return Business(
-            (at - at % MILLISECOND)[by], kind[by].astype(np.int8), order[by].astype(np.int32),
-            customer[by].astype(np.int32), code[by].astype(np.int32),
-        )  # fmt: skip
+        at -= at % MILLISECOND
+        return Business(at[by], kind[by].astype(np.int8), order[by], customer[by], code[by])
 
 
 def business(spec: Spec, plan: Plan, all_orders: Orders) -> Business:
@@ -147,7 +147,7 @@ def _desk(table: _Table, spec: Spec, plan: Plan, o: Orders) -> None:
     n, row, none = len(o), np.arange(len(o)), np.full(len(o), -1)
     waits = (o.delivered_at > o.promised_at) & (o.cancelled_at == NEVER)
     asks = waits & (rng.random(n) < 0.4)
-    asked = o.promised_at + (rng.uniform(0.1, 2.5, n) * DAY).astype(np.int64)
+    asked = o.promised_at - WORRY + (rng.uniform(0, 3, n) * DAY).astype(np.int64)
     ticket = asks & (rng.random(n) < 0.5)
     ordinary = rng.random(n) < 0.03
     opened = np.where(ticket, asked, o.placed_at + (rng.uniform(0.5, 60, n) * HOUR).astype(np.int64))

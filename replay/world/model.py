@@ -145,6 +145,11 @@ class Spec:
         """The services it runs on."""
         return SERVICES if self.events >= 200_000 else SERVICES[:3]
 
+    @property
+    def stocked(self) -> int:
+        """How many products have their stock measured."""
+        return min(20, self.events // 2_500 + 1)
+
     @cached_property
     def slices(self) -> list[tuple[int, int]]:
         """The slices of time the world is made in, so that each holds some ten thousand events: [(since, until)] in µs.

@@ -26,8 +26,6 @@ from replay.world.text import Names, Part, decimals, joined, numbers, records
 DELAY_MAX = 5 * SECOND
 """Disorder: the broker gets a record at most so long after its event; the late ones apart."""
 LATE_SHARE = 0.0002
-STOCKED = 20
-"""So many products have their stock measured, every eight hours."""
 STOCK_EVERY = 8 * HOUR
 ECHO = 0.3
 """What of another service's outage is felt at the gateway."""
@@ -54,7 +52,7 @@ class Telemetry:
     def grid(spec: Spec) -> int:
         """Return how many measurements the whole world has, of services and of stock."""
         ticks = spec.days * DAY // spec.measure_every
-        stock = STOCKED * (spec.days * DAY // STOCK_EVERY) if spec.mix == "full" else 0
+        stock = spec.stocked * (spec.days * DAY // STOCK_EVERY) if spec.mix == "full" else 0
         return ticks * (len(spec.services) + 1) + stock
 
     def slice(self, number: int) -> list[pl.DataFrame]:
@@ -122,10 +120,10 @@ class Telemetry:
         )  # fmt: skip
 
     def _delays(self, rng: np.random.Generator, n: int) -> Ints:
-        """Return how long after its event the broker gets each record: seconds, for a few many minutes."""
+        """Return how long after its event the broker gets each record: seconds, for a few more than an hour."""
         delay = np.minimum(rng.exponential(0.6, n) * SECOND, DELAY_MAX)
         late = rng.random(n) < LATE_SHARE
-        return np.where(late, rng.uniform(600, 2400, n) * SECOND, delay).astype(np.int64)
+        return np.where(late, rng.uniform(4200, 12000, n) * SECOND, delay).astype(np.int64)
 
     def _measurements(self, number: int, since: int, until: int) -> list[pl.DataFrame]:
         spec, rng = self._spec, draws(self._spec.seed, "measurements", number)
@@ -177,8 +175,8 @@ class Telemetry:
 
     def _stock(self, number: int, since: int, until: int) -> pl.DataFrame:
         first = since + (SINCE - since) % STOCK_EVERY
-        at = np.repeat(np.arange(first, until, STOCK_EVERY), STOCKED)
-        product, n = np.arange(len(at)) % STOCKED, len(at)
+        at = np.repeat(np.arange(first, until, STOCK_EVERY), self._spec.stocked)
+        product, n = np.arange(len(at)) % self._spec.stocked, len(at)
         at = at + product * 250 * MILLISECOND
         on_hand = 40 + product * 9 - ((at - SINCE) // STOCK_EVERY * (2 + product % 5)) % (35 + product * 8)
         key = joined("p", numbers(product).str.zfill(5))
