@@ -108,6 +108,8 @@ class Telemetry:
 
     pane: Annotated[timedelta, Spec("results", timedelta(seconds=1), timedelta(days=1))]
     """The grain of aggregation: windows are made of whole panes."""
+    pane_by_type: Annotated[Mapping[str, timedelta], Spec("results", timedelta(seconds=1), timedelta(days=1))]
+    """`pane` of single types of events, by type: the sparse ones want longer panes."""
     windows: Annotated[tuple[timedelta, ...], Spec("results", timedelta(seconds=1), timedelta(days=366))]
     """Lengths of the sliding windows that detectors look at; multiples of `pane`."""
     entity_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
@@ -115,13 +117,42 @@ class Telemetry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Journey:
-    """Orders, CRM and usage joined per customer."""
+class JourneyLimits:
+    """How much is remembered; beyond each limit the least telling goes first: what has ended, then the oldest."""
 
-    customer_ttl: Annotated[timedelta, Spec("results", timedelta(days=1), _CENTURY)]
-    """Event time without an event after which a customer without open promises is forgotten."""
-    orders_max: Annotated[int, Spec("results", 1, 1_000_000)]
-    """Orders held per customer; beyond it the oldest is forgotten."""
+    orders_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Orders per customer."""
+    refunds_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Refunds per customer."""
+    contacts_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Contacts, tickets and reviews per customer."""
+    products_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Products per customer whose usage is remembered."""
+    sellers_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Sellers per order."""
+    records_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Records per order or refund that evidence can name."""
+    signals_max: Annotated[int, Spec("results", 1, 10_000_000)]
+    """Fleet entities whose signals are remembered, per key group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """Orders, CRM and usage joined per customer: how long they are remembered, in event time, and how much of them."""
+
+    settle: Annotated[timedelta, Spec("results", timedelta(microseconds=1), timedelta(days=1))]
+    """A journey is looked at so long after a record or deadline: records this close together may come in any order."""
+    finished_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """An order delivered or cancelled, and a refund posted, is forgotten so long after its end."""
+    unfinished_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """An order not ended is forgotten so long after its promise or last record, a refund or ticket after its last."""
+    contact_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """A contact, review or closed ticket is forgotten after this span."""
+    usage_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """The last measure of usage is forgotten after this span."""
+    signal_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """A fleet signal older than this is no longer used."""
+    limits: JourneyLimits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from config import settings as module
 from config.errors import SettingsError
 from config.layers import Layer, build, flatten, leaves
 from config.settings import DEFAULTS, Settings, environment, load
+from operators.journey import JourneySettings
 
 LEAVES = {leaf.name: leaf for leaf in leaves(Settings)}
 
@@ -45,6 +46,14 @@ def test_default_folders_are_those_of_the_package() -> None:
     settings = load()
     assert settings.contracts.folders == (DEFAULTS.parent / "contracts",)
     assert settings.policy.bundle == DEFAULTS.parent / "policies" / "default"
+
+
+def test_journey_settings_are_those_of_the_journey() -> None:
+    # The journey can be built without settings, in tests; what it then assumes must be what a job gets.
+    ours, theirs = load().journey, JourneySettings()
+    expected = dataclasses.asdict(theirs)
+    del expected["dedupe_ttl"]
+    assert dataclasses.asdict(ours) == expected
 
 
 def test_every_setting_has_a_docstring_below_it() -> None:
@@ -190,9 +199,9 @@ def changed(name: str) -> Settings:
     samples = {
         "runtime.epoch_interval": "2s",
         "runtime.emit_interval": "2s",
-        "journey.customer_ttl": "2d",
         "telemetry.pane": "10s",
         "time.lateness_max_by_topic": "orders=2h",
+        "telemetry.pane_by_type": "fulfilment.measured=2h",
     }
     return load(None, {variable(name): samples.get(name, "3" if LEAVES[name].type is int else "2h")})
 
