@@ -118,7 +118,7 @@ class Store:
             StoreError: The store belongs to another job, or has other sink parts.
         """
         with self.begin() as connection:
-            known = dict(connection.execute(sa.select(meta.c.key, meta.c.value)).tuples().all())
+            known = {row.key: row.value for row in connection.execute(sa.select(meta))}
             wanted = {"job": job, "parts": " ".join(sorted(parts))}
             for key, value in wanted.items():
                 if key not in known:
@@ -204,7 +204,7 @@ class Store:
         """Return the number of outputs by kind."""
         with self.read() as connection:
             query = sa.select(outputs.c.kind, sa.func.count()).group_by(outputs.c.kind).order_by(outputs.c.kind)
-            return dict(connection.execute(query).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def totals(self) -> dict[str, int]:
         """Return the sums of the channels' statistics, and the outputs that came again (`repeats`)."""
