@@ -1,0 +1,58 @@
+"""A fixed limit: a rule, for what is wrong whatever is usual."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, Literal
+
+import msgspec
+
+from detectors.base import Score
+
+
+class ThresholdParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a `Threshold`; `build` makes it."""
+
+    direction: Literal["up", "down"]
+    """Where values are bad."""
+    limit: float
+    """In the metric's unit; the limit itself is still good."""
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.limit):
+            raise ValueError(f"limit is {self.limit}, must be finite")
+
+    def build(self, state: list[Any] | None = None) -> Threshold:
+        """Return the detector, which has no state."""
+        return Threshold(self)
+
+
+class Threshold:
+    """Flags what lies beyond the limit; learns nothing."""
+
+    size_max = 1
+
+    def __init__(self, parameters: ThresholdParameters) -> None:
+        self._parameters = parameters
+
+    def encode(self) -> list[Any]:
+        """Return the state: there is none."""
+        return []
+
+    def score_one(self, x: float) -> Score:
+        """Judge `x`: `value` is how far beyond the limit it is. Raises ValueError when `x` is not finite."""
+        if not isfinite(x):
+            raise ValueError(f"{x} is not a finite number")
+        limit = self._parameters.limit
+        value = x - limit if self._parameters.direction == "up" else limit - x
+        return Score(value, 0.0 if value > 0 else 1.0, flagged=value > 0, expected=None, limit=limit)
+
+    def learn_one(self, x: float, *, suspect: bool = False) -> None:
+        """Do nothing but refuse what is not finite."""
+        self.score_one(x)
+
+    def explain(self, x: float) -> str:
+        """Return how `x` compares with the limit."""
+        side = "above" if self._parameters.direction == "up" else "below"
+        verdict = f"{side} the limit of" if self.score_one(x).flagged else f"not {side} the limit of"
+        return f"{x:.4g}, {verdict} {self._parameters.limit:.4g}"
