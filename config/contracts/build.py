@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import polars as pl
 
@@ -160,16 +161,20 @@ def _mapping(item: MappingItem, body: Field, reader: Reader, position: int) -> F
     missing = [f.name for f in body.fields if f.required and f.default is ABSENT and f.name not in item.data]
     if missing:
         raise reader.error(f"required field {missing[0]} is not mapped - at `{where}`", "Add a path for it.")
-    when = {path: tuple(v) if isinstance(v, list) else (v,) for path, v in item.when.items()}
     return ForeignMapping(
         topics=tuple(item.topics),
         debezium=item.format == "debezium",
-        when=when,
+        when=_values(item.when),
+        unless=_values(item.unless),
         source=item.source,
         id=tuple(map(_path, item.id)),
         time=_path(item.time),
         data={name: _path(path) for name, path in item.data.items()},
     )
+
+
+def _values(condition: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    return {path: tuple(v) if isinstance(v, list) else (v,) for path, v in condition.items()}
 
 
 def _known(body: Field, name: str, reader: Reader, where: str) -> None:

@@ -147,6 +147,7 @@ class MappingItem(Strict, kw_only=True, frozen=True):
     topics: Annotated[list[Text], Meta(min_length=1)]
     format: Literal["json", "debezium"] = "json"
     when: dict[str, Any] = {}
+    unless: dict[str, Any] = {}
     source: str = ""
     id: list[str | PathItem] = []
     time: str | PathItem = PathItem(path="@timestamp", unit="ms")

@@ -124,6 +124,8 @@ class ForeignMapping:
     """Change events, with or without their schema envelope."""
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Path and the values it may have: which records of the topic are of this type."""
+    unless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Path and the values it must not have: with `when`, selects a change of state."""
     source: str = ""
     """CloudEvents `source` of the mapped records; the topic's name where empty."""
     id: tuple[Path, ...] = ()

@@ -1,0 +1,257 @@
+"""Bytes to records by contract: batches in, accepted records and rejects out.
+
+One bad record costs its batch only itself. The loop over values runs in C (`list.extend` over `map`); when a record
+cannot be decoded it ends with what came before already taken, and goes on behind the bad one, so that no record is
+decoded twice. Everything that can be columnar is: event times, ids, rules, measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+from zlib import crc32
+
+import msgspec
+import polars as pl
+
+from config.contracts.compile import Envelope, compile_contracts
+from config.contracts.model import ContractSet
+from config.events import Event, Reject
+from operators.batch import RawBatch
+from operators.instants import to_integers
+from operators.limits import broken_limits
+from operators.mapping import Mapper
+from operators.measure import SCHEMA, Measures
+from operators.quality import Quality, Rules, look_for_drift
+from operators.reject import judge, reject, version_differs
+
+EVENT_TIME_MIN = 946_684_800_000_000
+"""2000-01-01: no business record is older; 1970 is what a broken clock says."""
+EVENT_TIME_MAX = 4_102_444_800_000_000
+"""2100-01-01 (exclusive): no record comes from the future; 9999 is what "never" says."""
+
+SAMPLE_EVERY = 1024
+"""One record in so many is looked at for fields its contract does not name."""
+
+
+class Decoded:
+    """The accepted records of one batch, in offset order, and what became of the others."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        channel: str,
+        index: pl.DataFrame,
+        records: list[Envelope],
+        rejects: list[Reject],
+        quality: Quality,
+    ) -> None:
+        self._decoder = decoder
+        self._channel = channel
+        self.index = index
+        """Columns: row (Int64, into `records`), offset (Int64), at (Int64, event time in µs), id (String,
+        `source|id`), type (String)."""
+        self.records = records
+        self.rejects = rejects
+        self.quality = quality
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """The types of the accepted records, sorted."""
+        return tuple(sorted(self.index["type"].unique()))
+
+    def measures(self, rows: pl.Series | None = None) -> pl.DataFrame:
+        """Return the measures of the telemetry records among `rows` (all, if None), as `operators.measure.SCHEMA`.
+
+        Grouped by type; within a type and metric in the order of `rows`.
+        """
+        chosen = self.index if rows is None else self.index[rows]
+        frames = []
+        for name in self.types:
+            maker = self._decoder.measures.get(name)
+            if maker is None:
+                continue
+            part = chosen if len(self.types) == 1 else chosen.filter(pl.col("type") == name)
+            records = self.records
+            if len(part) < len(records) or rows is not None:
+                records = [self.records[row] for row in part["row"].to_list()]
+            frames.append(maker.frame(list(map(attrgetter("data"), records)), part["at"], part["offset"]))
+        if not frames:
+            return pl.DataFrame(schema=SCHEMA)
+        return frames[0] if len(frames) == 1 else pl.concat(frames)
+
+    def events(self, rows: pl.Series | None = None) -> list[Event]:
+        """Return the business records among `rows` (all, if None) as events, in the order of `rows`.
+
+        The key is the contract's entity key; data are the contract's fields, instants in µs since the epoch,
+        personal fields without a purpose left out.
+        """
+        chosen = self.index if rows is None else self.index[rows]
+        business = self._decoder.business
+        if not any(name in business for name in self.types):
+            return []
+        chosen = chosen.filter(pl.col("type").is_in(list(business)))
+        data = [self.records[row].data for row in chosen["row"].to_list()]
+        plain: list[dict[str, Any]] = msgspec.to_builtins(data, builtin_types=(datetime,))
+        events = []
+        columns = (chosen[name].to_list() for name in ("at", "id", "type", "offset"))
+        for at, identity, name, offset, fields in zip(*columns, plain, strict=True):
+            contract, convert = business[name]
+            if convert is not None:
+                convert(fields)
+            events.append(Event(at, identity, fields[contract.key], name, fields, self._channel, offset))
+        return events
+
+
+class Decoder:
+    """Decodes batches under a set of contracts. Holds no state: equal batches give equal results."""
+
+    def __init__(self, contracts: ContractSet, *, seed: int = 0, sample_every: int = SAMPLE_EVERY) -> None:
+        self.contracts = contracts
+        self.measures = {c.type: Measures(c) for c in contracts if c.flow == "telemetry"}
+        """What makes measures, by telemetry type."""
+        self.business = {c.type: (c, to_integers(c.body)) for c in contracts if c.flow == "business"}
+        """By business type: the contract, and what makes the instants in its data integers."""
+        compiled = compile_contracts(contracts)
+        self._decode = compiled.decoder.decode
+        self._contract_of = compiled.contracts
+        self._rules = {struct: Rules(c) for struct, c in compiled.contracts.items() if c.rules}
+        self._mapper = Mapper(contracts)
+        self._seed = seed
+        self._sample_every = sample_every
+
+    def decode(self, batch: RawBatch) -> Decoded:
+        """Return the accepted records of `batch` and the rejects, both in offset order."""
+        values, positions, faults = self._candidates(batch)
+        records, failed = decode_all(self._decode, values)
+        if failed:
+            for i, error in failed:
+                faults[positions[i]] = judge(values[i], error, self.contracts)
+            bad = {i for i, _ in failed}
+            positions = [p for i, p in enumerate(positions) if i not in bad]
+            values = [v for i, v in enumerate(values) if i not in bad]
+        quality = Quality()
+        at = pl.Series([r.time for r in records], dtype=pl.String()).str.to_datetime("%+", time_unit="us", strict=False)
+        at = at.to_physical()
+        judged = self._judge_records(records, at, quality)
+        if judged:
+            faults.update((positions[i], fault) for i, fault in judged.items())
+            keep = [i for i in range(len(records)) if i not in judged]
+            records = [records[i] for i in keep]
+            positions = [positions[i] for i in keep]
+            values = [values[i] for i in keep]
+            at = at.gather(keep)
+        offsets = batch.offsets if len(positions) == len(batch) else [batch.offsets[p] for p in positions]
+        index = self._index(records, at, offsets)
+        self._sample(batch, index["offset"], values, records, quality)
+        rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
+        return Decoded(self, batch.channel, index, records, rejects, quality)
+
+    def _candidates(self, batch: RawBatch) -> tuple[list[bytes], Sequence[int], dict[int, tuple[str, str, str]]]:
+        """Return the values to decode, their positions in the batch, and the faults of the others by position."""
+        positions: Sequence[int] = range(len(batch))
+        faults: dict[int, tuple[str, str, str]] = {}
+        values = [value for value in batch.values if value is not None]
+        if len(values) < len(batch):
+            faults = {i: ("tombstone", "no value", "") for i, value in enumerate(batch.values) if value is None}
+            positions = [p for p in positions if p not in faults]
+        if broken := broken_limits(values):
+            faults.update((positions[i], (*fault, "")) for i, fault in broken.items())
+            values = [value for i, value in enumerate(values) if i not in broken]
+            positions = [p for i, p in enumerate(positions) if i not in broken]
+        if batch.headers or self._mapper.targets(batch.topic):
+            made = [self._mapper.canonical(batch, p) for p in positions]
+            faults.update((p, (*m, "")) for p, m in zip(positions, made, strict=True) if isinstance(m, tuple))
+            positions = [p for p, m in zip(positions, made, strict=True) if not isinstance(m, tuple)]
+            values = [m for m in made if not isinstance(m, tuple)]
+        return values, positions, faults
+
+    def _judge_records(
+        self, records: list[Envelope], at: pl.Series, quality: Quality
+    ) -> dict[int, tuple[str, str, str]]:
+        """Return the faults of decoded records that only their columns show: time, version, rules."""
+        faults: dict[int, tuple[str, str, str]] = {}
+        for struct, rows in self._by_struct(records):
+            rules = self._rules.get(struct)
+            if rules is None:
+                continue
+            contract = self._contract_of[struct]
+            chosen = records if rows is None else [records[row] for row in rows]
+            for rule, broken in rules.broken(list(map(attrgetter("data"), chosen))):
+                if not rule.must:
+                    quality.should[contract.type, rule.name] += int(broken.sum())
+                    continue
+                for i in broken.arg_true().to_list():
+                    faults[i if rows is None else rows[i]] = ("contract", f"breaks rule {rule.name}", contract.ref)
+        schemas = [r.dataschema for r in records]
+        if schemas.count(None) < len(schemas):
+            for i, schema in enumerate(schemas):
+                contract = self._contract_of[type(records[i])]
+                if version_differs(schema, contract.major):
+                    detail = f"`dataschema` is not of major version {contract.major}"
+                    faults[i] = ("unknown-version", detail, contract.ref)
+        possible = at.is_between(EVENT_TIME_MIN, EVENT_TIME_MAX, closed="left").fill_null(False)
+        if not possible.all():
+            for i in (~possible).arg_true().to_list():
+                outside = "no RFC 3339 instant" if at[i] is None else "outside 2000-01-01 … 2100-01-01"
+                faults[i] = ("time", f"event time {outside}", self._contract_of[type(records[i])].ref)
+        return faults
+
+    def _by_struct(self, records: list[Envelope]) -> list[tuple[type[Envelope], list[int] | None]]:
+        """Return each type of record with its rows; None stands for all rows."""
+        structs = list(map(type, records))
+        present = dict.fromkeys(structs)
+        if len(present) == 1:
+            return [(structs[0], None)]
+        rows: dict[type[Envelope], list[int]] = {struct: [] for struct in present}
+        for row, struct in enumerate(structs):
+            rows[struct].append(row)
+        return [*rows.items()]
+
+    def _index(self, records: list[Envelope], at: pl.Series, offsets: list[int]) -> pl.DataFrame:
+        source = pl.Series([r.source for r in records], dtype=pl.String())
+        identity = pl.Series([r.id for r in records], dtype=pl.String())
+        by_struct = self._by_struct(records)
+        if len(by_struct) == 1:
+            types = pl.repeat(self._contract_of[by_struct[0][0]].type, len(records), dtype=pl.String(), eager=True)
+        else:
+            types = pl.Series([self._contract_of[type(r)].type for r in records], dtype=pl.String())
+        return pl.DataFrame(
+            {
+                "row": pl.int_range(len(records), dtype=pl.Int64, eager=True),
+                "offset": pl.Series(offsets, dtype=pl.Int64()),
+                "at": at,
+                "id": pl.select(pl.concat_str(source, identity, separator="|")).to_series(),
+                "type": types,
+            }
+        )
+
+    def _sample(
+        self, batch: RawBatch, offsets: pl.Series, values: list[bytes], records: list[Envelope], quality: Quality
+    ) -> None:
+        """Look for schema drift in a sample that depends on seed, partition and offset, not on the batching."""
+        phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
+        for i in (offsets % self._sample_every == phase).arg_true().to_list():
+            look_for_drift(values[i], self._contract_of[type(records[i])], quality)
+
+
+def decode_all(
+    decode: Callable[[bytes], Envelope], values: Iterable[bytes]
+) -> tuple[list[Envelope], list[tuple[int, Exception]]]:
+    """Return the decoded values, and position and error of those that cannot be; calls `decode` once for each."""
+    records: list[Envelope] = []
+    failed: list[tuple[int, Exception]] = []
+    rest = iter(values)
+    while True:
+        try:
+            records.extend(map(decode, rest))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            failed.append((len(records) + len(failed), error.with_traceback(None)))
+        else:
+            return records, failed
