@@ -11,10 +11,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+
+from dataflows.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("config", "dataflows", "detectors", "operators", "replay", "sinks")
@@ -42,20 +45,17 @@ def test_no_installed_distribution_ships_a_package_of_that_name() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     made = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     (file,) = folder.glob("*.whl")
-    return zipfile.Path(file)
+    with zipfile.ZipFile(file) as opened:
+        yield opened
 
 
-def members(wheel: zipfile.Path) -> set[str]:
-    return {name for name in wheel.root.namelist() if not name.endswith("/")}
-
-
-def test_wheel_holds_every_file_of_the_packages(wheel: zipfile.Path) -> None:
+def test_wheel_holds_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
     # Data too: contracts, policies, defaults, migrations, the bundled recording.
     files = {
         str(path.relative_to(ROOT))
@@ -64,19 +64,19 @@ def test_wheel_holds_every_file_of_the_packages(wheel: zipfile.Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert "config/defaults.toml" in files
-    assert {name for name in members(wheel) if name.partition("/")[0] in PACKAGES} == files
+    assert {name for name in wheel.namelist() if name.partition("/")[0] in PACKAGES} == files
 
 
-def test_wheel_ships_the_licence_and_no_tests(wheel: zipfile.Path) -> None:
-    tops = {name.partition("/")[0] for name in members(wheel)}
+def test_wheel_ships_the_licence_and_no_tests(wheel: zipfile.ZipFile) -> None:
+    tops = {name.partition("/")[0] for name in wheel.namelist()}
     (information,) = (top for top in tops if top.endswith(".dist-info"))
     assert tops == {*PACKAGES, information}
-    assert (wheel / information / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
-    assert "forestall = dataflows.cli:main" in (wheel / information / "entry_points.txt").read_text()
+    assert wheel.read(f"{information}/licenses/LICENSE").decode() == (ROOT / "LICENSE").read_text()
+    assert "forestall = dataflows.cli:main" in wheel.read(f"{information}/entry_points.txt").decode()
 
 
-def test_unpacked_wheel_finds_its_data_without_this_tree(wheel: zipfile.Path, tmp_path: Path) -> None:
-    wheel.root.extractall(tmp_path / "site")
+def test_unpacked_wheel_finds_its_data_without_this_tree(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "site")
     code = """
 import json, config.settings
 settings = config.settings.load()
@@ -124,7 +124,8 @@ def test_every_make_target_is_listed_by_help() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.+)$", makefile, flags=re.M)
     assert phony is not None
-    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    printed = subprocess.run(["make", "help"], cwd=ROOT, env=outside, capture_output=True, text=True, check=True).stdout
     assert [line.split()[1] for line in printed.splitlines()] == phony[1].split()
     assert all(len(line.split()) > 3 for line in printed.splitlines())
 
@@ -181,3 +182,9 @@ def test_image_gets_every_package_and_nothing_unasked() -> None:
     rules = [line for line in ignore if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == sources
+
+
+def test_readme_lists_every_command_and_no_other() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("## Commands") : readme.index("Each has `--help`")]
+    assert {name.split()[0] for name in re.findall(r"^\| `([^`]+)` \|", table, flags=re.M)} == set(COMMANDS)
