@@ -1,0 +1,320 @@
+"""The logic of one source partition: raw records in, a frame's content out.
+
+Here is decided, per partition and from its content alone, what is believed (`clock_guard`), what is late, and, for
+telemetry, what is a duplicate. A record with event time before the partition's watermark is late: the watermark is
+the newest event time seen so far less the lateness bound. Every record ends in exactly one place: in the stages'
+state, among the late, among the dead letters, or dropped as a duplicate; a few may be held until their clock is
+believed, and stay in this state meanwhile.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from config.clock import DAY, TIME_MIN, to_text
+from config.errors import RecoveryError
+from config.events import Event, Reject
+from operators.batch import RawBatch
+from operators.clock_guard import judge
+from operators.decode import Decoded, Decoder
+from operators.reject import reject
+
+STATE_VERSION = 1
+DRIFT_NAMES_MAX = 200
+"""Undeclared fields counted by name; a producer of random names must not fill the state."""
+
+
+class Counts(msgspec.Struct, array_like=True):
+    """What became of the records read so far; they add up to `records`."""
+
+    records: int = 0
+    accepted: int = 0
+    late: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    held: int = 0
+
+
+class ChannelState(msgspec.Struct, array_like=True):
+    """All that a partition remembers."""
+
+    version: int = STATE_VERSION
+    next_offset: int = 0
+    newest: int | None = None
+    """Newest believed event time."""
+    idle_watermark: int = TIME_MIN
+    """What the partition promised while it was idle."""
+    recent: dict[str, int] = {}
+    """Event time by id of telemetry at or after the watermark: what the duplicate check remembers."""
+    held: list[tuple[int, int, bytes | None, bytes | None]] = []
+    """(offset, timestamp, key, value) of records whose clock is not believed yet."""
+    counts: Counts = msgspec.field(default_factory=Counts)
+    doubts: dict[str, int] = {}
+    """How often a `should` rule was broken, by `type rule`."""
+    drift: dict[str, int] = {}
+    """How often a sampled record had a field its contract does not name, by `type field`."""
+    last_digest: str = ""
+    """BLAKE2b-128 of the last record read: tells whether a recording continues the one read before."""
+
+
+@dataclass
+class Taken:
+    """What one batch became."""
+
+    events: list[Event]
+    measures: pl.DataFrame
+    released: list[Event] = field(default_factory=list)
+    """Late records and dead letters, for the outbox."""
+
+
+class Channel:
+    """One partition's logic and state.
+
+    Args:
+        topic: The partition's topic.
+        partition: Its number.
+        decoder: Turns raw records into columns by contract.
+        lateness: Lateness bound, microseconds.
+        jump_max: See `clock_guard`, microseconds.
+        state: Encoded state to go on from, None to begin.
+    """
+
+    def __init__(
+        self, topic: str, partition: int, decoder: Decoder, lateness: int, jump_max: int, state: bytes | None = None
+    ) -> None:
+        self.name = f"{topic}/{partition}"
+        self._topic, self._partition = topic, partition
+        self._decoder = decoder
+        self._lateness, self._jump_max = lateness, jump_max
+        self._state = ChannelState() if state is None else _restored(state, self.name)
+
+    @property
+    def next_offset(self) -> int:
+        """The offset to read next."""
+        return self._state.next_offset
+
+    @property
+    def last_digest(self) -> str:
+        """BLAKE2b-128 of the record read last, or "" before the first."""
+        return self._state.last_digest
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the records read so far."""
+        return self._state.counts
+
+    @property
+    def watermark(self) -> int:
+        """The partition brings no event earlier than this any more."""
+        state = self._state
+        return (
+            state.idle_watermark if state.newest is None else max(state.newest - self._lateness, state.idle_watermark)
+        )
+
+    def advance_idle(self, watermark: int) -> None:
+        """Promise `watermark` though no record says so: the partition is idle."""
+        self._state.idle_watermark = max(self._state.idle_watermark, watermark)
+
+    def snapshot(self) -> bytes:
+        """Return the state, encoded."""
+        return msgspec.msgpack.encode(self._state)
+
+    def take(self, batch: RawBatch) -> Taken:
+        """Take in the next records of the partition."""
+        state, counts = self._state, self._state.counts
+        decoded = self._decoder.decode(self._with_held(batch))
+        times = decoded.index["at"].to_numpy()
+        rows, wild, held = self._believe(times, batch)
+        before = self._watermarks_before(times[rows])
+        released = [self._dead_letter(reject) for reject in decoded.rejects]
+        released += [self._dead_letter(self._wild(decoded, batch, int(row))) for row in wild]
+        late = times[rows] < before
+        if late.any():
+            released += self._late(decoded, rows[late], before[late])
+            rows, before = rows[~late], before[~late]
+        unique = self._without_duplicates(decoded, rows, before)
+
+        counts.records += len(batch)
+        counts.accepted += len(unique)
+        counts.late += int(late.sum())
+        counts.duplicates += len(rows) - len(unique)
+        counts.rejected += len(decoded.rejects) + len(wild)
+        counts.held = len(held)
+        if len(batch):
+            state.next_offset = batch.offsets[-1] + 1
+            state.last_digest = record_digest(batch.keys[-1], batch.values[-1])
+        selection = None if len(unique) == len(decoded.index) else pl.Series("row", unique, dtype=pl.Int64)
+        self._count_quality(decoded)
+        self._remember_held(decoded, batch, held)
+        return Taken(decoded.events(selection), decoded.measures(selection), released)
+
+    def _count_quality(self, decoded: Decoded) -> None:
+        doubts, drift = self._state.doubts, self._state.drift
+        for (kind, rule), count in decoded.quality.should.items():
+            doubts[f"{kind} {rule}"] = doubts.get(f"{kind} {rule}", 0) + count
+        for (kind, path), count in decoded.quality.unknown_fields.items():
+            name = f"{kind} {path}"
+            if name in drift or len(drift) < DRIFT_NAMES_MAX:
+                drift[name] = drift.get(name, 0) + count
+
+    # -- belief ----------------------------------------------------------------------------------------------------
+
+    def _with_held(self, batch: RawBatch) -> RawBatch:
+        held = self._state.held
+        if not held:
+            return batch
+        return RawBatch(
+            batch.topic,
+            batch.partition,
+            [h[0] for h in held] + batch.offsets,
+            [h[1] for h in held] + batch.timestamps,
+            [h[2] for h in held] + batch.keys,
+            [h[3] for h in held] + batch.values,
+            [[] for _ in held] + batch.headers if batch.headers else [],
+        )
+
+    def _believe(self, times: np.ndarray, batch: RawBatch) -> tuple[np.ndarray, list[int], list[int]]:
+        """Return the rows to believe, the wild ones and those to hold; raises the newest event time."""
+        state = self._state
+        if not len(times):
+            return np.empty(0, np.int64), [], []
+        # A partition that has not spoken is measured by its first record's own timestamp, where there is one.
+        newest = state.newest
+        if newest is None and batch.timestamps and batch.timestamps[0] >= 0:
+            newest = batch.timestamps[0] * 1000
+        running = np.maximum.accumulate(times)
+        steps = np.diff(running, prepend=running[0] if newest is None else newest)
+        if not state.held and steps.max() <= self._jump_max:
+            rows, wild, held = np.arange(len(times)), [], []
+        else:
+            verdicts = judge(times.tolist(), newest, self._lateness, self._jump_max)
+            rows, wild, held = np.array(verdicts.accepted, np.int64), verdicts.wild, verdicts.held
+        return rows, wild, held
+
+    def _watermarks_before(self, times: np.ndarray) -> np.ndarray:
+        """Return the watermark that held when each believed record came, and raise the newest event time."""
+        state = self._state
+        if not len(times):
+            return times
+        start = TIME_MIN if state.newest is None else state.newest
+        running = np.maximum.accumulate(np.concatenate(([start], times)))
+        state.newest = int(running[-1])
+        before: np.ndarray = np.maximum(running[:-1] - self._lateness, state.idle_watermark)
+        return before
+
+    # -- duplicates ------------------------------------------------------------------------------------------------
+
+    def _without_duplicates(self, decoded: Decoded, rows: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Return `rows` without telemetry whose id was seen within the lateness bound.
+
+        Business events are checked where they are kept, per customer, over a longer time.
+        """
+        state = self._state
+        telemetry = self._is_telemetry(decoded)[rows]
+        chosen = rows[telemetry]
+        index = decoded.index
+        ids = index["id"].gather(chosen)
+        repeated = set(ids.filter(ids.is_duplicated())) if ids.n_unique() < len(ids) else set()
+        if state.recent:
+            repeated.update(ids.filter(ids.is_in(list(state.recent))))
+        dropped: set[int] = set()
+        if repeated:
+            last: dict[str, int] = {}
+            for row, watermark, identity, at in zip(
+                chosen.tolist(), before[telemetry].tolist(), ids, index["at"].gather(chosen), strict=True
+            ):
+                if identity not in repeated:
+                    continue
+                known = last.get(identity, state.recent.get(identity))
+                if known is not None and known >= watermark:
+                    dropped.add(row)
+                else:
+                    last[identity] = at
+        self._remember_ids(index, chosen, dropped)
+        if not dropped:
+            return rows
+        return rows[[row not in dropped for row in rows.tolist()]]
+
+    def _is_telemetry(self, decoded: Decoded) -> np.ndarray:
+        measured = [name in self._decoder.measures for name in decoded.types]
+        if all(measured) or not any(measured):
+            return np.full(len(decoded), all(measured))
+        mask: np.ndarray = decoded.index["type"].is_in(list(self._decoder.measures)).to_numpy()
+        return mask
+
+    def _remember_ids(self, index: pl.DataFrame, chosen: np.ndarray, dropped: set[int]) -> None:
+        watermark, recent = self.watermark, self._state.recent
+        kept = {identity: at for identity, at in recent.items() if at >= watermark}
+        fresh = index.select("row", "id", "at")[chosen.tolist()] if len(chosen) < len(index) else index
+        fresh = fresh.filter(pl.col("at") >= watermark)
+        rows = fresh.select("row", "id", "at").iter_rows()
+        self._state.recent = kept | {identity: at for row, identity, at in rows if row not in dropped}
+
+    # -- what leaves -----------------------------------------------------------------------------------------------
+
+    def _late(self, decoded: Decoded, rows: np.ndarray, before: np.ndarray) -> Iterable[Event]:
+        found = decoded.index[rows.tolist()]
+        for offset, at, kind, watermark in zip(
+            found["offset"], found["at"], found["type"], before.tolist(), strict=True
+        ):
+            data = {
+                "topic": self._topic,
+                "partition": self._partition,
+                "offset": offset,
+                "at": at,
+                "watermark": watermark,
+                "type": kind,
+            }
+            yield Event(at, f"{self.name}/{offset}", self.name, "late", data, self.name, offset)
+
+    def _wild(self, decoded: Decoded, batch: RawBatch, row: int) -> Reject:
+        offset, at = decoded.index["offset"][row], decoded.index["at"][row]
+        # Nothing of the partition's present state: that depends on where the batches were cut.
+        detail = f"time: {to_text(at)} is more than {self._jump_max // DAY} days ahead of its partition"
+        full = self._with_held(batch)
+        return reject(full, full.offsets.index(offset), "wild-clock", detail)
+
+    def _dead_letter(self, reject: Reject) -> Event:
+        data = msgspec.structs.asdict(reject)
+        data["value"] = b64encode(reject.value).decode()
+        data["key"] = None if reject.key is None else b64encode(reject.key).decode()
+        at = max(reject.timestamp, 0) * 1000
+        return Event(at, f"{self.name}/{reject.offset}", self.name, "dead_letter", data, self.name, reject.offset)
+
+    def _remember_held(self, decoded: Decoded, batch: RawBatch, held: list[int]) -> None:
+        full = self._with_held(batch)
+        self._state.held = []
+        for row in held:
+            at = full.offsets.index(decoded.index["offset"][row])
+            self._state.held.append((full.offsets[at], full.timestamps[at], full.keys[at], full.values[at]))
+
+
+def record_digest(key: bytes | None, value: bytes | None) -> str:
+    """Return BLAKE2b-128 over a record's key and value, hexadecimal."""
+    digest = blake2b(digest_size=16)
+    for part in (key, value):
+        digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
+    return digest.hexdigest()
+
+
+def _restored(encoded: bytes, name: str) -> ChannelState:
+    try:
+        state = msgspec.msgpack.decode(encoded, type=ChannelState)
+    except msgspec.MsgspecError as error:
+        raise RecoveryError(
+            f"partition {name}: recovered state cannot be read: {error}",
+            remedy="Restore the recovery folder from a backup taken with the store, or start a new store.",
+        ) from error
+    if state.version != STATE_VERSION:
+        raise RecoveryError(
+            f"partition {name}: recovered state is of version {state.version}, this program knows {STATE_VERSION}",
+            remedy="Resume with the version of the program that wrote it.",
+        )
+    return state
