@@ -130,6 +130,8 @@ def _convert(kind: Any, value: object, base: Path) -> object:
         return {name: _convert(typing.get_args(kind)[1], item, base) for name, item in sorted(value.items())}
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return value
+    if kind is str and isinstance(value, str) and value:
+        return value
     if kind is timedelta and isinstance(value, str):
         return parse_duration(value)
     if kind is Path and isinstance(value, str) and value:
@@ -143,7 +145,8 @@ def _expected(kind: Any) -> str:
         return "a list, each item " + _expected(typing.get_args(kind)[0])
     if origin is not None:
         return "a table, each value " + _expected(typing.get_args(kind)[1])
-    return {int: "a whole number", timedelta: 'a duration such as "5s"', Path: "the path of a folder"}[kind]
+    named = {int: "a whole number", str: "a name", timedelta: 'a duration such as "5s"', Path: "the path of a folder"}
+    return named[kind]
 
 
 def _check_bounds(leaf: Leaf, read: object) -> None:
