@@ -112,6 +112,10 @@ class Telemetry:
     """`pane` of single types of events, by type: the sparse ones want longer panes."""
     windows: Annotated[tuple[timedelta, ...], Spec("results", timedelta(seconds=1), timedelta(days=366))]
     """Lengths of the sliding windows that detectors look at; multiples of `pane`."""
+    window_by_type: Annotated[Mapping[str, timedelta], Spec("results", timedelta(seconds=1), timedelta(days=366))]
+    """The one window of types that have another than `windows`, by type; a multiple of the type's pane."""
+    signal_interval: Annotated[timedelta, Spec("results", timedelta(minutes=1), _CENTURY)]
+    """Types with panes at least this long are fleet signals: all journeys are told. Shorter ones would be too many."""
     entity_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
     """Event time without a measure after which an entity is forgotten."""
 

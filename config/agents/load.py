@@ -27,7 +27,11 @@ class Reads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric: str
     """Metric of that type: `cpu_percent`."""
     feature: str
-    """What of the window: `mean`, `p95`, `failure_rate`, …"""
+    """What of the window: `mean`, `p95`, `failure_rate`, … (`operators.pane.feature`)."""
+    over: str = ""
+    """Length of the sliding window (`5m`); empty for the single pane."""
+    records_min: int = 1
+    """Records that the window must hold: a rate of three requests says little."""
 
 
 class DetectorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +42,12 @@ class DetectorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How it judges: `gaussian`, `threshold`, `rule`, …"""
     reads: Reads | None = None
     """None for a rule, which reads what its code says."""
+    finds: str = ""
+    """The kind of finding that it points to; empty where the code of the agent says."""
+    weight: float = 1.0
+    """How much it counts among the agent's detectors."""
+    says: str = ""
+    """What it watches, for a person: `response time (p95, ms)`."""
     parameters: dict[str, Any] = {}
     """By name; names carry their unit (`slack_hours`). The code that runs the method knows their types."""
 
@@ -149,6 +159,8 @@ def _check(path: Path, manifest: Manifest) -> None:
         if entry.name in seen:
             wrong.append(("detectors", f"holds {entry.name!r} twice"))
         seen.add(entry.name)
+        if entry.finds and entry.finds not in manifest.findings:
+            wrong.append((f"detectors: {entry.name}: finds", f"is {entry.finds!r}, which is not among the findings"))
         if entry.reads is not None and entry.reads.type not in manifest.inputs:
             wrong.append((f"detectors: {entry.name}: reads.type", f"is {entry.reads.type!r}, which is not an input"))
     if wrong:

@@ -62,6 +62,7 @@ def test_a_detectors_parameters_come_typed(tmp_path: Path) -> None:
             {"detectors": [{"name": "a", "method": "g", "reads": {"type": "x", "metric": "m", "feature": "f"}}]},
             "reads.type",
         ),
+        ({"detectors": [{"name": "a", "method": "g", "finds": "x"}]}, "a: finds"),
     ],
 )
 def test_a_fault_is_named_by_file_and_field(tmp_path: Path, change: dict[str, Any], named: str) -> None:
