@@ -51,6 +51,9 @@ IMPURE_CALLS = (
 SEEDED = ("random.Random", "numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.Generator")
 """Sources of chance that are fine when they are given an argument: their seed."""
 
+LOSSY = ("bytewax.connectors.", "bytewax.operators.windowing.", "bytewax.operators.inspect.")
+"""Parts of Bytewax that lose data when the job is killed, or move time with the wall clock."""
+
 LINES_MAX = 400
 
 
@@ -78,9 +81,8 @@ def foreign_imports(source: str, module: Path) -> list[str]:
     return [] if module.is_relative_to(CLI) else forbidden
 
 
-def uses(source: str) -> Iterator[tuple[str, ast.expr, ast.Call | None]]:
+def uses(tree: ast.AST) -> Iterator[tuple[str, ast.expr, ast.Call | None]]:
     """Yield (dotted name with aliases of imports resolved, node, the call it is the function of)."""
-    tree = ast.parse(source)
     meaning: dict[str, str] = {}
     called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
@@ -100,8 +102,8 @@ def uses(source: str) -> Iterator[tuple[str, ast.expr, ast.Call | None]]:
 
 def impure_calls(source: str) -> list[str]:
     """Return what reads a clock or draws unseeded chance, as `line: name`."""
-    found = []
-    for name, node, call in uses(source):
+    tree, found = ast.parse(source), []
+    for name, node, call in uses(tree):
         seeded = name in SEEDED and (call is None or call.args or call.keywords)
         impure = any(name.startswith(c) if c.endswith(".") else name == c for c in IMPURE_CALLS)
         if impure and not seeded:
@@ -111,8 +113,20 @@ def impure_calls(source: str) -> list[str]:
 
 def environment_reads(source: str) -> list[str]:
     """Return what looks at the environment, as `line: name`."""
+    tree = ast.parse(source)
     variables = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv")
-    return [f"{node.lineno}: {name}" for name, node, _ in uses(source) if name in variables]
+    return [f"{node.lineno}: {name}" for name, node, _ in uses(tree) if name in variables]
+
+
+def lossy_uses(source: str, module: Path) -> list[str]:
+    """Return the parts of Bytewax used that the outbox and the runtime are there to avoid."""
+    tree = ast.parse(source)
+    names = [*imports(tree, module), *(name for name, _, _ in uses(tree))]
+    found = {name for name in names if f"{name}.".startswith(LOSSY)}
+    bases = [base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases]
+    parts = {id(node) for base in bases for node in ast.walk(base)}
+    inherited = {name for name, node, _ in uses(tree) if id(node) in parts}
+    return sorted(found | inherited & {"bytewax.outputs.DynamicSink"})
 
 
 def text(module: Path) -> str:
@@ -132,6 +146,11 @@ def test_results_are_made_without_clock_and_chance(module: Path) -> None:
 @pytest.mark.parametrize("module", [m for m in MODULES if m != Path("config/settings.py")], ids=str)
 def test_only_settings_look_at_the_environment(module: Path) -> None:
     assert environment_reads(text(module)) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_uses_no_part_of_bytewax_that_loses_data(module: Path) -> None:
+    assert lossy_uses(text(module), module) == []
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -200,6 +219,21 @@ def test_forbidden_imports_are_seen(module: str, source: str, forbidden: list[st
 )
 def test_clocks_and_chance_are_seen(source: str, found: list[str]) -> None:
     assert impure_calls(source) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from bytewax.connectors.kafka import KafkaSink", ["bytewax.connectors.kafka.KafkaSink"]),
+        ("import bytewax.operators as op\nop.inspect('step', s)", ["bytewax.operators.inspect"]),
+        ("import bytewax.operators.windowing as w", ["bytewax.operators.windowing"]),
+        ("import bytewax.outputs as o\nclass A(o.DynamicSink[int]): pass", ["bytewax.outputs.DynamicSink"]),
+        ("from bytewax.outputs import DynamicSink\nassert not isinstance(sink, DynamicSink)", []),
+        ("import bytewax.operators as op\nop.map('step', s, f)", []),
+    ],
+)
+def test_lossy_parts_are_seen(source: str, found: list[str]) -> None:
+    assert lossy_uses(source, Path("sinks/a.py")) == found
 
 
 @pytest.mark.parametrize(
