@@ -163,32 +163,32 @@ class Pane(msgspec.Struct, array_like=True):
         return min(max(quantile(self.buckets, q), self.low), self.high)
 
 
-def feature(pane: Pane, name: str, scale: float) -> float:
+def feature(pane: Pane, name: str, unit: int) -> float:
     """Return a named feature of a pane that is not empty, in the metric's own unit.
 
     Args:
         pane: A pane or a window of merged panes.
         name: `count`, `failure_rate`, `mean`, `deviation`, `low`, `high`, `latest`, or `p` and a percentage (`p95`).
-        scale: The value of one integer unit of the contract: 1e-6 unless the contract says otherwise.
+        unit: The integer that stands for 1 of the metric: 1,000,000 unless the contract says otherwise.
 
     Raises:
         ValueError: no such feature.
     """
     if name.startswith("p") and name[1:].isdigit() and int(name[1:]) <= 100:
-        return pane.quantile(int(name[1:]) / 100) * scale
+        return pane.quantile(int(name[1:]) / 100) / unit
     match name:
         case "count":
             return float(pane.count)
         case "failure_rate":
             return pane.failure_rate
         case "mean":
-            return pane.mean * scale
+            return pane.total / (pane.count * unit)
         case "deviation":
-            return float(pane.variance**0.5) * scale
+            return float(pane.variance**0.5) / unit
         case "low":
-            return pane.low * scale
+            return pane.low / unit
         case "high":
-            return pane.high * scale
+            return pane.high / unit
         case "latest":
-            return pane.latest[3] * scale
+            return pane.latest[3] / unit
     raise ValueError(f"{name!r} is not a feature of a pane")

@@ -15,8 +15,9 @@ import polars as pl
 
 from config.clock import MINUTE
 from config.identity import key_group
-from operators.pane import Pane, Partial, hash_customer, smallest
+from operators.pane import Pane, Partial, feature, hash_customer, smallest
 from operators.sketch import bucket_column
+from operators.streams import Stream
 
 _SERIES = ("key", "metric", "start")
 _LARGEST_SUM = 2**127 - 1
@@ -158,20 +159,44 @@ def _touched(part: pl.DataFrame) -> dict[tuple[str, str, int], dict[str, int]]:
     return {series: smallest(customers) for series, customers in touched.items()}
 
 
-def slide(closed: dict[int, Pane], end: int, window_us: int) -> Pane:
-    """Move a sliding window so that it ends at `end`: forget the panes before it, merge those within.
+def slide(closed: Mapping[int, Pane], end: int, window_us: int) -> Pane:
+    """Return a new pane that holds the sliding window [end - window_us, end); empty when nothing fell into it.
 
     Args:
-        closed: Closed panes by start, µs; panes that start before `end - window_us` are removed from it.
-        end: End of the window, exclusive, µs: a border of panes.
-        window_us: Length of the window, a multiple of the pane's.
-
-    Returns:
-        A new pane that holds the whole window; empty when nothing fell into it.
+        closed: Closed panes by start, µs.
+        end: A border of panes, µs.
+        window_us: A multiple of the pane's length.
     """
-    for start in [start for start in closed if start < end - window_us]:
-        del closed[start]
     window = Pane()
-    for pane in closed.values():
-        window.merge(pane)
+    for start, pane in closed.items():
+        if end - window_us <= start < end:
+            window.merge(pane)
     return window
+
+
+class Closed:
+    """A series at the instant one of its panes closes: that pane, and the sliding windows that end with it.
+
+    Args:
+        stream: What is known of the series' event type.
+        metric: Its metric.
+        start: Start of the closed pane, µs.
+        panes: Closed panes by start, the one at `start` included.
+    """
+
+    def __init__(self, stream: Stream, metric: str, start: int, panes: Mapping[int, Pane]) -> None:
+        self.stream, self.metric, self.start = stream, metric, start
+        self.end = start + stream.pane
+        self._panes = panes
+        self._windows = {0: panes[start]}
+
+    def over(self, length: int) -> Pane:
+        """Return the window of `length` µs, or the closed pane for 0."""
+        window = self._windows.get(length)
+        if window is None:
+            window = self._windows[length] = slide(self._panes, self.end, length)
+        return window
+
+    def feature(self, name: str, length: int = 0) -> float:
+        """Return a feature (`operators.pane.feature`) of `over(length)` in the metric's own unit."""
+        return feature(self.over(length), name, self.stream.unit(self.metric))

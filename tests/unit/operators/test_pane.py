@@ -32,17 +32,17 @@ def test_variance_does_not_cancel() -> None:
 
 def test_features_come_in_the_metrics_own_unit() -> None:
     pane = pane_of(1_000, 3_000, 2_000, 2_000, failures=1)
-    got = {name: feature(pane, name, 1e-3) for name in ("count", "failure_rate", "mean", "low", "high", "latest")}
+    got = {name: feature(pane, name, 1000) for name in ("count", "failure_rate", "mean", "low", "high", "latest")}
     assert got == pytest.approx({"count": 4, "failure_rate": 0.25, "mean": 2, "low": 1, "high": 3, "latest": 2})
-    assert feature(pane, "deviation", 1e-3) == pytest.approx(0.5**0.5)
-    assert feature(pane, "p50", 1e-3) == pytest.approx(2, rel=0.01)
-    assert feature(pane, "p100", 1e-3) == 3
+    assert feature(pane, "deviation", 1000) == pytest.approx(0.5**0.5)
+    assert feature(pane, "p50", 1000) == pytest.approx(2, rel=0.01)
+    assert feature(pane, "p100", 1000) == 3
 
 
 @pytest.mark.parametrize("name", ["median", "p101", "p", "p-1", ""])
 def test_an_unknown_feature_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a feature"):
-        feature(pane_of(1), name, 1.0)
+        feature(pane_of(1), name, 1)
 
 
 def test_merging_an_empty_pane_changes_nothing() -> None:

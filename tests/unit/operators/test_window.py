@@ -4,7 +4,8 @@ import pickle
 
 from config.identity import key_group
 from operators.pane import Pane
-from operators.window import combine, slide
+from operators.streams import Stream
+from operators.window import Closed, combine, slide
 from tests.support.measures import Measure, merged, table
 
 
@@ -49,13 +50,25 @@ def test_partials_cross_processes() -> None:
     assert pickle.loads(pickle.dumps(groups)) == groups
 
 
-def test_a_sliding_window_forgets_what_lies_before_it() -> None:
-    closed = {start: Pane(count=1, spans={"t/0": (start, start)}, contract="c") for start in (0, 60, 120, 180)}
+def test_a_sliding_window_holds_what_lies_within_it() -> None:
+    closed = {start: Pane(count=1, spans={"t/0": (start, start)}, contract="c") for start in (0, 60, 120, 180, 240)}
     window = slide(closed, 240, 120)
     assert window.count == 2
     assert window.spans == {"t/0": (120, 180)}
-    assert sorted(closed) == [120, 180]
 
 
 def test_a_window_over_silence_is_empty() -> None:
     assert slide({0: Pane(count=1)}, 600, 120) == Pane()
+
+
+def test_a_closed_series_tells_features_of_its_pane_and_windows() -> None:
+    stream = Stream(
+        type="sli.measured", entity="service", pane=60, windows=(120,), signals=False, units={}, unit_else=10
+    )
+    rows = [Measure(at=at, value=value) for at, value in ((0, 500), (60, 100), (120, 300))]
+    panes = {start: pane for (_, _, start), pane in merged(combine(table(rows), "t/0", 60, 1)[0]).items()}
+    closed = Closed(stream, "latency", 120, panes)
+    assert closed.end == 180
+    assert closed.feature("mean") == 30
+    assert closed.feature("mean", 120) == 20
+    assert closed.feature("count", 180) == 3
