@@ -24,7 +24,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(READY)  ## Replay the bundled recording into a fresh store and report what was found
-	@rm -rf $(STORE) $(STORE)-wal $(STORE)-shm $(STORE).recovery
+	@rm -rf $(STORE) $(STORE)-* $(STORE).*
 	@mkdir -p $(dir $(STORE))
 	$(BIN)/forestall replay $(BUNDLED) --store sqlite:///$(STORE)
 	$(BIN)/forestall report --store sqlite:///$(STORE) --labels $(BUNDLED)/labels.json
