@@ -83,7 +83,8 @@ class Measures:
         metric = pl.Series(list(chain.from_iterable(maps)), dtype=pl.String())
         rows = pl.int_range(len(data), eager=True).repeat_by(counts).explode(empty_as_null=False)
         repeated = [series.gather(rows) for series in common]
-        return pl.DataFrame([*repeated, metric.alias("metric"), scaled(value, measure.digits)]).select(*SCHEMA)
+        frame = pl.DataFrame([*repeated, metric.alias("metric"), scaled(value, measure.digits)])
+        return (frame.drop_nulls("value") if value.null_count() else frame).select(*SCHEMA)
 
     def _failures(self, data: list[Data]) -> pl.Series:
         if self._failed is None:

@@ -58,7 +58,10 @@ def column(data: list[Data], name: str, dtype: pl.DataType) -> pl.Series:
 
 def look_for_drift(value: bytes, contract: Contract, quality: Quality) -> None:
     """Count the fields of one accepted record's data that its contract does not name."""
-    data: Any = orjson.loads(value)["data"]
+    try:
+        data: Any = orjson.loads(value)["data"]
+    except orjson.JSONDecodeError:
+        return  # the decoder skips what it does not know without looking: a number too large, text that is no UTF-8
     quality.sampled[contract.type] += 1
     for path in _unknown(contract.body, data, ""):
         key = (contract.type, path)

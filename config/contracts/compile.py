@@ -131,7 +131,7 @@ def annotation(field: Field, extra: Bounds, name: str) -> Any:
         case "object":
             if field.values is not None:
                 value = annotation(field.values, extra, f"{name}_value")
-                entry = value if field.values.required or extra.maximum is not None else value | None
+                entry = value if field.values.required else value | None
                 key = Annotated[str, Meta(min_length=1, max_length=METRIC_LENGTH_MAX)]
                 return _annotated(dict[key, entry], {"max_length": bounds.length_max})  # type: ignore[valid-type]
             if not field.fields and not field.closed:
