@@ -96,7 +96,7 @@ def plan(spec: Spec) -> Plan:
     busy = np.argsort([-_lane_share(lane) for lane in range(LANES)])
     lanes = [
         SlowLane(int(busy[i % 3]), since, since + cut(int(rng.uniform(2.5, 4) * DAY), MINUTE))
-        for i, since in enumerate(_starts(rng, quiet, spec.until - 5 * DAY, max(1, spec.days // 10)))
+        for i, since in enumerate(_starts(rng, quiet, spec.until - 7 * DAY, max(1, spec.days // 10)))
     ]
     backlogs = [
         Backlog(int(i % 5), since, since + cut(int(rng.uniform(4.5, 6) * DAY), MINUTE))

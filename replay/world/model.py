@@ -29,6 +29,7 @@ SINCE = to_micros(datetime(2026, 3, 2, tzinfo=UTC))
 MILLISECOND = 1_000
 
 EVENTS_MIN = 2_000
+EVENTS_PER_DAY_MIN = 100
 DAYS_MIN, DAYS_MAX = 7, 366
 BUSINESS_SHARE = 0.1
 """Of all events of a full mix, those of the topics `orders` and `crm`, about."""
@@ -107,14 +108,15 @@ class Spec:
     """`full`: orders, CRM and telemetry; `telemetry`: only requests, measurements and lanes."""
 
     def __post_init__(self) -> None:
-        if self.events < EVENTS_MIN:
-            raise UsageError(
-                f"A world of {self.events} events is too small to hold an issue.",
-                remedy=f"Ask for at least {EVENTS_MIN:,} events.",
-            )
         if not DAYS_MIN <= self.days <= DAYS_MAX:
             raise UsageError(
                 f"A world of {self.days} days cannot be made.", remedy=f"Ask for {DAYS_MIN} to {DAYS_MAX} days."
+            )
+        least = max(EVENTS_MIN, EVENTS_PER_DAY_MIN * self.days)
+        if self.events < least:
+            raise UsageError(
+                f"A world of {self.days} days and {self.events:,} events is too thin to hold an issue.",
+                remedy=f"Ask for at least {least:,} events, or for fewer days.",
             )
         if self.seed < 0:
             raise UsageError(f"The seed {self.seed} is negative.", remedy="Take a seed of 0 or more.")
