@@ -22,7 +22,7 @@ RELEASE = "release"
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A fact. Total order: (`at`, `id`, `channel`, `seq`)."""
+    """A fact. Total order: (`at`, `id`, `key`, `type`, `channel`, `seq`)."""
 
     at: int
     """Event time, microseconds since the epoch."""
@@ -39,9 +39,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Offset in its partition for a source record, else 0."""
 
     @property
-    def order(self) -> tuple[int, str, str, int]:
-        """The position of this event in the total order of its key group."""
-        return (self.at, self.id, self.channel, self.seq)
+    def order(self) -> tuple[int, str, str, str, str, int]:
+        """The position of this event in the total order of its key group.
+
+        One finding may go to several keys of a group under one id, and a duplicate differs in its offset only.
+        """
+        return (self.at, self.id, self.key, self.type, self.channel, self.seq)
 
 
 class Reject(msgspec.Struct, frozen=True, array_like=True, gc=False):

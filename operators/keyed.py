@@ -2,7 +2,7 @@
 
 A stage's keys are divided into a fixed number of *key groups* (as Flink's maximum parallelism). A group buffers the
 events of its channels and processes only what is strictly before the minimum of their watermarks, in the order
-(event time, event id, channel, offset), timers before events of the same time. Strictly: at the watermark itself
+(event time, event id, …: `Event.order`), timers before events of the same time. Strictly: at the watermark itself
 equals may still be under way, and processing them early would make a tie's order depend on how batches were cut.
 
 What follows: the outputs of a group depend only on the content of its channels, not on batches, interleaving,
@@ -66,6 +66,9 @@ _encoder = msgspec.msgpack.Encoder()
 _delta_decoder = msgspec.msgpack.Decoder(Delta)
 
 
+_Buffered = tuple[tuple[int, str, str, str, str, int], int, Event]
+
+
 class KeyedGroup(Generic[S]):
     """One key group of one stage.
 
@@ -78,7 +81,8 @@ class KeyedGroup(Generic[S]):
         self._logic = logic
         self._watermarks = Watermarks(channels)
         self._cut = TIME_MIN
-        self._buffer: list[tuple[int, str, str, int, Event]] = []
+        self._buffer: list[_Buffered] = []
+        self._received = 0
         self._entries: dict[str, Entry[S]] = {}
         self._timers: list[tuple[int, str, str]] = []
         self._live_timers = 0
@@ -99,7 +103,7 @@ class KeyedGroup(Generic[S]):
         if frame.ended:
             self._watermarks.end(frame.channel)
         for event in frame.events:
-            heappush(self._buffer, (event.at, event.id, event.channel, event.seq, event))
+            heappush(self._buffer, self._buffered(event))
         self._arrivals += frame.events
         if frame.partials:
             context = self._context
@@ -120,7 +124,7 @@ class KeyedGroup(Generic[S]):
         buffer, timers = self._buffer, self._timers
         while True:
             timer_at = self._next_timer()
-            event_at = buffer[0][0] if buffer else TIME_MAX
+            event_at = buffer[0][0][0] if buffer else TIME_MAX
             if timer_at >= cut and event_at >= cut:
                 break
             if timer_at <= event_at:
@@ -130,7 +134,7 @@ class KeyedGroup(Generic[S]):
                 self._live_timers -= 1
                 logic.on_timer(key, state, name, context)
             else:
-                event = heappop(buffer)[4]
+                event = heappop(buffer)[2]
                 context.now = event_at
                 state = context.enter(event.key)
                 if not self._is_duplicate(event):
@@ -138,6 +142,11 @@ class KeyedGroup(Generic[S]):
             context.leave()
         self._cut = cut
         return emitted
+
+    def _buffered(self, event: Event) -> _Buffered:
+        # The count keeps the heap from comparing events; among equals in every part of the order, any will do.
+        self._received += 1
+        return (event.order, self._received, event)
 
     def _next_timer(self) -> int:
         timers, entries = self._timers, self._entries
@@ -206,7 +215,7 @@ class KeyedGroup(Generic[S]):
 
     def whole(self) -> bytes:
         """Return the complete state as one delta; the next `delta` continues from it."""
-        encoded = self._encode([item[4] for item in sorted(self._buffer)], self._entries)
+        encoded = self._encode([item[2] for item in sorted(self._buffer)], self._entries)
         self._arrivals, self._dirty = [], {}
         return encoded
 
@@ -250,7 +259,7 @@ class KeyedGroup(Generic[S]):
             self._watermarks.restore(delta.watermarks)
             self._cut = delta.cut
             arrivals += delta.arrivals
-        self._buffer = [(*event.order, event) for event in arrivals if event.at >= self._cut]
+        self._buffer = [self._buffered(event) for event in arrivals if event.at >= self._cut]
         heapify(self._buffer)
         self._timers = [(at, key, name) for key, entry in entries.items() for name, at in entry.timers.items()]
         self._live_timers = len(self._timers)

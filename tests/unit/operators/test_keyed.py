@@ -121,6 +121,12 @@ def test_a_timer_in_the_past_fires_at_once_with_the_time_unchanged(group: KeyedG
     assert emitted[1][1].at == 8
 
 
+def test_one_finding_for_two_keys_of_a_group_is_two_events(group: KeyedGroup[Tally]) -> None:
+    group.receive(Frame(0, "a", 20, [event(1, "x", "l"), event(1, "x", "k"), event(1, "x", "k")]))
+    group.receive(Frame(0, "b", 20))
+    assert [(e.key, e.id) for _, e in group.advance()] == [("k", "x after 1"), ("k", "x after 2"), ("l", "x after 1")]
+
+
 def test_setting_a_timer_again_moves_it(group: KeyedGroup[Tally]) -> None:
     group.receive(Frame(0, "a", 20, [event(1, "x", "k", ("timer", "t", 4)), event(2, "y", "k", ("timer", "t", 9))]))
     group.receive(Frame(0, "b", 20))
