@@ -53,13 +53,15 @@ class Verdict:
 
     @cached_property
     def nearly(self) -> tuple[str, ...]:
-        """Rules before the one that fired whose condition failed in exactly one conjunct, in order.
+        """Rules before the one that fired of whose conjuncts, two or more, exactly one failed, in order.
 
         Worked out only when asked for: it costs as much as the decision, which mostly nobody questions.
         """
         if self._bound is None:
             return ()
-        near = (rule.id for rule in self._tried if _failing(rule.conjuncts, self._bound) == 1)
+        near = (
+            rule.id for rule in self._tried if len(rule.conjuncts) > 1 and _failing(rule.conjuncts, self._bound) == 1
+        )
         return tuple(name for name, _ in zip(near, range(NEARLY_MAX), strict=False))
 
 

@@ -1,0 +1,184 @@
+"""A case: the open findings on one entity of one customer (or cause), and the row they add up to.
+
+The row is a function of the *set* of findings, never of the order in which findings of one instant came: severity and
+confidence are maxima, the finding that speaks for the case is the greatest by a total order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from config.clock import HOUR
+from config.findings import Finding
+from config.identity import derived_id, short_hash
+
+SEVERITIES = ("low", "medium", "high", "critical")
+HARM = {"low": 1.0, "medium": 3.0, "high": 10.0, "critical": 30.0}
+"""Expected harm of a finding that is true, in units of a slight annoyance."""
+MONEY_FULL = 1_000.0
+"""Money at risk at which harm doubles; more money does not raise it further."""
+URGENT = 24 * HOUR
+"""A harm so far ahead is half as urgent as one at hand."""
+CAUSES_MAX = 4
+SEEN_MAX = 256
+
+CAUSE = "cause"
+"""Evidence feature of a fan-out finding: the fleet entity that hurt the customer."""
+OPENING = "opening_finding"
+"""Evidence feature: the finding that opened the cause's case."""
+
+
+class OpenFinding(msgspec.Struct, array_like=True):
+    """What a case keeps of a finding that is not resolved."""
+
+    at: int
+    finding_id: str
+    agent: str
+    kind: str
+    severity: str
+    confidence: float
+    harm_at: int | None
+    money_at_risk: float
+    causes: list[str]
+    features: dict[str, float | int | str | None]
+    """Those that the policy reads."""
+    reason: str
+
+    @staticmethod
+    def of(finding: Finding, features: frozenset[str]) -> OpenFinding:
+        """Return what is kept of `finding`, and of its evidence the named `features`."""
+        return OpenFinding(
+            finding.at,
+            finding.finding_id,
+            finding.agent,
+            finding.kind,
+            finding.severity,
+            finding.confidence,
+            finding.harm_at,
+            finding.money_at_risk,
+            sorted(finding.causes)[:CAUSES_MAX],
+            {name: value for name, value in sorted(finding.evidence.features.items()) if name in features},
+            finding.reason,
+        )
+
+    @property
+    def rank(self) -> tuple[int, float, int, str]:
+        """The greatest speaks for its case: severity first, then confidence, then the latest."""
+        return (SEVERITIES.index(self.severity), self.confidence, self.at, self.finding_id)
+
+
+class Plan(msgspec.Struct, array_like=True):
+    """The action of a case that is being carried out."""
+
+    action_id: str
+    remedy: str
+    until: int
+
+
+class Case(msgspec.Struct, array_like=True):
+    """An open case."""
+
+    case_id: str
+    entity: str
+    opened_at: int
+    expires_at: int = 0
+    seq: int = 0
+    """Case events so far."""
+    decisions: int = 0
+    """Decisions so far."""
+    findings: int = 0
+    """Findings so far, without those that end one."""
+    open: dict[str, OpenFinding] = {}
+    """By slot."""
+    seen: list[int] = []
+    """Hashes of the ids of its findings, the newest `SEEN_MAX`."""
+    plan: Plan | None = None
+    used: list[str] = []
+    """Remedies that were acted with: each acts once per case."""
+    decided: tuple[str, str, str] = ("", "", "")
+    """Outcome, remedy and rule of the last decision."""
+    row: dict[str, Any] = {}
+    """The row that its case events add up to."""
+
+    def has_seen(self, finding_id: str) -> bool:
+        """Return whether the finding is known already."""
+        return short_hash(finding_id) in self.seen
+
+    def remember(self, finding_id: str) -> None:
+        """Take note of a finding's id."""
+        self.seen = [*self.seen, short_hash(finding_id)][-SEEN_MAX:]
+
+    def leading(self) -> OpenFinding:
+        """Return the open finding that speaks for the case."""
+        return max(self.open.values(), key=lambda finding: finding.rank)
+
+
+def case_id(correlation_key: str, opening_finding: str) -> str:
+    """Return the id of the case that `opening_finding` opened."""
+    return derived_id("case", correlation_key, opening_finding)
+
+
+def slot_of(finding: Finding) -> str:
+    """Return what tells open findings on one entity apart: a later one of the same slot takes the earlier's place."""
+    return f"{finding.agent} {finding.kind} {finding.evidence.features.get(CAUSE, '')}"
+
+
+def entity_kind(entity: str) -> str:
+    """Return `order` of `order:123`."""
+    return entity.partition(":")[0]
+
+
+def priority(severity: str, money_at_risk: float, confidence: float, harm_at: int | None, now: int) -> float:
+    """Return expected harm times urgency times confidence, to a millionth.
+
+    Urgency is 1 when the harm is at hand or done, 1/2 a day ahead, 1/3 two days ahead; 1/2 when unknown.
+    """
+    harm = HARM[severity] * (1.0 + min(max(money_at_risk, 0.0), MONEY_FULL) / MONEY_FULL)
+    urgency = 0.5 if harm_at is None else URGENT / (URGENT + max(harm_at - now, 0))
+    return round(harm * urgency * confidence, 6)
+
+
+def row_of(case: Case, correlation_key: str, customer: str, parent_case: str, now: int) -> dict[str, Any]:
+    """Return the row of an open case with at least one open finding, without what was decided about it."""
+    found = case.open.values()
+    leading = case.leading()
+    severity = max((finding.severity for finding in found), key=SEVERITIES.index)
+    confidence = max(finding.confidence for finding in found)
+    money = max(finding.money_at_risk for finding in found)
+    harm_at = min((finding.harm_at for finding in found if finding.harm_at is not None), default=None)
+    return {
+        "correlation_key": correlation_key,
+        "agent": leading.agent,
+        "kind": leading.kind,
+        "entity": case.entity,
+        "customer": customer,
+        "parent_case": parent_case,
+        "status": "open",
+        "severity": severity,
+        "confidence": confidence,
+        "priority": priority(severity, money, confidence, harm_at, now),
+        "money_at_risk": money,
+        "harm_at": harm_at,
+        "opened_at": case.opened_at,
+        "updated_at": now,
+        "resolved_at": None,
+        "lead_us": None if harm_at is None else harm_at - case.opened_at,
+        "findings": case.findings,
+        "reason": leading.reason,
+    }
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of `after` that differ from `before`: folded into `before`, they give `after`."""
+    return {name: value for name, value in after.items() if name not in before or before[name] != value}
+
+
+def fold(changes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row that the changes of a case's events add up to, in the order of their `seq`."""
+    row: dict[str, Any] = {}
+    for change in changes:
+        row.update(change)
+    return row

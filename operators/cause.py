@@ -1,0 +1,212 @@
+"""The cause stage: many customers' findings fan in to one fleet case, a fleet finding fans out to its customers.
+
+Key: the fleet entity (`service:…`, `lane:…`, `seller:…`). In: customers' findings that name the entity as a cause,
+fleet findings about it, and `touched` events that tell which customers it served. Out, to the case stage: fleet
+findings by entity; `customer.touched_by_outage` by customer; `link` events by customer, with which the customer's
+cases become part of the fleet case.
+
+An *episode* lasts from the first fleet finding on the entity until all are resolved. All ids derive from the finding
+that opened it, so that nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from config.clock import micros, to_text
+from config.duration import format_duration
+from config.errors import RecoveryError
+from config.events import Event
+from config.findings import Evidence, Finding, Severity, finding_id
+from operators.case import entity_kind
+from operators.cause_state import CauseSettings, CauseState, Episode
+from operators.episode import EPISODE_END, EpisodeStep
+from operators.fan_in import FanInSettings
+from operators.logic import Context
+
+AGENT = "cause"
+"""Agent of the findings that stand on many customers' findings."""
+QUIET = "quiet"
+FORGET = "forget"
+
+DEFAULTS = CauseSettings(
+    fan_in={
+        "lane": FanInSettings(window=timedelta(days=3), customers_min=8, ratio=3.0),
+        "seller": FanInSettings(window=timedelta(days=3), customers_min=5, ratio=3.0),
+    }
+)
+
+
+class CauseLogic:
+    """Tells fleet causes from customers' findings, and customers' troubles from fleet findings.
+
+    Args:
+        settings: How causes are told.
+    """
+
+    name = "cause"
+    state_type = CauseState
+    state_version = 1
+
+    def __init__(self, settings: CauseSettings = DEFAULTS) -> None:
+        self.settings = settings
+        self._idle_ttl = micros(settings.idle_ttl)
+        self.dedupe_ttl = micros(settings.dedupe_ttl)
+
+    def new_state(self, key: str) -> CauseState:
+        """Return the state of an entity never heard of."""
+        return CauseState()
+
+    def on_event(self, key: str, state: CauseState, event: Event, context: Context) -> None:
+        """Handle a finding about the entity, a customer's finding that names it, or customers it touched.
+
+        Raises:
+            ValueError: the event is of another type: the stages are wired wrongly.
+        """
+        step = _Step(key, self.settings, state, context)
+        if event.type == "touched":
+            step.on_touched(event.data["customers"])
+        elif event.type == "finding":
+            finding = Finding.of(event)
+            if finding.customer:
+                step.on_customer(finding)
+            else:
+                step.on_fleet(finding)
+        else:
+            raise ValueError(f"stage {self.name} takes findings and touched, not {event.type}")
+        context.set_timer(FORGET, context.now + self._idle_ttl)
+
+    def on_timer(self, key: str, state: CauseState, timer: str, context: Context) -> None:
+        """Look whether it has become quiet, end what has lasted too long, or forget the entity."""
+        step = _Step(key, self.settings, state, context)
+        if timer == QUIET:
+            step.look_for_quiet()
+        elif timer == EPISODE_END:
+            step.end_episode()
+        elif state.episode is None:
+            context.forget()
+        else:
+            context.set_timer(FORGET, context.now + self._idle_ttl)
+
+    def on_partial(self, key: str, state: CauseState, partial: Any, context: Context) -> None:
+        """Refuse: causes are made of events alone.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"stage {self.name} takes no partials")
+
+    def migrate(self, version: int, state: Any) -> CauseState:
+        """Refuse: there is no older version.
+
+        Raises:
+            RecoveryError: always.
+        """
+        raise RecoveryError(
+            f"stage {self.name}: recovered state is of version {version}, which was never released.",
+            remedy="Start with a new store and recovery folder.",
+        )
+
+
+@dataclass(slots=True)
+class _Step(EpisodeStep):
+    """The fan-in of customers' findings, on top of episodes."""
+
+    def on_customer(self, finding: Finding) -> None:
+        """Count a customer's finding that names this entity."""
+        if finding.resolves:
+            return
+        state, settings = self.state, self._fan_in_settings
+        if settings is not None:
+            fan_in = state.fan_in
+            fan_in.count(finding, settings, self.context.now, learn=state.episode is None)
+            if state.episode is None or not state.episode.fan_in:
+                if fan_in.is_unusual(settings):
+                    self._open_fan_in(settings)
+            else:
+                self._set_quiet(settings)
+        if state.episode is not None:
+            self.link(state.episode, finding.customer)
+
+    def look_for_quiet(self) -> None:
+        """Resolve the fan-in finding when no more customers are hurt than usual."""
+        episode, settings = self.state.episode, self._fan_in_settings
+        if episode is None or not episode.fan_in or settings is None:
+            return
+        self.state.fan_in.expire(settings, self.context.now)
+        if self.state.fan_in.is_quiet(settings):
+            self._resolve_fan_in(episode, settings, f"No more customers than usual are hurt by {self.key}.")
+        else:
+            self._set_quiet(settings)
+
+    @property
+    def _fan_in_settings(self) -> FanInSettings | None:
+        return self.settings.fan_in.get(entity_kind(self.key))
+
+    def _set_quiet(self, settings: FanInSettings) -> None:
+        fan_in = self.state.fan_in
+        if fan_in.customers:
+            self.context.set_timer(QUIET, fan_in.oldest + micros(settings.window))
+
+    def _open_fan_in(self, settings: FanInSettings) -> None:
+        fan_in = self.state.fan_in
+        count = fan_in.customers_count
+        finding = self._fan_in_finding(
+            to_text(self.context.now),
+            severity="high" if count >= 2 * fan_in.threshold(settings) else "medium",
+            evidence=fan_in.evidence(settings),
+            reason=f"{count} customers were hurt through {self.key} within {format_duration(settings.window)}; "
+            f"{fan_in.usual:.0f} are usual.",
+        )
+        episode = self.open(finding)
+        episode.fan_in = finding.occurrence
+        for customer in sorted(fan_in.customers):
+            self.link(episode, customer)
+        self._set_quiet(settings)
+
+    def _resolve_fan_in(self, episode: Episode, settings: FanInSettings, reason: str) -> None:
+        finding = self._fan_in_finding(
+            f"{episode.fan_in} until {to_text(self.context.now)}",
+            severity="low",
+            evidence=self.state.fan_in.evidence(settings),
+            reason=reason,
+            resolves=True,
+        )
+        episode.fan_in = ""
+        self.context.cancel_timer(QUIET)
+        self.resolve(finding)
+
+    def _fan_in_finding(
+        self, occurrence: str, *, severity: Severity, evidence: Evidence, reason: str, resolves: bool = False
+    ) -> Finding:
+        kind = f"{entity_kind(self.key)}.degraded"
+        fan_in = self.state.fan_in
+        return Finding(
+            finding_id=finding_id(AGENT, kind, self.key, occurrence),
+            agent=AGENT,
+            kind=kind,
+            entity=self.key,
+            occurrence=occurrence,
+            at=self.context.now,
+            severity=severity,
+            confidence=fan_in.confidence,
+            money_at_risk=fan_in.money,
+            resolves=resolves,
+            evidence=evidence,
+            reason=reason,
+        )
+
+    def end_episode(self) -> None:
+        """End an episode whose end was never told; what it counted counts as usual from now on."""
+        episode, settings = self.state.episode, self._fan_in_settings
+        if episode is None:
+            return
+        reason = f"{self.key} has been in trouble so long that this counts as usual now."
+        if episode.fan_in and settings is not None:
+            self.state.fan_in.expire(settings, self.context.now)
+            self.state.fan_in.adopt()
+            self._resolve_fan_in(episode, settings, reason)
+        if self.state.episode is not None:
+            self.close(episode, reason)

@@ -1,0 +1,168 @@
+"""Decides about a case on the stream: facts out of case and context, the policy's verdict, a decision event.
+
+Pure, and a function of event time only: the same case decides the same in replay. What the policy says is then
+bounded by what it cannot overrule: the mode of the job, one open plan per case, each remedy once per case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from config.clock import HOUR, from_text, micros
+from config.events import Event
+from config.identity import derived_id
+from config.policies.bundle import Bundle, FactDocument, Outcome, Value
+from operators.case import Case, Plan, entity_kind
+from operators.policy import Verdict, decide
+
+OCCURRENCE = "1"
+"""A remedy is used once per case and target, so that one intent cannot become two actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known beside the case."""
+
+    open_cases: int
+    linked: bool
+    contacts: int
+    """Other cases of this customer that led to a message within the contact window."""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A decision: what is recorded, and what follows."""
+
+    outcome: Outcome
+    remedy: str
+    rule: str
+    decision: dict[str, Any]
+    """Data of the decision event."""
+    action: dict[str, Any] | None
+    """Data of the action event; only when the outcome is `act`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """A policy, and how far the job may go by itself.
+
+    Args:
+        bundle: The policy.
+        mode: The most that may be done without a person; what the policy wants beyond it is recommended only.
+    """
+
+    bundle: Bundle
+    mode: Outcome = "recommend"
+
+    def facts(self, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> dict[str, Any]:
+        """Return the facts about an open case: those every bundle may declare, and the features this one declares."""
+        leading = case.leading()
+        harm_at = row["harm_at"]
+        facts = {
+            "kind": row["kind"],
+            "agent": row["agent"],
+            "entity_kind": entity_kind(row["entity"]),
+            "severity": row["severity"],
+            "confidence": row["confidence"],
+            "priority": row["priority"],
+            "money_at_risk": row["money_at_risk"],
+            "lead_hours": None if harm_at is None else round((harm_at - now) / HOUR, 4),
+            "harm_at": harm_at,
+            "findings": row["findings"],
+            "open_cases": around.open_cases,
+            "linked": around.linked,
+            "contacts_30d": around.contacts,
+            "open_remedy": "" if case.plan is None or case.plan.until <= now else case.plan.remedy,
+            "mode": self.mode,
+        }
+        for name, fact in self.bundle.facts.items():
+            if fact.feature:
+                facts[name] = _feature(leading.features.get(fact.feature), fact)
+        return facts
+
+    def decide(self, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> Decided:
+        """Return the decision about `case` as `row` describes it. Changes nothing: see `commit`."""
+        facts = self.facts(case, row, around, now)
+        verdict = decide(self.bundle, facts)
+        outcome, restraint = self._restrain(verdict, case, now)
+        decision_id = derived_id("decision", case.case_id, case.decisions + 1)
+        decision = {
+            "decision_id": decision_id,
+            "case_id": case.case_id,
+            "at": now,
+            "outcome": outcome,
+            "remedy": verdict.remedy,
+            "rule": verdict.rule,
+            "fired": list(verdict.fired),
+            "nearly": list(verdict.nearly),
+            "bundle": self.bundle.hash,
+            "facts": facts,
+            "reason": f"{verdict.reason} {restraint}".rstrip(),
+            "parameters": dict(verdict.parameters),
+            "error": verdict.error,
+            # Whom to ask: the owner of the policy for a planned consent, the escalation when it could not decide.
+            "approver": "" if outcome != "approve" else self.bundle.escalation if verdict.error else self.bundle.owner,
+        }
+        action = self._action(verdict, case, row, decision_id, now) if outcome == "act" else None
+        return Decided(outcome, verdict.remedy, verdict.rule, decision, action)
+
+    def contacts_customer(self, decided: Decided) -> bool:
+        """Return whether following the decision means that the customer gets a message."""
+        remedy = self.bundle.remedies.get(decided.remedy)
+        return remedy is not None and remedy.contacts_customer and decided.outcome != "observe"
+
+    def _restrain(self, verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
+        """Return what remains of the verdict's outcome, and why it is less."""
+        if verdict.outcome == "act":
+            if verdict.remedy in case.used:
+                return "observe", "It was done already for this case."
+            if case.plan is not None and now < case.plan.until:
+                return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
+        # To ask a person is not beyond any mode but `observe`, and there only where the policy could decide.
+        beyond = verdict.outcome == "act" and self.mode != "act"
+        if not verdict.error and (beyond or self.mode == "observe") and verdict.outcome != self.mode:
+            return self.mode, f"The job may not go further than to {self.mode}."
+        return verdict.outcome, ""
+
+    def _action(self, verdict: Verdict, case: Case, row: dict[str, Any], decision_id: str, now: int) -> dict[str, Any]:
+        remedy = self.bundle.remedies[verdict.remedy]
+        target = f"{remedy.system}:{case.entity}"
+        valid_until = now + micros(remedy.valid_for)
+        # A warning that comes after the harm is worse than none.
+        if row["harm_at"] is not None and row["harm_at"] > now:
+            valid_until = min(valid_until, row["harm_at"])
+        return {
+            "action_id": derived_id("action", case.case_id, remedy.name, target, OCCURRENCE),
+            "case_id": case.case_id,
+            "decision_id": decision_id,
+            "remedy": remedy.name,
+            "target": target,
+            "parameters": dict(verdict.parameters),
+            "valid_until": valid_until,
+            "at": now,
+        }
+
+
+def commit(case: Case, decided: Decided, key: str, now: int) -> list[Event]:
+    """Note the decision in `case`; return the decision event and, when it acts, the action event."""
+    case.decisions += 1
+    case.decided = (decided.outcome, decided.remedy, decided.rule)
+    events = [Event(now, decided.decision["decision_id"], key, "decision", decided.decision)]
+    action = decided.action
+    if action is not None:
+        case.plan = Plan(action["action_id"], action["remedy"], action["valid_until"])
+        case.used = sorted({*case.used, action["remedy"]})
+        events.append(Event(now, action["action_id"], key, "action", action))
+    return events
+
+
+def _feature(value: Value, fact: FactDocument) -> Value:
+    """Return an evidence feature as a fact: agents write instants as text."""
+    if fact.type == "instant" and isinstance(value, str):
+        try:
+            return from_text(value)
+        except ValueError:
+            return value  # The policy sees text where an instant belongs, and asks a person.
+    return value
