@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from config.clock import micros
 from config.errors import RecoveryError
 from config.events import BROADCAST, Event
-from operators.agents.base import CustomerAgent, View, earliest
-from operators.journey_fold import SUBJECTS, SURROUNDINGS, JourneyLimits, fold_signal
+from operators.agents.base import CustomerAgent, View
+from operators.journey_fold import FOLDS, JourneyLimits, fold_signal
 from operators.journey_state import Journey, Order, Refund, Ticket, Usage
 from operators.logic import Context
 
@@ -83,23 +85,23 @@ class JourneyLogic:
         if key == BROADCAST:
             fold_signal(state, event, self._limits)
             return
-        soon = context.now + self._settle
-        if (fold := SUBJECTS.get(event.type)) is not None:
-            fold(state, event, self._limits)
-            if state.look_at is None or state.look_at > soon:
-                self._look_at(state, soon, context)
-        elif (fold := SURROUNDINGS.get(event.type)) is not None:
-            fold(state, event, self._limits)
-            if state.look_at is None:
-                self._look_at(state, soon, context)
-        elif state.empty:
-            context.forget()
+        fold = FOLDS.get(event.type)
+        if fold is None:
+            if state.empty:
+                context.forget()
+            return
+        due = fold(state, event, self._limits)
+        now, look_at = context.now, state.look_at
+        if look_at is None:
+            self._look_at(state, now + self._settle, context)
+        elif due is not None and (at := max(due, now) + self._settle) < look_at:
+            self._look_at(state, at, context)
 
     def on_timer(self, key: str, state: Journey, timer: str, context: Context) -> None:
         """Forget what is past remembering, have the agents look, and set the timer to the next look."""
         now = context.now
         again = self._prune(state, now)
-        if again is None:
+        if state.empty:
             context.forget()
             return
         view = View(key, state, context.shared().signals, now - self._signal_ttl, now)
@@ -108,9 +110,10 @@ class JourneyLogic:
             if due is not None and due < again:
                 again = due
         for finding in view.findings:
-            context.emit("case", finding.event(key))
+            event = finding.event(key)
+            context.emit("case", event)
             for cause in finding.causes:
-                context.emit("cause", finding.event(cause))
+                context.emit("cause", replace(event, key=cause))
         self._look_at(state, max(again, now) + self._settle, context)
 
     def on_partial(self, key: str, state: Journey, partial: Any, context: Context) -> None:
@@ -136,21 +139,24 @@ class JourneyLogic:
         state.look_at = at
         context.set_timer(LOOK, at)
 
-    def _prune(self, journey: Journey, now: int) -> int | None:
-        """Forget what is past remembering; return after which instant more of it will be, None when all is gone."""
-        again = _forget_past(journey.orders, self._order_until, now)
+    def _prune(self, journey: Journey, now: int) -> int:
+        """Forget what is past remembering; return after which instant all will be.
+
+        That instant is worth a look of its own; what is past earlier goes with any look before, unseen by agents.
+        """
+        until = _forget_past(journey.orders, self._order_until, now, 0)
         if journey.refunds:
-            again = earliest(again, _forget_past(journey.refunds, self._refund_until, now))
+            until = _forget_past(journey.refunds, self._refund_until, now, until)
         if journey.tickets:
-            again = earliest(again, _forget_past(journey.tickets, self._ticket_until, now))
+            until = _forget_past(journey.tickets, self._ticket_until, now, until)
         if journey.usage:
-            again = earliest(again, _forget_past(journey.usage, self._usage_until, now))
+            until = _forget_past(journey.usage, self._usage_until, now, until)
         if contacts := journey.contacts:
-            journey.contacts = contacts = [contact for contact in contacts if contact.at + self._contact_ttl >= now]
+            if contacts[0].at + self._contact_ttl < now:
+                journey.contacts = contacts = [contact for contact in contacts if contact.at + self._contact_ttl >= now]
             if contacts:
-                # Of the newest: the others go with any look before, and no look is worth making for them.
-                again = earliest(again, contacts[-1].at + self._contact_ttl)
-        return again
+                until = max(until, contacts[-1].at + self._contact_ttl)
+        return until
 
     def _order_until(self, order: Order) -> int:
         ended_at = order.ended_at
@@ -170,16 +176,15 @@ class JourneyLogic:
         return usage.at + self._usage_ttl
 
 
-def _forget_past(table: dict[str, T], until: Callable[[T], int], now: int) -> int | None:
-    """Drop the entries whose time is over; return after which instant the next one's is."""
-    again: int | None = None
+def _forget_past(table: dict[str, T], until_of: Callable[[T], int], now: int, until: int) -> int:
+    """Drop the entries whose time is over; return the latest time of `until` and of the entries kept."""
     past: list[str] = []
     for key, entry in table.items():
-        at = until(entry)
+        at = until_of(entry)
         if at < now:
             past.append(key)
-        elif again is None or at < again:
-            again = at
+        elif at > until:
+            until = at
     for key in past:
         del table[key]
-    return again
+    return until

@@ -38,7 +38,8 @@ class JourneyLimits:
     """Fleet entities whose signals are remembered, per key group."""
 
 
-Fold = Callable[[Journey, Event, JourneyLimits], None]
+Fold = Callable[[Journey, Event, JourneyLimits], int | None]
+"""Changes the journey; returns after which instant its record may give agents something to find or to end."""
 
 
 def _order(journey: Journey, event: Event, limits: JourneyLimits) -> Order:
@@ -74,7 +75,7 @@ def _bound(table: dict[str, T], most: int, rank: Callable[[T], Any]) -> None:
         del table[min(table, key=lambda key: (rank(table[key]), key))]
 
 
-def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     order, data = _order(journey, event, limits), event.data
     items = data["items"]
     order.placed_at = event.at
@@ -83,55 +84,70 @@ def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> None:
     order.value = sum(money(item["price"]) + money(item.get("freight") or 0) for item in items)
     sellers = {(item["seller_id"], item.get("seller_state") or "") for item in items}
     order.sellers = sorted(sellers)[: limits.sellers_max]
+    return event.at
 
 
-def _approved(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _approved(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     order, ship_by = _order(journey, event, limits), event.data.get("ship_by")
     if order.approved_at is None:
         order.approved_at = event.at
     if ship_by is not None:
         order.ship_by = ship_by
+        return int(ship_by)
+    return event.at
 
 
-def _cancelled(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _cancelled(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     order = _order(journey, event, limits)
     if order.cancelled_at is None:
         order.cancelled_at = event.at
+    if order.ended_at is None:
+        order.ended_at = event.at
+    return event.at
 
 
-def _captured(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _captured(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     _order(journey, event, limits).paid += money(event.data["amount"])
+    return None
 
 
-def _handed_over(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _handed_over(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     order = _order(journey, event, limits)
     if order.handed_over_at is None:
         order.handed_over_at = event.at
+    return event.at
 
 
-def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     order = _order(journey, event, limits)
     if order.delivered_at is None:
         order.delivered_at = event.at
+    if order.ended_at is None:
+        order.ended_at = event.at
+    # Most orders end well: where a promise is watched, the look at it comes anyway, and is soon enough to forget.
+    return event.at if order.findings or order.promised_at is None else None
 
 
-def _refund_requested(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _refund_requested(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     refund, data = _refund(journey, event, limits), event.data
     refund.requested_at = event.at
     refund.due_at = data.get("due_at")
     refund.amount = money(data["amount"])
+    return event.at
 
 
-def _refund_posted(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _refund_posted(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     refund = _refund(journey, event, limits)
     if refund.posted_at is None:
         refund.posted_at = event.at
+    return event.at
 
 
-def _contacted(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _contacted(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     data = event.data
     insort(journey.contacts, Contact(event.at, event.type, data.get("order_id") or "", data.get("score") or 0))
     del journey.contacts[: -limits.contacts_max]
+    return None
 
 
 def _ticket(journey: Journey, event: Event, limits: JourneyLimits) -> Ticket:
@@ -144,23 +160,25 @@ def _ticket(journey: Journey, event: Event, limits: JourneyLimits) -> Ticket:
     return ticket
 
 
-def _ticket_opened(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _ticket_opened(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     _ticket(journey, event, limits)
-    _contacted(journey, event, limits)
+    return _contacted(journey, event, limits)
 
 
-def _ticket_closed(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _ticket_closed(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     _ticket(journey, event, limits).closed_at = event.at
+    return event.at
 
 
-def _used(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+def _used(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     product, usage = event.data["product"], Usage(event.at, event.data["value"])
     known = journey.usage.get(product)
     journey.usage[product] = usage if known is None else max(known, usage)
     _bound(journey.usage, limits.products_max, lambda kept: kept.at)
+    return None
 
 
-SUBJECTS: dict[str, Fold] = {
+FOLDS: dict[str, Fold] = {
     "order.placed": _placed,
     "order.approved": _approved,
     "order.cancelled": _cancelled,
@@ -169,17 +187,13 @@ SUBJECTS: dict[str, Fold] = {
     "shipment.delivered": _delivered,
     "refund.requested": _refund_requested,
     "refund.posted": _refund_posted,
-}
-"""By event type, the folds that change an order or a refund, which agents then have to look at."""
-
-SURROUNDINGS: dict[str, Fold] = {
     "review.answered": _contacted,
     "contact.made": _contacted,
     "ticket.opened": _ticket_opened,
     "ticket.closed": _ticket_closed,
     "usage.measured": _used,
 }
-"""By event type, the folds that change what agents see of the customer when they look."""
+"""By event type."""
 
 
 def fold_signal(journey: Journey, event: Event, limits: JourneyLimits) -> None:

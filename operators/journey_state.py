@@ -2,7 +2,8 @@
 
 These are states: compact MessagePack arrays of built-in values, at a million of them. Instants are microseconds since
 the epoch, None where not known (yet); money is in millionths of the currency's unit, so that sums are exact in any
-order. Nothing here is text that a customer wrote.
+order. Nothing here is text that a customer wrote. None of them refers back to another, so none needs the garbage
+collector, which would otherwise visit them all.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ Record = tuple[str, int]
 """A record that was used: its channel `topic/partition`, and its offset."""
 
 
-class Reported(msgspec.Struct, array_like=True, frozen=True):
+class Reported(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A finding that was made and has not ended: what it takes to end it."""
 
     occurrence: str
     causes: list[str]
 
 
-class Subject(msgspec.Struct, array_like=True):
+class Subject(msgspec.Struct, array_like=True, gc=False):
     """What a finding can be about: which records told of it, and what was found."""
 
     seen_at: int
@@ -34,7 +35,7 @@ class Subject(msgspec.Struct, array_like=True):
     """The findings made on it and not ended, by kind."""
 
 
-class Order(Subject, array_like=True):
+class Order(Subject, array_like=True, gc=False):
     """An order, as far as its records told; the first of them may be any."""
 
     placed_at: int | None = None
@@ -44,6 +45,8 @@ class Order(Subject, array_like=True):
     handed_over_at: int | None = None
     delivered_at: int | None = None
     cancelled_at: int | None = None
+    ended_at: int | None = None
+    """When it was delivered or cancelled, whichever came first."""
     customer_state: str = ""
     sellers: list[tuple[str, str]] = []
     """Seller and the state it ships from, sorted, each once, bounded."""
@@ -53,19 +56,12 @@ class Order(Subject, array_like=True):
     """Captured by all payments."""
 
     @property
-    def ended_at(self) -> int | None:
-        """When it was delivered or cancelled, whichever came first."""
-        if self.delivered_at is None:
-            return self.cancelled_at
-        if self.cancelled_at is None:
-            return self.delivered_at
-        return min(self.delivered_at, self.cancelled_at)
-
-    @property
     def lanes(self) -> list[str]:
         """The lanes it travels, `SP-RJ`: from each seller's state to the customer's, sorted, each once."""
         if not self.customer_state:
             return []
+        if len(self.sellers) == 1 and (state := self.sellers[0][1]):
+            return [f"{state}-{self.customer_state}"]
         return sorted({f"{state}-{self.customer_state}" for _, state in self.sellers if state})
 
     @property
@@ -74,7 +70,7 @@ class Order(Subject, array_like=True):
         return (self.value or self.paid) / MONEY_SCALE
 
 
-class Refund(Subject, array_like=True):
+class Refund(Subject, array_like=True, gc=False):
     """A refund that was asked for, posted, or both."""
 
     order_id: str = ""
@@ -84,7 +80,7 @@ class Refund(Subject, array_like=True):
     posted_at: int | None = None
 
 
-class Contact(msgspec.Struct, array_like=True, frozen=True, order=True):
+class Contact(msgspec.Struct, array_like=True, frozen=True, order=True, gc=False):
     """The customer spoke: a contact, a ticket or a review."""
 
     at: int
@@ -95,7 +91,7 @@ class Contact(msgspec.Struct, array_like=True, frozen=True, order=True):
     """Of a review 1 to 5, else 0."""
 
 
-class Ticket(msgspec.Struct, array_like=True):
+class Ticket(msgspec.Struct, array_like=True, gc=False):
     """A ticket, opened, closed, or both."""
 
     seen_at: int
@@ -103,14 +99,14 @@ class Ticket(msgspec.Struct, array_like=True):
     closed_at: int | None = None
 
 
-class Usage(msgspec.Struct, array_like=True, frozen=True, order=True):
+class Usage(msgspec.Struct, array_like=True, frozen=True, order=True, gc=False):
     """The last measure of how a product is used."""
 
     at: int
     value: float
 
 
-class Signal(msgspec.Struct, array_like=True, frozen=True):
+class Signal(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The current value of a fleet signal: the distribution of a metric of one entity."""
 
     at: int
@@ -120,7 +116,7 @@ class Signal(msgspec.Struct, array_like=True, frozen=True):
     p90: float | None
 
 
-class Journey(msgspec.Struct, array_like=True):
+class Journey(msgspec.Struct, array_like=True, gc=False):
     """All that is remembered of one customer; under the key BROADCAST, the fleet's signals instead."""
 
     look_at: int | None = None

@@ -9,14 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, NamedTuple, Protocol, TypeVar, get_type_hints
-
-import msgspec
+from typing import NamedTuple, Protocol
 
 from config.clock import HOUR, to_text
-from config.duration import parse_duration
-from config.errors import SettingsError
 from config.findings import Evidence, Finding, Severity, finding_id
 from operators.journey_state import MONEY_SCALE, Contact, Journey, Reported, Signal, Subject
 
@@ -24,12 +19,7 @@ SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 SCORE_BAD = 2
 """A review of this score or less (of 1 to 5) is a complaint."""
 
-P = TypeVar("P", bound=msgspec.Struct)
 Features = dict[str, float | int | str | None]
-
-
-class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the parameters of an agent, with their defaults; a manifest may set them."""
 
 
 class Found(NamedTuple):
@@ -177,28 +167,6 @@ def earliest(first: int | None, second: int | None) -> int | None:
     if first is None or second is None:
         return second if first is None else first
     return min(first, second)
-
-
-def read_parameters(form: type[P], agent: str, given: Mapping[str, Any]) -> P:
-    """Return the parameters of an agent, as its manifest gives them; spans are text like `36h`.
-
-    Raises:
-        SettingsError: a parameter is unknown, of the wrong type or out of bounds.
-    """
-    types = get_type_hints(form)
-    values = dict(given)
-    name = ""
-    try:
-        for name, value in given.items():
-            if types.get(name) is timedelta:
-                values[name] = parse_duration(value)
-        name = ""
-        return msgspec.convert(values, form)
-    except (ValueError, TypeError) as error:
-        raise SettingsError(
-            f"agent {agent}, parameters{'.' if name else ''}{name}: {error}",
-            remedy=f"Known parameters: {', '.join(sorted(types))}; spans are written like 36h.",
-        ) from error
 
 
 def _is_complaint(contact: Contact) -> bool:

@@ -7,21 +7,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
+from config.agents.load import Manifest
 from config.clock import micros, to_text
-from operators.agents.base import Found, Parameters, Verdict, View, day, earliest, hours, read_parameters
+from operators.agents.base import Found, Verdict, View, day, earliest, hours
 from operators.journey_state import Refund
 
 REFUND_NOT_POSTED = "refund.not_posted"
 
 
-class BillingParameters(Parameters, frozen=True, kw_only=True):
-    """What the rules go by."""
+class BillingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the rules go by. In the manifest, spans are ISO 8601: `P1D`, `PT36H`."""
 
     refund_within: timedelta = timedelta(days=7)
     """A refund requested without a due instant should be posted within this span."""
@@ -43,13 +44,13 @@ class BillingAgent:
         self._refund_within = micros(parameters.refund_within)
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> BillingAgent:
-        """Return the agent with the parameters that a manifest gives.
+    def of(cls, manifest: Manifest) -> BillingAgent:
+        """Return the agent with the parameters of its manifest's entry `refunds`.
 
         Raises:
             SettingsError: a parameter is unknown, of the wrong type or out of bounds.
         """
-        return cls(read_parameters(BillingParameters, cls.name, parameters))
+        return cls(manifest.parameters("refunds", BillingParameters))
 
     def look(self, view: View) -> int | None:
         """Judge every refund; see `CustomerAgent.look`."""

@@ -12,25 +12,24 @@ once per order and kind, and ends when the order is delivered or cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
+from config.agents.load import Manifest
 from config.clock import DAY, HOUR, micros, to_text
 from config.findings import Severity
 from operators.agents.base import (
     Features,
     Found,
-    Parameters,
     Verdict,
     View,
     day,
     earliest,
     hours,
     raised,
-    read_parameters,
 )
 from operators.agents.transit import Transit
 from operators.journey_state import Order, money
@@ -46,14 +45,14 @@ TRANSIT = "transit_hours"
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
-class FulfilmentParameters(Parameters, frozen=True, kw_only=True):
-    """What the rules go by."""
+class FulfilmentParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the rules go by. In the manifest, spans are ISO 8601: `P1D`, `PT36H`."""
 
     promise_grace: timedelta = timedelta(days=1)
     """A promise is a day, named by its first instant: it has passed when this span after it has."""
     ship_within: timedelta = timedelta(days=5)
     """An order approved without a ship-by instant should be handed over within this span."""
-    risk_min: Share = 0.5
+    risk_min: Share = 0.7
     """Probability of arriving late from which a promise is at risk, where the lane's transit times are known."""
     signal_count_min: Annotated[int, Meta(ge=1)] = 20
     """A lane's transit times are known when at least so many shipments were measured."""
@@ -89,16 +88,17 @@ class FulfilmentAgent:
         self._undelivered_before = micros(parameters.undelivered_before)
         self._unshipped_before = micros(parameters.unshipped_before)
         self._recheck = micros(parameters.recheck)
+        self._signal_count_min = parameters.signal_count_min
         self._high_value = money(parameters.high_value)
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> FulfilmentAgent:
-        """Return the agent with the parameters that a manifest gives.
+    def of(cls, manifest: Manifest) -> FulfilmentAgent:
+        """Return the agent with the parameters of its manifest's entry `promises`.
 
         Raises:
             SettingsError: a parameter is unknown, of the wrong type or out of bounds.
         """
-        return cls(read_parameters(FulfilmentParameters, cls.name, parameters))
+        return cls(manifest.parameters("promises", FulfilmentParameters))
 
     def look(self, view: View) -> int | None:
         """Judge every order; see `CustomerAgent.look`."""
@@ -150,13 +150,16 @@ class FulfilmentAgent:
         deadline = promised_at + self._grace
         if view.now <= deadline:
             return deadline
+        features: Features = {"overdue_hours": hours(view.now - promised_at)}
+        if (slowest := self._slowest(view, order)) is not None:
+            features["expected_at"] = _expected_at(order, slowest[1], view.now)
         return self._found(
             order,
             PROMISE_PASSED,
             promised_at,
             "high",
             self._parameters.promise_passed_confidence,
-            {"overdue_hours": hours(view.now - promised_at)},
+            features,
             f"Order {order_id} was promised for {day(promised_at)} and has not arrived: it {_where(order)}.",
         )
 
@@ -174,7 +177,7 @@ class FulfilmentAgent:
         if order.handed_over_at is None:
             before = max(before, self._unshipped_before)
         if view.now <= promised_at - before:
-            return self._again(view.now, promised_at - before)
+            return promised_at - before
         return self._at_risk(
             view, order_id, order, promised_at, self._parameters.promise_at_risk_confidence, {}, "time is short"
         )
@@ -185,26 +188,24 @@ class FulfilmentAgent:
         now, risk_min = view.now, self._parameters.risk_min
         deadline = promised_at + self._grace
         started = order.handed_over_at
-        if started is None:
-            risk = transit.late(0, deadline - now)
-            due = deadline - int(transit.elapsed(risk_min))
-        else:
-            slack = deadline - started
-            risk = transit.late(now - started, slack)
-            due = started + int(transit.elapsed(transit.underway(slack) / risk_min))
+        begun = now if started is None else started
+        slack = deadline - begun
+        risk = transit.late(now - begun, slack)
         if risk < risk_min:
-            return self._again(now, due)
+            if started is None:
+                due = deadline - int(transit.elapsed(risk_min))
+            else:
+                due = started + int(transit.elapsed(transit.underway(slack) / risk_min))
+            return min(due, now + max((due - now) // 2, self._recheck))
         features: Features = {
             "lane": lane,
             "transit_hours_p50": hours(int(transit.p50)),
             "transit_hours_p90": hours(int(transit.p90)),
             "underway_hours": None if started is None else hours(now - started),
+            "expected_at": _expected_at(order, transit, now),
         }
         why = f"shipments {lane} take {transit.p50 / DAY:.1f} days, one in ten over {transit.p90 / DAY:.1f}"
         return self._at_risk(view, order_id, order, promised_at, risk, features, why)
-
-    def _again(self, now: int, due: int) -> int:
-        return min(due, now + max((due - now) // 2, self._recheck))
 
     def _at_risk(
         self,
@@ -254,12 +255,7 @@ class FulfilmentAgent:
         slowest: tuple[str, Transit] | None = None
         for lane in order.lanes:
             signal = view.signal(f"lane:{lane}", TRANSIT)
-            if (
-                signal is None
-                or signal.p50 is None
-                or not signal.p90
-                or signal.count < self._parameters.signal_count_min
-            ):
+            if signal is None or signal.p50 is None or not signal.p90 or signal.count < self._signal_count_min:
                 continue
             if slowest is None or signal.p90 * HOUR > slowest[1].p90:
                 slowest = lane, Transit(signal.p50 * HOUR, signal.p90 * HOUR)
@@ -272,10 +268,14 @@ def _where(order: Order) -> str:
     return f"is with the carrier since {day(order.handed_over_at)}"
 
 
+def _expected_at(order: Order, transit: Transit, now: int) -> int:
+    """Return the instant by which the order will have arrived as likely as not, if it is handed over by now."""
+    begun = now if order.handed_over_at is None else order.handed_over_at
+    return begun + int(transit.elapsed(transit.underway(now - begun) / 2))
+
+
 def _causes(order: Order) -> list[str]:
-    """Return who may hold the order up: its sellers until they handed it over, then its lanes — and its sellers
-    still, when they were late.
-    """
+    """Return who may hold the order up: its sellers; once handed over its lanes, and late sellers still."""
     lanes = [f"lane:{lane}" for lane in order.lanes]
     sellers = [f"seller:{seller}" for seller, _ in order.sellers]
     if order.handed_over_at is None:

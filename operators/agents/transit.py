@@ -7,13 +7,10 @@ late. Only the four basic operations are used, so that all machines agree to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 SPREAD_MIN = 0.05
 """Least distance of the two quantiles, as a share of the later one: a distribution is never a single point."""
 
 
-@dataclass(frozen=True, slots=True)
 class Transit:
     """A distribution of durations.
 
@@ -22,17 +19,17 @@ class Transit:
         p90: Nine in ten take no longer, same unit; more than 0.
     """
 
-    p50: float
-    p90: float
+    __slots__ = ("_middle", "_spread", "p50", "p90")
 
-    @property
-    def _middle(self) -> float:
-        return min(max(self.p50, 0.0), self.p90 * (1 - SPREAD_MIN))
+    def __init__(self, p50: float, p90: float) -> None:
+        self.p50 = p50
+        self.p90 = p90
+        self._middle = min(max(p50, 0.0), p90 * (1 - SPREAD_MIN))
+        self._spread = p90 - self._middle
 
     def underway(self, elapsed: float) -> float:
         """Return the share of shipments that take longer than `elapsed`; 1 at 0, falling, never 0."""
-        middle = self._middle
-        spread = self.p90 - middle
+        middle, spread = self._middle, self._spread
         if elapsed <= 0:
             return 1.0
         if elapsed < middle:
@@ -43,8 +40,7 @@ class Transit:
 
     def elapsed(self, underway: float) -> float:
         """Return the duration that the share `underway` (above 0) takes longer than: the inverse of `underway`."""
-        middle = self._middle
-        spread = self.p90 - middle
+        middle, spread = self._middle, self._spread
         if underway >= 1:
             return 0.0
         if underway > 0.5:

@@ -1,0 +1,137 @@
+"""Builders of a customer's events, and a journey stage to put them through, on the real key group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from config.clock import DAY, HOUR, from_text
+from config.events import BROADCAST, Event
+from config.findings import Finding
+from operators.agents.base import CustomerAgent
+from operators.agents.billing import BillingAgent, BillingParameters
+from operators.agents.fulfilment import FulfilmentAgent, FulfilmentParameters
+from operators.frame import Frame
+from operators.journey import JourneyLogic, JourneySettings
+from operators.journey_state import Journey
+from operators.keyed import KeyedGroup
+
+START = from_text("2025-03-03T10:00:00Z")
+"""The order of most tests is placed at this instant,"""
+PROMISE = from_text("2025-03-23T00:00:00Z")
+"""promised for this day,"""
+SHIP_BY = START + 4 * DAY
+"""and to be handed over by this instant."""
+CUSTOMER, ORDER = "customer-1", "order-1"
+CHANNEL = "orders/0"
+
+SELLERS = (("seller-1", "SP"),)
+
+
+def event(at: int, type_: str, data: dict[str, Any], *, customer: str = CUSTOMER, id_: str = "") -> Event:
+    """Return a record's event; its id says what it is, so that the same fact has the same id."""
+    name = id_ or f"/shop|{type_}-{data.get('order_id') or ''}-{at}"
+    return Event(at, name, customer, type_, {"customer_id": customer, **data}, CHANNEL, at % 1_000_003)
+
+
+def placed(
+    at: int = START,
+    *,
+    order: str = ORDER,
+    promised_at: int | None = PROMISE,
+    sellers: Sequence[tuple[str, str]] = SELLERS,
+    price: float = 100.0,
+) -> Event:
+    items = [
+        {"product_id": "p", "seller_id": seller, "seller_state": state, "price": price, "freight": 10.0}
+        for seller, state in sellers
+    ]
+    data = {"order_id": order, "customer_state": "RJ", "promised_at": promised_at, "items": items}
+    return event(at, "order.placed", data)
+
+
+def approved(at: int = START + HOUR, *, order: str = ORDER, ship_by: int | None = SHIP_BY) -> Event:
+    return event(at, "order.approved", {"order_id": order, "ship_by": ship_by})
+
+
+def cancelled(at: int, *, order: str = ORDER) -> Event:
+    return event(at, "order.cancelled", {"order_id": order, "reason": None})
+
+
+def paid(at: int = START, *, order: str = ORDER, amount: float = 110.0) -> Event:
+    data = {"order_id": order, "method": "card", "installments": 1, "amount": amount, "sequence": 1}
+    return event(at, "payment.captured", data)
+
+
+def handed_over(at: int = START + 2 * DAY, *, order: str = ORDER) -> Event:
+    return event(at, "shipment.handed_over", {"order_id": order})
+
+
+def delivered(at: int = START + 9 * DAY, *, order: str = ORDER) -> Event:
+    return event(at, "shipment.delivered", {"order_id": order})
+
+
+def reviewed(at: int, score: int, *, order: str = ORDER) -> Event:
+    return event(at, "review.answered", {"order_id": order, "review_id": f"review-{at}", "score": score})
+
+
+def contacted(at: int) -> Event:
+    return event(at, "contact.made", {"contact_id": f"contact-{at}", "channel": "chat"})
+
+
+def ticket(at: int, ticket_id: str = "ticket-1", *, closed: bool = False) -> Event:
+    type_ = "ticket.closed" if closed else "ticket.opened"
+    return event(at, type_, {"ticket_id": ticket_id, "category": "delivery"}, id_=f"/crm|{type_}-{ticket_id}-{at}")
+
+
+def used(at: int, value: float, product: str = "app") -> Event:
+    return event(at, "usage.measured", {"product": product, "value": value}, id_=f"/usage|{product}-{at}-{value}")
+
+
+def refund_requested(at: int = START, *, due_at: int | None = None, refund: str = "refund-1") -> Event:
+    data = {"refund_id": refund, "order_id": ORDER, "amount": 42.5, "due_at": due_at}
+    return event(at, "refund.requested", data, id_=f"/pay|requested-{refund}")
+
+
+def refund_posted(at: int, *, refund: str = "refund-1") -> Event:
+    data = {"refund_id": refund, "order_id": ORDER, "amount": 42.5}
+    return event(at, "refund.posted", data, id_=f"/pay|posted-{refund}")
+
+
+def transit(at: int, days_50: float, days_90: float, *, count: int = 50, lane: str = "SP-RJ") -> Event:
+    features = {"p50": 24 * days_50, "p90": 24 * days_90, "mean": 24 * days_50, "count": count}
+    data = {"entity": f"lane:{lane}", "name": "transit_hours", "at": at, "features": features}
+    return Event(at, f"signal-{lane}-{at}", BROADCAST, "signal", data, "@telemetry/0", 0)
+
+
+class Stage:
+    """The journey stage with one key group and one channel."""
+
+    def __init__(
+        self,
+        agents: Sequence[CustomerAgent] | None = None,
+        settings: JourneySettings | None = None,
+        fulfilment: FulfilmentParameters | None = None,
+    ) -> None:
+        if agents is None:
+            agents = [FulfilmentAgent(fulfilment or FulfilmentParameters()), BillingAgent(BillingParameters())]
+        self.group: KeyedGroup[Journey] = KeyedGroup(JourneyLogic(agents, settings or JourneySettings()), ["all"])
+        self.emitted: list[tuple[str, Event]] = []
+
+    def run(self, events: Iterable[Event], until: int) -> list[Finding]:
+        """Put `events` through, let event time go to `until`; return the findings that went to cases by then."""
+        self.group.receive(Frame(0, "all", until, list(events)))
+        self.emitted += self.group.advance()
+        return self.findings
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [Finding.of(event) for to, event in self.emitted if to == "case"]
+
+    def journey(self, customer: str = CUSTOMER) -> Journey | None:
+        return self.group.state_of(customer)
+
+
+def kinds(findings: Iterable[Finding]) -> list[tuple[str, bool]]:
+    """Return (kind, whether it is an end) of each finding."""
+    return [(finding.kind, finding.resolves) for finding in findings]
