@@ -8,7 +8,7 @@ are all different. Keys and headers repeat, so they have dictionaries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -72,9 +72,7 @@ def to_table(
 
 
 def _header_column(headers: Sequence[Headers]) -> pa.Array:
-    ends = [0]
-    for of_record in headers:
-        ends.append(ends[-1] + len(of_record))
+    ends = list(accumulate(map(len, headers), initial=0))
     flat = list(chain.from_iterable(headers))
     names = pa.array([name for name, _ in flat], pa.string())
     values = pa.array([value for _, value in flat], pa.binary())

@@ -110,7 +110,7 @@ def _parse_strange(line: bytes) -> _Envelope:
     try:
         return msgspec.convert(json.loads(line.decode("utf-8", "surrogateescape")), _Envelope)
     except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, msgspec.ValidationError) else "neither UTF-8 nor JSON"
+        why = str(error) if isinstance(error, msgspec.ValidationError) else "neither UTF-8 nor as kcat writes it"
         raise RecordingError(f"not an envelope of kcat -J: {why}.", remedy=_DUMP_AGAIN) from error
 
 
