@@ -144,7 +144,7 @@ def test_without_signals_days_before_the_promise_count(events: list[Event], at: 
 def test_shipment_that_cannot_arrive_in_time_is_at_risk_when_handed_over() -> None:
     late = START + 15 * DAY
 
-    finding = of_kind([transit(START, 10, 14), placed(), handed_over(late)], RISK)
+    finding = of_kind([placed(), transit(late - HOUR, 10, 14), handed_over(late)], RISK)
 
     assert finding.at == late + SECOND
     assert finding.confidence > 0.7

@@ -21,6 +21,7 @@ def test_half_are_under_way_at_the_median_and_a_tenth_at_the_ninth_decile() -> N
         [1, 1, 0.75, 0.5, 0.3, 0.1]
     )
     assert lane.underway(300) == pytest.approx(0.05)
+    assert [lane.elapsed(share) for share in (1, 0.5, 0.1)] == pytest.approx([0, 100, 200])
 
 
 @given(lanes, durations, durations)
