@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +33,13 @@ class ChannelStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
     held: int = 0
 
 
+Insert = Callable[[sa.Connection, str, Sequence[Entry]], None]
+
+
+class _Repeated(Exception):
+    """An entry has the kind and id of an output that is there; its transaction is undone."""
+
+
 class PartWriter:
     """The one who may write a sink part, until somebody else opens it.
 
@@ -56,6 +63,12 @@ class PartWriter:
             SequenceError: The entries do not continue the store, or one has the id of another output.
             StoreError: The store cannot be written.
         """
+        try:
+            self._release(entries, stats, _insert_new)
+        except _Repeated:
+            self._release(entries, stats, _insert_sorted_out)
+
+    def _release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats], insert: Insert) -> None:
         with self._store.begin() as connection:
             seq = self._fenced_seq(connection)
             fresh = [entry for entry in entries if entry.seq > seq]
@@ -66,7 +79,7 @@ class PartWriter:
                         f"to {fresh[-1].seq} in {len(fresh)} entries.",
                         remedy="Stop the job and keep store and recovery folder for examination.",
                     )
-                self._insert(connection, fresh)
+                insert(connection, self.part, fresh)
                 if bodies := [entry.body for entry in fresh if entry.kind == "case"]:
                     apply_case_events(connection, bodies)
                 last = fresh[-1]
@@ -97,20 +110,24 @@ class PartWriter:
             )
         return int(row.seq)
 
-    def _insert(self, connection: sa.Connection, entries: list[Entry]) -> None:
-        try:
-            with connection.begin_nested():
-                _insert_rows(connection, [_row(self.part, entry) for entry in entries])
-        except sa.exc.IntegrityError:
-            new, again = _sorted_out(connection, self.part, entries)
-            if new:
-                _insert_rows(connection, [_row(self.part, entry) for entry in new])
-            rows = [
-                {"part": self.part, "seq": entry.seq, "kind": entry.kind, "id": entry.id, "chain": entry.chain}
-                for entry in again
-            ]
-            if rows:
-                connection.execute(repeats.insert(), rows)
+
+def _insert_new(connection: sa.Connection, part: str, entries: Sequence[Entry]) -> None:
+    """Insert entries that are expected to be new, and in a job that keeps its ids apart always are."""
+    try:
+        _insert_rows(connection, [_row(part, entry) for entry in entries])
+    except sa.exc.IntegrityError as error:
+        raise _Repeated from error
+
+
+def _insert_sorted_out(connection: sa.Connection, part: str, entries: Sequence[Entry]) -> None:
+    """Insert entries of which some are there already."""
+    new, again = _sorted_out(connection, part, entries)
+    if new:
+        _insert_rows(connection, [_row(part, entry) for entry in new])
+    if again:
+        kept = ("seq", "kind", "id", "chain")
+        rows = [{"part": part, **{name: getattr(entry, name) for name in kept}} for entry in again]
+        connection.execute(repeats.insert(), rows)
 
 
 _COLUMNS = tuple(column.name for column in outputs.columns)
