@@ -1,6 +1,6 @@
 """What is recorded of orders and customers: the events of the topics `orders` and `crm`, and of the lanes, as columns.
 
-The whole table is made at once: it is a tenth of a full world and takes some 40 bytes an event.
+The whole table is made at once: it is a tenth of a full world and takes some 100 bytes an event while it is made.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class World:
     """One simulated world. Iterate over `batches` once, to the end; then ask for its `labels`.
 
     Memory is bounded by one slice of time (some ten thousand events, see `Spec.slices`), the records still on their
-    way at its end, and the table of orders: some 40 bytes for each business event of the whole world.
+    way at its end, and the table of orders: some 100 bytes for each business event of the whole world.
     """
 
     def __init__(self, spec: Spec) -> None:
