@@ -58,7 +58,7 @@ class CaseState(msgspec.Struct):
     open: dict[str, Case] = {}
     """By entity."""
     resolved: dict[str, tuple[int, list[int]]] = {}
-    """By case id: when to forget it, and hashes of the ids of its findings."""
+    """By case id (or id of a finding that ended nothing): when to forget it, and hashes of the ids of its findings."""
     links: dict[str, Link] = {}
     """By cause."""
     contacts: dict[str, int] = {}
@@ -165,6 +165,9 @@ class _Step:
         if finding.resolves:
             if case is not None and slot in case.open:
                 self._end(case, slot, finding)
+            else:
+                # Nothing to end; known for a while all the same, so that a duplicate is not released again.
+                state.resolved[finding.finding_id] = (now + self.logic.dedupe_ttl, [short_hash(finding.finding_id)])
             return
         cause, opening = features.get(CAUSE), features.get(OPENING)
         if isinstance(cause, str) and isinstance(opening, str):

@@ -69,7 +69,7 @@ class FanIn(msgspec.Struct, array_like=True):
         if self.span is not None and span > self.span:
             if learn:
                 for ended in range(self.span + 1, min(span, self.span + HISTORY) + 1):
-                    self._expire(ended * window - window)
+                    self._expire((ended - 1) * window - 1)  # Spans hold their first instant, not their end.
                     self.learned += 1
                     self.usual += (self.customers_count - self.usual) / min(self.learned, HISTORY)
             self.span = span

@@ -161,9 +161,12 @@ def test_end_of_a_finding_that_is_not_open_resolves_nothing() -> None:
     assert len(of_type(emitted, "finding")) == 2
 
 
-def test_end_of_an_unknown_finding_leaves_no_state() -> None:
-    stage = Stage(logic())
-    assert [event.type for _, event in stage.feed(events(end_of(finding(), 2)), until=3)] == ["finding"]
+def test_end_of_an_unknown_finding_is_released_once_and_leaves_no_state() -> None:
+    settings = CaseSettings(dedupe_ttl=timedelta(hours=1))
+    stage = Stage(CaseLogic(Decider(load_default()), settings))
+    end = end_of(finding(), 2)
+    assert [event.type for _, event in stage.feed(events(end, end), until=3)] == ["finding"]
+    stage.feed([], until=HOUR + 3)
     assert stage.group.keys == 0
 
 

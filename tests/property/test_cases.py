@@ -1,0 +1,158 @@
+"""Cases are functions of what was found, not of the order in which findings of one instant came."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.clock import DAY, HOUR, TIME_MAX
+from config.events import Event
+from config.findings import Finding
+from config.policies.load import load_default
+from operators.case import fold
+from operators.cases import CaseLogic, CaseSettings, CaseState
+from operators.decide import Decider
+from operators.frame import Frame
+from operators.keyed import KeyedGroup
+from tests.support.findings import end_of, finding, process
+
+BUNDLE = load_default()
+KINDS = ["order.promise_at_risk", "order.promise_passed", "order.ship_by_missed"]
+
+FINDINGS = st.builds(
+    finding,
+    kind=st.sampled_from(KINDS),
+    entity=st.sampled_from(["order:1", "order:2"]),
+    occurrence=st.sampled_from("abc"),
+    severity=st.sampled_from(["low", "medium", "high", "critical"]),
+    confidence=st.floats(0, 1),
+    harm_at=st.none() | st.integers(-DAY, 5 * DAY),
+    money_at_risk=st.floats(0, 1e6),
+    causes=st.lists(st.sampled_from(["lane:a", "lane:b", "seller:c"]), max_size=2),
+    features=st.fixed_dictionaries({}, optional={"expected_at": st.just("1970-01-03T00:00:00Z")}),
+)
+
+
+class Direct:
+    """A context that lets a logic be called in an order that a key group would never choose."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.emitted: list[tuple[str, Event]] = []
+
+    def emit(self, to: str, event: Event) -> None:
+        self.emitted.append((to, event))
+
+    def set_timer(self, name: str, at: int) -> None:
+        pass
+
+    def cancel_timer(self, name: str) -> None:
+        pass
+
+    def forget(self) -> None:
+        pass
+
+    def shared(self) -> Any:
+        raise AssertionError("cases know nothing of the fleet's signals")
+
+
+def logic(mode: Any = "recommend") -> CaseLogic:
+    return CaseLogic(Decider(BUNDLE, mode), CaseSettings())
+
+
+def in_turn(findings: list[Finding]) -> dict[str, dict[str, Any]]:
+    """Return the final rows by entity, without the columns that name the first to come."""
+    state, context = CaseState(), Direct(0)
+    for found in findings:
+        logic().on_event("c1", state, found.event("c1"), context)
+    first = {"decision_id"}
+    return {
+        entity: {name: value for name, value in case.row.items() if name not in first}
+        for entity, case in state.open.items()
+    }
+
+
+@given(st.data())
+def test_rows_are_the_same_for_any_order_of_findings_of_one_instant(data: st.DataObject) -> None:
+    findings = data.draw(st.lists(FINDINGS, min_size=1, max_size=6, unique_by=lambda found: found.finding_id))
+    shuffled = data.draw(st.permutations(findings))
+    assert in_turn(findings) == in_turn(shuffled)
+
+
+@given(st.data())
+def test_outputs_are_the_same_for_any_order_of_arrival(data: st.DataObject) -> None:
+    findings = data.draw(st.lists(FINDINGS, min_size=1, max_size=6, unique_by=lambda found: found.finding_id))
+    shuffled = data.draw(st.permutations(findings))
+    outputs = [process(logic("act"), [found.event("c1") for found in order]) for order in (findings, shuffled)]
+    assert outputs[0] == outputs[1]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """Draw a customer's findings, ends and links over some weeks."""
+    events: list[Event] = []
+    opened: list[Finding] = []
+    at = 0
+    for number in range(draw(st.integers(1, 12))):
+        at += draw(st.sampled_from([0, 1, HOUR, 20 * DAY, 45 * DAY]))
+        choice = draw(st.integers(0, 5))
+        if choice == 0 and opened:
+            events.append(end_of(draw(st.sampled_from(opened)), at).event("c1"))
+        elif choice == 1:
+            data = {"cause": draw(st.sampled_from(["lane:a", "lane:b"])), "opening": draw(st.sampled_from(["", "f"]))}
+            events.append(Event(at, f"link{number}", "c1", "link", data))
+        else:
+            drawn = draw(FINDINGS)
+            found = finding(
+                kind=drawn.kind,
+                entity=drawn.entity,
+                occurrence=f"{number}",
+                at=at,
+                severity=drawn.severity,
+                confidence=drawn.confidence,
+                harm_at=None if drawn.harm_at is None else at + drawn.harm_at,
+                money_at_risk=drawn.money_at_risk,
+                causes=drawn.causes,
+            )
+            opened.append(found)
+            events.append(found.event("c1"))
+    return events
+
+
+@settings(max_examples=150)
+@given(histories(), st.booleans())
+def test_case_events_fold_into_what_the_stage_itself_holds(events: list[Event], acting: bool) -> None:
+    group: KeyedGroup[CaseState] = KeyedGroup(logic("act" if acting else "recommend"), ["in"])
+    group.receive(Frame(0, "in", events[-1].at + 1, events))
+    emitted = group.advance()
+    changes: dict[str, list[dict[str, Any]]] = {}
+    for _, event in emitted:
+        if event.type.startswith("case."):
+            history = changes.setdefault(event.data["case_id"], [])
+            history.append(event.data["change"])
+            assert event.data["seq"] == len(history)
+    folded = {name: fold(history) for name, history in changes.items()}
+    state = group.state_of("c1")
+    held = {} if state is None else {case.case_id: case.row for case in state.open.values()}
+    assert {name: row for name, row in folded.items() if row["status"] == "open"} == held
+
+    decided = {event.id for _, event in emitted if event.type == "decision"}
+    assert {row["decision_id"] for row in folded.values()} <= decided
+    ids = [event.id for _, event in emitted]
+    assert len(set(ids)) == len(ids)
+
+    group.receive(Frame(0, "in", TIME_MAX, [], ended=True))
+    group.advance()
+    assert group.keys == 0
+
+
+@given(histories(), st.integers(1, 11))
+def test_outputs_do_not_depend_on_where_the_input_is_cut(events: list[Event], cut: int) -> None:
+    whole = process(logic("act"), events)
+    group: KeyedGroup[CaseState] = KeyedGroup(logic("act"), ["in"])
+    group.receive(Frame(0, "in", events[min(cut, len(events)) - 1].at, events[:cut]))
+    emitted = group.advance()
+    resumed: KeyedGroup[CaseState] = KeyedGroup(logic("act"), ["in"])
+    resumed.restore([group.whole()])
+    resumed.receive(Frame(0, "in", TIME_MAX, events[cut:], ended=True))
+    assert emitted + resumed.advance() == whole

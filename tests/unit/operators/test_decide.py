@@ -1,0 +1,141 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from config.clock import DAY, HOUR, from_text
+from config.identity import derived_id
+from config.policies.load import load_default
+from operators.case import Case, OpenFinding, Plan, row_of
+from operators.decide import Decider, Surroundings, commit
+from tests.support.findings import finding
+
+BUNDLE = load_default()
+ALONE = Surroundings(open_cases=1, linked=False, contacts=0)
+EXPECTED = "1970-01-09T00:00:00Z"
+
+
+def case(**given: Any) -> Case:
+    found = finding(
+        **({"at": DAY, "confidence": 0.95, "harm_at": 3 * DAY, "features": {"expected_at": EXPECTED}} | given)
+    )
+    return Case("case-1", found.entity, found.at, findings=1, open={"slot": OpenFinding.of(found, BUNDLE.features)})
+
+
+def decided(case: Case, mode: Any = "act", around: Surroundings = ALONE, now: int = DAY, bundle: Any = BUNDLE) -> Any:
+    return Decider(bundle, mode).decide(case, row_of(case, "c1", "c1", "", now), around, now)
+
+
+def test_facts_are_those_the_default_bundle_declares() -> None:
+    subject = case()
+    facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY), Surroundings(3, True, 2), DAY)
+    assert set(facts) == set(BUNDLE.facts)
+    assert facts["lead_hours"] == 48.0
+    assert facts["entity_kind"] == "order"
+    assert facts["expected_at"] == from_text(EXPECTED)
+    assert (facts["open_cases"], facts["linked"], facts["contacts_30d"]) == (3, True, 2)
+    assert facts["touched_customers"] is None
+
+
+def test_decision_records_what_it_rests_on() -> None:
+    decision = decided(case(), mode="recommend").decision
+    assert decision["decision_id"] == derived_id("decision", "case-1", 1)
+    assert (decision["outcome"], decision["remedy"], decision["rule"]) == (
+        "recommend",
+        "notify_new_date",
+        "fulfilment/recommend-new-date",
+    )
+    assert decision["fired"] == ["fulfilment/recommend-new-date"]
+    assert decision["nearly"] == ["fulfilment/tell-new-date"]
+    assert decision["bundle"] == BUNDLE.hash
+    assert decision["parameters"] == {"new_date": EXPECTED}
+    assert decision["at"] == DAY
+    assert decision["facts"]["kind"] == "order.promise_at_risk"
+
+
+def test_act_makes_an_action_whose_id_does_not_depend_on_the_policy() -> None:
+    result = decided(case())
+    assert result.action == {
+        "action_id": derived_id("action", "case-1", "notify_new_date", "crm:order:1", "1"),
+        "case_id": "case-1",
+        "decision_id": result.decision["decision_id"],
+        "remedy": "notify_new_date",
+        "target": "crm:order:1",
+        "parameters": {"new_date": EXPECTED},
+        "valid_until": 2 * DAY,
+        "at": DAY,
+    }
+    other = decided(case(), bundle=replace(BUNDLE, hash="other", version="2.0.0"))
+    assert other.decision["bundle"] == "other"
+    assert other.action["action_id"] == result.action["action_id"]
+
+
+def test_action_is_not_valid_past_the_harm() -> None:
+    assert decided(case(harm_at=DAY + HOUR)).action["valid_until"] == DAY + HOUR
+    assert decided(case(harm_at=DAY - HOUR)).action["valid_until"] == 2 * DAY
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"), [("observe", "observe"), ("recommend", "recommend"), ("approve", "approve"), ("act", "act")]
+)
+def test_no_rule_goes_further_than_the_mode(mode: Any, outcome: str) -> None:
+    reckless = tuple(
+        (kinds, tuple(replace(rule, outcome="act") for rule in rules if rule.remedy)) for kinds, rules in BUNDLE.tables
+    )
+    result = decided(case(), mode=mode, bundle=replace(BUNDLE, tables=reckless, _by_kind={}))
+    assert result.outcome == outcome
+    assert (result.action is not None) == (mode == "act")
+    assert ("may not go further" in result.decision["reason"]) == (mode != "act")
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("observe", "observe"), ("recommend", "approve"), ("act", "approve")])
+def test_consent_may_be_asked_for_in_all_modes_but_observe(mode: Any, outcome: str) -> None:
+    result = decided(case(kind="order.promise_passed", money_at_risk=900.0), mode=mode)
+    assert result.outcome == outcome
+    assert result.decision["approver"] == (BUNDLE.owner if outcome == "approve" else "")
+    assert result.action is None
+
+
+@pytest.mark.parametrize("mode", ["observe", "act"])
+@pytest.mark.parametrize("broken", ["not a date", 1.5, 2**61])
+def test_fact_that_is_not_what_it_should_be_asks_a_person(mode: Any, broken: Any) -> None:
+    result = decided(case(features={"expected_at": broken}), mode=mode)
+    assert (result.outcome, result.rule, result.remedy) == ("approve", "escalation", "")
+    assert result.decision["approver"] == BUNDLE.escalation
+    assert "expected_at" in result.decision["error"]
+    assert result.decision["fired"] == []
+    assert result.action is None
+
+
+def test_second_plan_waits_for_the_first() -> None:
+    subject = case()
+    subject.plan = Plan("a1", "open_ticket", 2 * DAY)
+    assert decided(subject).rule == "guards/busy"
+    without_guard = replace(BUNDLE, tables=BUNDLE.tables[1:], _by_kind={})
+    result = decided(subject, bundle=without_guard)
+    assert (result.outcome, result.action) == ("recommend", None)
+    assert "still being carried out" in result.decision["reason"]
+    assert decided(subject, now=2 * DAY).outcome == "act"
+
+
+def test_remedy_acts_once_per_case() -> None:
+    subject = case()
+    first = decided(subject)
+    events = commit(subject, first, "c1", DAY)
+    assert [event.type for event in events] == ["decision", "action"]
+    assert (subject.decisions, subject.used) == (1, ["notify_new_date"])
+    again = decided(subject, now=9 * DAY)
+    assert (again.outcome, again.action) == ("observe", None)
+    assert again.decision["decision_id"] == derived_id("decision", "case-1", 2)
+
+
+def test_customers_are_contacted_by_messages_only() -> None:
+    decider = Decider(BUNDLE)
+    assert decider.contacts_customer(decided(case(), mode="recommend"))
+    assert not decider.contacts_customer(decided(case(), mode="observe"))
+    assert not decider.contacts_customer(decided(case(kind="order.promise_passed")))
+    assert not decider.contacts_customer(decided(case(confidence=0.1)))
+
+
+def test_same_case_decides_the_same() -> None:
+    assert decided(case()) == decided(case())
