@@ -33,19 +33,27 @@ def load_contracts(*folders: FilePath) -> ContractSet:
     """
     found: dict[str, Contract] = {}
     for folder in folders:
-        files = sorted(folder.glob("*.yaml"))
-        if not files:
-            raise ContractError(f"{folder} holds no contract", remedy="Name a folder with *.yaml contracts.")
-        here: dict[str, Contract] = {}
-        for contract in map(load_contract, files):
-            if contract.type in here:
-                raise ContractError(
-                    f"{contract.file}: type {contract.type} has another contract in {here[contract.type].file}",
-                    remedy="Keep one document for each type; older versions belong in a folder of their own.",
-                )
-            here[contract.type] = contract
-        found |= here
+        found |= read_folder(folder)
     return ContractSet({name: contract for name, contract in found.items() if contract.status in RUNNING})
+
+
+def read_folder(folder: FilePath) -> dict[str, Contract]:
+    """Return the contracts of all `*.yaml` files in `folder` by type, whatever their status.
+
+    Raises:
+        ContractError: there is none, a document is at fault, or two are of one type.
+    """
+    found: dict[str, Contract] = {}
+    for contract in map(load_contract, sorted(folder.glob("*.yaml"))):
+        if contract.type in found:
+            raise ContractError(
+                f"{contract.file}: type {contract.type} has another contract in {found[contract.type].file}",
+                remedy="Keep one document for each type; older versions belong in a folder of their own.",
+            )
+        found[contract.type] = contract
+    if not found:
+        raise ContractError(f"{folder} holds no contract", remedy="Name a folder with *.yaml contracts.")
+    return found
 
 
 def load_contract(file: FilePath) -> Contract:
