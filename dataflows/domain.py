@@ -1,0 +1,68 @@
+"""Loads what the job knows of its domain: contracts, agents' manifests, the policy; makes the stages' logics of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from config.agents.load import load_manifests
+from config.clock import micros
+from config.contracts import ContractSet, load_contracts
+from config.policies.load import load_bundle
+from config.settings import Settings
+from dataflows.detection import Logics
+from operators.agents.base import CustomerAgent
+from operators.agents.billing import BillingAgent
+from operators.agents.fulfilment import FulfilmentAgent
+from operators.agents.outage import OutageAgent
+from operators.cases import CaseLogic, CaseSettings
+from operators.cause import CauseLogic
+from operators.decide import Decider
+from operators.journey import JourneyLogic, JourneySettings
+from operators.journey_fold import JourneyLimits
+from operators.streams import build_streams
+from operators.telemetry import TelemetryLogic
+
+
+def load_contract_set(settings: Settings) -> ContractSet:
+    """Return the contracts of the folders that the settings name.
+
+    Raises:
+        ContractError: a contract is at fault.
+    """
+    return load_contracts(*settings.contracts.folders)
+
+
+def load_logics(settings: Settings) -> Logics:
+    """Return what the stages do.
+
+    Raises:
+        SettingsError: an agent's manifest is at fault.
+        PolicyError: the policy bundle is at fault.
+        ContractError: a contract is at fault.
+    """
+    manifests = load_manifests()
+    streams = build_streams(settings.telemetry, load_contract_set(settings))
+    outage = OutageAgent(manifests["outage"])
+    decider = Decider(load_bundle(settings.policy.bundle))
+    journey_settings = _journey_settings(settings)
+    customer_agents: list[CustomerAgent] = [FulfilmentAgent.of(manifests["fulfilment"]), BillingAgent.of(manifests["billing"])]
+    return Logics(
+        telemetry=lambda: TelemetryLogic(streams, outage, micros(settings.telemetry.entity_ttl)),
+        journey=lambda: JourneyLogic(customer_agents, journey_settings),
+        cause=CauseLogic,
+        case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl)),
+    )
+
+
+def _journey_settings(settings: Settings) -> JourneySettings:
+    given = settings.journey
+    return JourneySettings(
+        settle=given.settle,
+        finished_ttl=given.finished_ttl,
+        unfinished_ttl=given.unfinished_ttl,
+        contact_ttl=given.contact_ttl,
+        usage_ttl=given.usage_ttl,
+        signal_ttl=given.signal_ttl,
+        dedupe_ttl=settings.state.dedupe_ttl,
+        limits=JourneyLimits(**asdict(given.limits)),
+    )
