@@ -193,6 +193,7 @@ DEFAULT_FACTS: dict[str, Any] = {
     "open_remedy": "",
     "mode": "act",
     "expected_at": 0,
+    "tickets_open": None,
     "touched_customers": None,
 }
 
@@ -205,6 +206,8 @@ DEFAULT_FACTS: dict[str, Any] = {
         ({"confidence": 0.8}, "recommend", "notify_new_date"),
         ({"confidence": 0.3}, "observe", ""),
         ({"contacts_30d": 2}, "recommend", "open_ticket"),
+        ({"tickets_open": 1}, "recommend", "note_on_ticket"),
+        ({"tickets_open": 0}, "act", "notify_new_date"),
         ({"expected_at": None}, "act", "open_ticket"),
         ({"kind": "order.promise_passed"}, "act", "open_ticket"),
         ({"kind": "order.promise_passed", "money_at_risk": 900.0}, "approve", "goodwill_credit"),

@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config.errors import PolicyError
+from config.policies.bundle import Bundle
+from config.policies.load import load_bundle, load_default
+
+BUNDLE = """\
+name: small
+owner: team-a
+escalation: duty-manager
+version: 1.0.0
+effective_from: 2026-01-01T00:00:00Z
+facts:
+  kind: {type: string, description: what}
+  confidence: {type: number, description: how sure}
+  expected_at: {type: instant, nullable: true, feature: eta, description: when}
+remedies:
+  notify: {system: crm, description: write, valid_for: 4h, contacts_customer: true}
+tables: [rules.yaml]
+default: {outcome: observe, reason: "Nothing for {kind}."}
+"""
+
+RULES = """\
+# The rules.
+table: orders
+owner: team-b
+kinds: ["order.*"]
+rules:
+  - id: sure
+    description: sure enough
+    when: confidence > 0.5 && kind == 'order.late'
+    outcome: act
+    remedy: notify
+    parameters: {when: "{expected_at}"}
+    reason: Confidence {confidence}.
+
+  - id: rest
+    description: everything else
+    when: >-
+      confidence > 0.1
+    outcome: observe
+    reason: Low.
+"""
+
+Load = Callable[..., Bundle]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def make(bundle: str = BUNDLE, rules: str = RULES) -> Bundle:
+        (tmp_path / "bundle.yaml").write_text(bundle)
+        (tmp_path / "rules.yaml").write_text(rules)
+        return load_bundle(tmp_path)
+
+    return make
+
+
+def test_bundle_is_loaded(load: Load) -> None:
+    bundle = load()
+    assert (bundle.name, bundle.owner, bundle.escalation, bundle.version) == (
+        "small",
+        "team-a",
+        "duty-manager",
+        "1.0.0",
+    )
+    assert [rule.id for rule in bundle.rules] == ["orders/sure", "orders/rest"]
+    assert [part.source for part in bundle.rules[0].conjuncts] == ["confidence > 0.5", "kind == 'order.late'"]
+    assert bundle.features == {"eta"}
+    assert bundle.remedies["notify"].valid_for.total_seconds() == 4 * 3600
+    assert bundle.default.outcome == "observe"
+
+
+def test_plan_holds_only_rules_that_can_fire_for_the_kind(load: Load) -> None:
+    bundle = load()
+    assert [rule.id for rule in bundle.plan("order.late").rules] == ["orders/sure", "orders/rest"]
+    assert [rule.id for rule in bundle.plan("order.stuck").rules] == ["orders/rest"]
+    assert bundle.plan("service.degraded").rules == ()
+    assert [name for name, _, _ in bundle.plan("order.late").facts] == ["confidence", "expected_at", "kind"]
+
+
+def test_plans_are_kept_for_a_bounded_number_of_kinds(load: Load) -> None:
+    bundle = load()
+    for number in range(1_100):
+        bundle.plan(f"order.k{number}")
+    assert len(bundle._by_kind) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "remedy"),
+    [
+        (
+            "confidence > 0.5 &&",
+            "confidense > 0.5 &&",
+            "rules.yaml:6: rule 'sure': unknown fact 'confidense'",
+            "'confidence'",
+        ),
+        ("{confidence}.", "{confidance}.", "rules.yaml:6: rule 'sure': unknown fact 'confidance'", "'confidence'"),
+        ('"{expected_at}"', '"at {expected}"', "unknown fact 'expected'", "'expected_at'"),
+        ("confidence > 0.5 &&", "velocity_xyz > 0.5 &&", "unknown fact 'velocity_xyz'", "Declare it"),
+        ("remedy: notify", "remedy: notfy", "rules.yaml:6: rule 'sure': unknown remedy 'notfy'", "'notify'"),
+        ("    remedy: notify\n", "", "rule 'sure': outcome 'act' without a remedy", "what shall be done"),
+        (
+            "confidence > 0.1",
+            "confidence > > 0.1",
+            "rules.yaml:14: rule 'rest': broken expression: line 1, column 14",
+            "",
+        ),
+        ("confidence > 0.1", "today() > 0.1", "rule 'rest': broken expression: unknown function 'today'", "Known"),
+        ("confidence > 0.1", "confidence", "rule 'rest': expression does not fit", "Compare numbers"),
+        ("confidence > 0.1", "confidence > 'x'", "rule 'rest': expression does not fit", "types are declared"),
+        ("kind == 'order.late'", "kind > 3", "rule 'sure': expression does not fit", "types are declared"),
+        ("id: rest", "id: sure", "rules.yaml:14: rule 'sure': this id is taken", "its own id"),
+        (
+            "outcome: observe",
+            "outcome: allow",
+            "rules.yaml: Invalid enum value 'allow' - at `$.rules[1].outcome`",
+            "docs",
+        ),
+        ("outcome: observe", "outcom: observe", "rules.yaml: Object contains unknown field `outcom`", "docs"),
+        ("owner: team-b\n", "", "rules.yaml: Object missing required field `owner`", "docs"),
+        ("owner: team-b", "owner: ' '", "rules.yaml: owner is empty", "Fill in owner"),
+        (
+            "    reason: Low.",
+            "    reason: Low.\n    reason: High.",
+            "rules.yaml: not YAML: key 'reason' stands twice",
+            "Fix",
+        ),
+        ("kinds: [", "kinds: {[", "rules.yaml: not YAML", "Fix"),
+    ],
+)
+def test_mistake_in_a_table_is_named_with_its_place(load: Load, old: str, new: str, message: str, remedy: str) -> None:
+    assert RULES.count(old) >= 1
+    with pytest.raises(PolicyError) as raised:
+        load(rules=new.join(RULES.rsplit(old, 1)))
+    assert message in raised.value.message
+    assert remedy in raised.value.remedy
+    assert raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("owner: team-a\n", "", "bundle.yaml: Object missing required field `owner`"),
+        ("owner: team-a", "owner: ''", "bundle.yaml: owner is empty"),
+        ("escalation: duty-manager\n", "", "missing required field `escalation`"),
+        ("type: number", "type: decimal", "Invalid enum value 'decimal' - at `$.facts[...].type`"),
+        ("description: how sure", "description: ''", "facts.confidence.description is empty"),
+        ("00:00:00Z", "00:00:00", "effective_from has no offset from UTC"),
+        ("valid_for: 4h", "valid_for: soon", "remedy 'notify': valid_for: 'soon'"),
+        ("for {kind}", "for {knd}", "bundle.yaml: default reason: unknown fact 'knd'"),
+        ("outcome: observe", "outcome: act", "Invalid enum value 'act' - at `$.default.outcome`"),
+        ("outcome: observe,", "outcome: observe, remedy: pay,", "bundle.yaml: default: unknown remedy 'pay'"),
+        ("[rules.yaml]", "[]", "bundle.yaml: tables do not list rules.yaml"),
+        ("[rules.yaml]", "[rules.yaml, more.yaml]", "more.yaml: cannot be read: No such file or directory"),
+    ],
+)
+def test_mistake_in_the_bundle_is_named(load: Load, old: str, new: str, message: str) -> None:
+    assert old in BUNDLE
+    with pytest.raises(PolicyError) as raised:
+        load(bundle=BUNDLE.replace(old, new))
+    assert message in raised.value.message
+
+
+def test_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"bundle\.yaml: cannot be read"):
+        load_bundle(tmp_path)
+
+
+def test_file_that_is_not_utf8_is_refused(load: Load, tmp_path: Path) -> None:
+    load()
+    (tmp_path / "rules.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PolicyError, match=r"rules\.yaml: not YAML"):
+        load_bundle(tmp_path)
+
+
+def test_hash_is_of_the_content_not_of_the_layout(load: Load) -> None:
+    first = load().hash
+    assert (
+        load(rules=RULES.replace("# The rules.", "# Other words.").replace("when: >-\n      conf", "when: conf")).hash
+        == first
+    )
+    assert load(bundle=BUNDLE.replace("1.0.0", "1.0.1")).hash != first
+    assert load(rules=RULES.replace("> 0.1", "> 0.2")).hash != first
+    assert load(rules=RULES.replace("team-b", "team-c")).hash != first
+
+
+def test_default_bundle_loads() -> None:
+    bundle = load_default()
+    assert bundle.hash == load_default().hash
+    assert len(bundle.rules) > 10
