@@ -19,7 +19,7 @@ from sinks.chain import GENESIS, link
 from sinks.engine import REMEDIES, faults, make_engine, parse_url, store_path
 from sinks.part_writer import PartWriter
 from sinks.projections import rebuild_cases
-from sinks.schema import channels, meta, outputs, progress, repeats
+from sinks.schema import cases, channels, meta, outputs, progress, repeats
 
 REVISION = "0001"
 """The newest step in `sinks/migrations/versions`."""
@@ -205,6 +205,11 @@ class Store:
         with self.read() as connection:
             query = sa.select(outputs.c.kind, sa.func.count()).group_by(outputs.c.kind).order_by(outputs.c.kind)
             return {row[0]: row[1] for row in connection.execute(query)}
+
+    def cases(self) -> int:
+        """Return the number of cases."""
+        with self.read() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(cases)).scalar_one()
 
     def totals(self) -> dict[str, int]:
         """Return the sums of the channels' statistics, and the outputs that came again (`repeats`)."""

@@ -1,0 +1,144 @@
+"""What is asked of a store by reports: each function returns built-in values, ready for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from config.clock import HOUR
+from config.errors import UsageError
+from sinks.schema import cases, channels, outputs
+from sinks.store import Store
+
+Row = dict[str, Any]
+
+_LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
+
+
+def cases_by_agent(store: Store) -> list[Row]:
+    """Return agent, kind, cases, open, resolved and money at risk, by agent and kind of finding."""
+    c = cases.c
+    query = (
+        sa.select(
+            c.agent,
+            c.kind,
+            sa.func.count().label("cases"),
+            sa.func.count().filter(c.status == "open").label("open"),
+            sa.func.count().filter(c.status == "resolved").label("resolved"),
+            sa.func.round(sa.func.sum(c.money_at_risk), 2).label("money_at_risk"),
+        )
+        .group_by(c.agent, c.kind)
+        .order_by(c.agent, c.kind)
+    )
+    return _rows(store, query)
+
+
+def cases_by_status(store: Store) -> Row:
+    """Return the number of cases by status."""
+    query = sa.select(cases.c.status, sa.func.count().label("cases")).group_by(cases.c.status).order_by(cases.c.status)
+    return {row["status"]: row["cases"] for row in _rows(store, query)}
+
+
+def lead_times(store: Store) -> list[Row]:
+    """Return, by agent, how many hours before the harm its cases were opened: cases, p10, p50, p90.
+
+    Quantiles by nearest rank. Cases whose harm has no known time do not count; a negative lead is a harm found late.
+    """
+    query = sa.select(cases.c.agent, cases.c.lead_us).where(cases.c.lead_us.is_not(None)).order_by(cases.c.lead_us)
+    leads: dict[str, list[int]] = {}
+    for row in _rows(store, query):
+        leads.setdefault(row["agent"], []).append(row["lead_us"])
+    return [
+        {"agent": agent, "cases": len(of)}
+        | {f"p{p}": round(of[-(-len(of) * p // 100) - 1] / HOUR, 1) for p in (10, 50, 90)}
+        for agent, of in sorted(leads.items())
+    ]
+
+
+def decisions_by_outcome(store: Store) -> Row:
+    """Return the number of decisions by outcome."""
+    return _counted(body["outcome"] for body in bodies(store, "decision"))
+
+
+def dead_letters_by_reason(store: Store) -> Row:
+    """Return the number of dead letters by reason."""
+    return _counted(body["reason"] for body in bodies(store, "dead_letter"))
+
+
+def late_by_topic(store: Store) -> Row:
+    """Return the number of late records by topic."""
+    return _counted(body["topic"] for body in bodies(store, "late"))
+
+
+def top_open_cases(store: Store, limit: int = 10) -> list[Row]:
+    """Return the open cases of the highest priority, the most urgent first."""
+    query = (
+        sa.select(cases).where(cases.c.status == "open").order_by(cases.c.priority.desc(), cases.c.case_id).limit(limit)
+    )
+    return _rows(store, query)
+
+
+def channel_statistics(store: Store) -> list[Row]:
+    """Return what each source partition last said of itself."""
+    return _rows(store, sa.select(channels).order_by(channels.c.channel))
+
+
+def bodies(store: Store, kind: str) -> Iterator[Any]:
+    """Yield the data of all outputs of a kind, in the order of their ids."""
+    query = sa.select(outputs.c.body).where(outputs.c.kind == kind).order_by(outputs.c.id)
+    with store.read() as connection:
+        for (body,) in connection.execution_options(yield_per=1_000).execute(query):
+            yield orjson.loads(body)
+
+
+def find_case(store: Store, case_id: str) -> Row:
+    """Return the case whose id is, or begins with, `case_id`.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    begins = cases.c.case_id.like(case_id.translate(_LIKE_LITERAL) + "%", escape="\\")
+    found = _rows(store, sa.select(cases).where(begins).order_by(cases.c.case_id).limit(2))
+    if not found or not case_id:
+        raise UsageError(f"There is no case {case_id!r}.", remedy="`forestall report` shows the ids of open cases.")
+    if len(found) > 1 and found[0]["case_id"] != case_id:
+        raise UsageError(f"More than one case begins with {case_id!r}.", remedy="Give more of the id.")
+    return found[0]
+
+
+def timeline(store: Store, case: Row) -> list[Row]:
+    """Return all that happened in a case, oldest first: at, type, id, data.
+
+    Findings belong to the case on their entity that was open at their time; they rest under the same key as it.
+    """
+    query = (
+        sa.select(outputs.c.event_at, outputs.c.type, outputs.c.id, outputs.c.body)
+        .where(outputs.c.key == case["correlation_key"], outputs.c.kind.in_(("finding", "case", "decision", "action")))
+        .order_by(outputs.c.event_at, outputs.c.part, outputs.c.seq)
+    )
+    with store.read() as connection:
+        events = [
+            {"at": row.event_at, "type": row.type, "id": row.id, "data": orjson.loads(row.body)}
+            for row in connection.execute(query)
+        ]
+    return [event for event in events if _belongs(event, case)]
+
+
+def _belongs(event: Row, case: Row) -> bool:
+    if event["type"] != "finding":
+        return bool(event["data"]["case_id"] == case["case_id"])
+    until = case["resolved_at"] if case["resolved_at"] is not None else event["at"]
+    return bool(event["data"]["entity"] == case["entity"] and case["opened_at"] <= event["at"] <= until)
+
+
+def _counted(names: Iterator[str]) -> Row:
+    return dict(sorted(Counter(names).items()))
+
+
+def _rows(store: Store, query: sa.Select[Any]) -> list[Row]:
+    with store.read() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
