@@ -17,6 +17,7 @@ from typing import Annotated, BinaryIO, cast
 import msgspec
 
 from config.errors import RecordingError
+from replay.columns import Headers
 from replay.manifest import NO_TIMESTAMP, TIMESTAMP_MAX
 from replay.writer import RecordingWriter
 
@@ -60,37 +61,51 @@ def import_dumps(
             file and the line.
     """
     records = 0
+    headers = _Headers()
     for path in paths:
-        number = 0
         for number, line in _lines(path, advance):
             try:
-                _write(line, writer)
+                _write(line, writer, headers)
             except RecordingError as error:
                 raise RecordingError(f"{path}:{number}: {error.message}", remedy=error.remedy) from error
             records += 1
     return records
 
 
-def _write(line: bytes, writer: RecordingWriter) -> None:
+class _Headers:
+    """Turns the headers of envelopes into those of records; the same ones, mostly, record for record."""
+
+    def __init__(self) -> None:
+        self._flat: list[str | None] = []
+        self._made: Headers = []
+
+    def of(self, flat: list[str | None], errors: str) -> Headers:
+        """Return `flat`, names and values in turn, as pairs; they are shared, not to be changed."""
+        if flat != self._flat:
+            if len(flat) % 2 or None in flat[::2]:
+                raise RecordingError("headers are not a list of names and values in turn.", remedy=_DUMP_AGAIN)
+            names = cast(list[str], flat[::2])
+            self._made = [(name, _bytes(value, errors)) for name, value in zip(names, flat[1::2], strict=True)]
+            self._flat = flat
+        return self._made
+
+
+def _write(line: bytes, writer: RecordingWriter, headers: _Headers) -> None:
     envelope, errors = _parse(line)
-    flat = envelope.headers
-    if len(flat) % 2 or None in flat[::2]:
-        raise RecordingError("headers are not a list of names and values in turn.", remedy=_DUMP_AGAIN)
-    names = cast(list[str], flat[::2])
-    stamped = envelope.tstype != "unknown"
     writer.write(
         envelope.topic,
         envelope.partition,
         envelope.offset,
-        envelope.ts if stamped else NO_TIMESTAMP,
-        None if envelope.key is None else envelope.key.encode("utf-8", errors),
-        None if envelope.payload is None else envelope.payload.encode("utf-8", errors),
-        [
-            (name, None if value is None else value.encode("utf-8", errors))
-            for name, value in zip(names, flat[1::2], strict=True)
-        ],
+        NO_TIMESTAMP if envelope.tstype == "unknown" else envelope.ts,
+        _bytes(envelope.key, errors),
+        _bytes(envelope.payload, errors),
+        headers.of(envelope.headers, errors),
         envelope.tstype,
     )
+
+
+def _bytes(text: str | None, errors: str) -> bytes | None:
+    return None if text is None else text.encode("utf-8", errors)
 
 
 def _parse(line: bytes) -> tuple[_Envelope, str]:

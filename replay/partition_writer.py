@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from operators.batch import RawBatch
 from replay.columns import SCHEMA, WRITER_OPTIONS, Headers, headers_matter, one_chunk, to_table
 from replay.integrity import measure
 from replay.manifest import NO_TIMESTAMP, TIMESTAMP_MAX, Partition, RecordingFile, RowGroup, file_name
-from replay.unfinished import PARTIAL, publish
+from replay.unfinished import PARTIAL, disk_faults, publish
 
 ROW_GROUP_ROWS = 20_000
 ROW_GROUP_BYTES = 16 << 20
@@ -57,19 +56,20 @@ class PartitionWriter:
         timestamp_type: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes | None]],
+        headers: Headers,
     ) -> None:
         """Add one record.
 
         Raises:
             RecordingError: Its offset does not rise, or its timestamp is none.
+            EnvironmentFault: The disk is full or gone.
         """
         last = self._rows.offsets[-1] if self._rows.offsets else self._end_offset - 1
         if (offset <= last and not self._is_first()) or offset < 0:
             raise self._not_rising(offset, last)
         if not NO_TIMESTAMP <= timestamp <= TIMESTAMP_MAX:
             raise self._bad_timestamp(offset, timestamp)
-        if self._rows.add(offset, timestamp, timestamp_type, key, value, list(headers)):
+        if self._rows.add(offset, timestamp, timestamp_type, key, value, headers):
             self._take_rows()
 
     def append(self, batch: RawBatch, timestamp_type: str) -> None:
@@ -157,11 +157,12 @@ class PartitionWriter:
         self._tables = [rest] if rest.num_rows else []
         self._table_rows = rest.num_rows
         self._table_bytes = rest.nbytes if rest.num_rows else 0
-        if self._sink is None:
-            path = self._path()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = pq.ParquetWriter(f"{path}{PARTIAL}", SCHEMA, **WRITER_OPTIONS)
-        self._sink.write_table(head, row_group_size=rows)
+        path = self._path()
+        with disk_faults(path):
+            if self._sink is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._sink = pq.ParquetWriter(f"{path}{PARTIAL}", SCHEMA, **WRITER_OPTIONS)
+            self._sink.write_table(head, row_group_size=rows)
         self._groups.append(_entry(head))
         if sum(group.rows for group in self._groups) >= self._rows_per_file:
             self._close_file()
@@ -169,12 +170,13 @@ class PartitionWriter:
     def _close_file(self) -> None:
         if self._sink is None:
             return
-        self._sink.close()
-        self._sink = None
         path = self._path()
-        publish(path)
-        ends = _ends(pq.read_metadata(path))
-        found = measure(path, ends)
+        with disk_faults(path):
+            self._sink.close()
+            self._sink = None
+            publish(path)
+            ends = _ends(pq.read_metadata(path))
+            found = measure(path, ends)
         groups = [
             structs.replace(group, end_byte=end, crc32=crc)
             for group, end, crc in zip(self._groups, ends, found.crc32s, strict=True)

@@ -148,9 +148,7 @@ class PartitionReader:
     def close(self) -> None:
         """Close the file and forget the row group at hand. Reading again opens it again."""
         self._decoded = None
-        if self._open:
-            self._open[1].close()
-            self._open = None
+        self._close_file()
 
     def __enter__(self) -> PartitionReader:
         return self
@@ -192,10 +190,15 @@ class PartitionReader:
 
     def _file(self, name: str) -> pq.ParquetFile:
         if self._open is None or self._open[0] != name:
-            self.close()
+            self._close_file()
             # Not memory-mapped: a file cut off while it is read would then kill the process with SIGBUS.
             self._open = (name, pq.ParquetFile(self._folder / name, page_checksum_verification=True))
         return self._open[1]
+
+    def _close_file(self) -> None:
+        if self._open:
+            self._open[1].close()
+            self._open = None
 
     def _damaged(self, place: _Place, why: str) -> RecordingError:
         group = place.group

@@ -17,6 +17,7 @@ from msgspec import structs
 from config.clock import to_text
 from config.errors import RecordingError
 from operators.batch import RawBatch
+from replay.columns import Headers
 from replay.integrity import measure
 from replay.manifest import (
     FORMAT,
@@ -75,7 +76,7 @@ class RecordingWriter:
         timestamp_ms: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes | None]] = (),
+        headers: Headers | None = None,
         timestamp_type: str = "create",
     ) -> None:
         """Add one record.
@@ -87,7 +88,7 @@ class RecordingWriter:
             timestamp_ms: Milliseconds since the epoch, `NO_TIMESTAMP` for none.
             key: The key, or None.
             value: The value, or None for a tombstone.
-            headers: Name and value of each header.
+            headers: Name and value of each header; not to be changed afterwards.
             timestamp_type: "create", "logappend" or "unknown".
 
         Raises:
@@ -95,22 +96,19 @@ class RecordingWriter:
             EnvironmentFault: The disk is full or gone.
         """
         to = self._partitions.get((topic, partition)) or self._partition(topic, partition)
-        with disk_faults(self.folder):
-            to.write(offset, timestamp_ms, timestamp_type, key, value, headers)
+        to.write(offset, timestamp_ms, timestamp_type, key, value, headers or [])
 
     def append(self, batch: RawBatch, timestamp_type: str = "create") -> None:
         """Add the records of a batch; quick for large ones. Raises as `write` does."""
         to = self._partition(batch.topic, batch.partition)
         if len(batch):
-            with disk_faults(self.folder):
-                to.append(batch, timestamp_type)
+            to.append(batch, timestamp_type)
 
     def append_table(self, topic: str, partition: int, table: pa.Table) -> None:
         """Add records as columns of a recording's schema. Raises as `write` does."""
         to = self._partition(topic, partition)
         if table.num_rows:
-            with disk_faults(self.folder):
-                to.append_table(table)
+            to.append_table(table)
 
     def finish(
         self, recorded_until: int | None = None, *, idle: Sequence[Idle] = (), labels: str | None = None
