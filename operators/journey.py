@@ -67,6 +67,7 @@ class JourneyLogic:
 
     def __init__(self, agents: Sequence[CustomerAgent], settings: JourneySettings) -> None:
         self._agents = tuple(agents)
+        self._signals = frozenset[str]().union(*(agent.signals for agent in agents))
         self._limits = settings.limits
         self._settle = max(micros(settings.settle), 1)
         self._finished_ttl = micros(settings.finished_ttl)
@@ -83,7 +84,8 @@ class JourneyLogic:
     def on_event(self, key: str, state: Journey, event: Event, context: Context) -> None:
         """Fold a record into the journey; a type that journeys know nothing of changes nothing."""
         if key == BROADCAST:
-            fold_signal(state, event, self._limits)
+            if event.data["name"] in self._signals:
+                fold_signal(state, event, self._limits)
             return
         fold = FOLDS.get(event.type)
         if fold is None:

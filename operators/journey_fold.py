@@ -206,6 +206,9 @@ def fold_signal(journey: Journey, event: Event, limits: JourneyLimits) -> None:
         named = journey.signals[entity] = {}
     known = named.get(name)
     if known is None or known.at <= at:
-        get = features.get
-        named[name] = Signal(at, int(get("count") or 0), get("mean"), get("p50"), get("p90"))
+        count = int(features.get("count") or 0)
+        spans = {channel: (first, last) for channel, (first, last) in data["spans"].items()}
+        named[name] = Signal(
+            at, data["since"], count, features.get("p50"), features.get("p90"), spans, data["contract"]
+        )
     _bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))

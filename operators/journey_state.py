@@ -110,10 +110,16 @@ class Signal(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The current value of a fleet signal: the distribution of a metric of one entity."""
 
     at: int
+    """End of the window it was measured in,"""
+    since: int
+    """and its start."""
     count: int
-    mean: float | None
     p50: float | None
     p90: float | None
+    spans: dict[str, tuple[int, int]]
+    """First and last offset of the records in the window, by channel."""
+    contract: str
+    """`type@version` of the contract that decoded them."""
 
 
 class Journey(msgspec.Struct, array_like=True, gc=False):

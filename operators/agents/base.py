@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from config.clock import HOUR, to_text
-from config.findings import Evidence, Finding, Severity, finding_id
+from config.findings import Evidence, Finding, Query, Severity, finding_id
 from operators.journey_state import MONEY_SCALE, Contact, Journey, Reported, Signal, Subject
 
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
@@ -33,6 +33,8 @@ class Found(NamedTuple):
     money: int
     """At risk, in millionths of the currency unit."""
     causes: list[str]
+    queries: list[Query]
+    """Of the aggregates that it stands on."""
     features: Features
     reason: str
 
@@ -80,7 +82,11 @@ class View:
                 harm_at=found.harm_at,
                 money_at_risk=found.money / MONEY_SCALE,
                 causes=found.causes,
-                evidence=Evidence(records=_records(subject), features=found.features | self._surroundings()),
+                evidence=Evidence(
+                    records=_records(subject),
+                    queries=found.queries,
+                    features=found.features | self._surroundings(),
+                ),
                 reason=found.reason,
             )
         )
@@ -138,6 +144,8 @@ class CustomerAgent(Protocol):
     """A domain's knowledge about single customers."""
 
     name: str
+    signals: frozenset[str]
+    """Names of the fleet signals it reads; no others are kept."""
 
     def look(self, view: View) -> int | None:
         """Report what is to be found now.

@@ -38,6 +38,7 @@ class BillingAgent:
     """
 
     name = "billing"
+    signals: frozenset[str] = frozenset()
 
     def __init__(self, parameters: BillingParameters) -> None:
         self._parameters = parameters
@@ -82,6 +83,7 @@ class BillingAgent:
             harm_at=due_at,
             money=refund.amount,
             causes=[],
+            queries=[],
             features={"overdue_hours": hours(now - due_at)},
             reason=f"Refund {refund_id} for order {refund.order_id} was due on {day(due_at)} and was not posted.",
         )

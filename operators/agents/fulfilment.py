@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from config.agents.load import Manifest
-from config.clock import DAY, HOUR, micros, to_text
+from config.clock import micros, to_text
 from config.findings import Severity
 from operators.agents.base import (
     Features,
@@ -31,16 +31,13 @@ from operators.agents.base import (
     hours,
     raised,
 )
-from operators.agents.transit import Transit
+from operators.agents.lanes import TRANSIT, Lane, slowest_lane
 from operators.journey_state import Order, money
 
 SHIP_BY_MISSED = "order.ship_by_missed"
 PROMISE_AT_RISK = "order.promise_at_risk"
 PROMISE_PASSED = "order.promise_passed"
 KINDS = [SHIP_BY_MISSED, PROMISE_AT_RISK, PROMISE_PASSED]
-
-TRANSIT = "transit_hours"
-"""Name of the fleet signal of a lane: hours from hand-over to delivery."""
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -80,6 +77,7 @@ class FulfilmentAgent:
     """
 
     name = "fulfilment"
+    signals = frozenset({TRANSIT})
 
     def __init__(self, parameters: FulfilmentParameters) -> None:
         self._parameters = parameters
@@ -151,8 +149,9 @@ class FulfilmentAgent:
         if view.now <= deadline:
             return deadline
         features: Features = {"overdue_hours": hours(view.now - promised_at)}
-        if (slowest := self._slowest(view, order)) is not None:
-            features["expected_at"] = _expected_at(order, slowest[1], view.now)
+        lane = slowest_lane(view, order, self._signal_count_min)
+        if lane is not None:
+            features |= lane.features(order, view.now)
         return self._found(
             order,
             PROMISE_PASSED,
@@ -161,71 +160,57 @@ class FulfilmentAgent:
             self._parameters.promise_passed_confidence,
             features,
             f"Order {order_id} was promised for {day(promised_at)} and has not arrived: it {_where(order)}.",
+            lane,
         )
 
     def _risk(self, view: View, order_id: str, order: Order) -> Verdict:
         promised_at = order.promised_at
         if promised_at is None or PROMISE_AT_RISK in order.findings or view.now > promised_at + self._grace:
             return None
-        slowest = self._slowest(view, order)
-        if slowest is None:
-            return self._risk_by_rule(view, order_id, order, promised_at)
-        return self._risk_by_lane(view, order_id, order, promised_at, *slowest)
-
-    def _risk_by_rule(self, view: View, order_id: str, order: Order, promised_at: int) -> Verdict:
-        before = self._undelivered_before
-        if order.handed_over_at is None:
-            before = max(before, self._unshipped_before)
-        if view.now <= promised_at - before:
-            return promised_at - before
-        return self._at_risk(
-            view, order_id, order, promised_at, self._parameters.promise_at_risk_confidence, {}, "time is short"
-        )
-
-    def _risk_by_lane(
-        self, view: View, order_id: str, order: Order, promised_at: int, lane: str, transit: Transit
-    ) -> Verdict:
-        now, risk_min = view.now, self._parameters.risk_min
-        deadline = promised_at + self._grace
-        started = order.handed_over_at
-        begun = now if started is None else started
-        slack = deadline - begun
-        risk = transit.late(now - begun, slack)
-        if risk < risk_min:
-            if started is None:
-                due = deadline - int(transit.elapsed(risk_min))
-            else:
-                due = started + int(transit.elapsed(transit.underway(slack) / risk_min))
-            return min(due, now + max((due - now) // 2, self._recheck))
-        features: Features = {
-            "lane": lane,
-            "transit_hours_p50": hours(int(transit.p50)),
-            "transit_hours_p90": hours(int(transit.p90)),
-            "underway_hours": None if started is None else hours(now - started),
-            "expected_at": _expected_at(order, transit, now),
-        }
-        why = f"shipments {lane} take {transit.p50 / DAY:.1f} days, one in ten over {transit.p90 / DAY:.1f}"
-        return self._at_risk(view, order_id, order, promised_at, risk, features, why)
-
-    def _at_risk(
-        self,
-        view: View,
-        order_id: str,
-        order: Order,
-        promised_at: int,
-        confidence: float,
-        features: Features,
-        why: str,
-    ) -> Found:
+        lane = slowest_lane(view, order, self._signal_count_min)
+        if lane is None:
+            confidence, due = self._parameters.promise_at_risk_confidence, self._due_by_rule(order, promised_at)
+            if view.now <= due:
+                return due
+        else:
+            confidence = self._risk_on(lane, order, promised_at, view.now)
+            if confidence < self._parameters.risk_min:
+                due = self._due_on(lane, order, promised_at)
+                return min(due, view.now + max((due - view.now) // 2, self._recheck))
+        why = "time is short" if lane is None else lane.words
+        features: Features = {"left_hours": hours(promised_at - view.now)}
+        if lane is not None:
+            features |= lane.features(order, view.now)
         return self._found(
             order,
             PROMISE_AT_RISK,
             promised_at,
             "medium",
             confidence,
-            {"left_hours": hours(promised_at - view.now), **features},
+            features,
             f"Order {order_id}, promised for {day(promised_at)}, {_where(order)} and will probably be late: {why}.",
+            lane,
         )
+
+    def _due_by_rule(self, order: Order, promised_at: int) -> int:
+        """Return after which instant an order is at risk of which no lane tells."""
+        before = self._undelivered_before
+        if order.handed_over_at is None:
+            before = max(before, self._unshipped_before)
+        return promised_at - before
+
+    def _risk_on(self, lane: Lane, order: Order, promised_at: int, now: int) -> float:
+        """Return the probability that an order arrives late, on this lane and if it is handed over by now."""
+        begun = now if order.handed_over_at is None else order.handed_over_at
+        return lane.transit.late(now - begun, promised_at + self._grace - begun)
+
+    def _due_on(self, lane: Lane, order: Order, promised_at: int) -> int:
+        """Return when that probability reaches the least that is reported, if the lane stays as it is."""
+        transit, deadline, risk_min = lane.transit, promised_at + self._grace, self._parameters.risk_min
+        if order.handed_over_at is None:
+            return deadline - int(transit.elapsed(risk_min))
+        begun = order.handed_over_at
+        return begun + int(transit.elapsed(transit.underway(deadline - begun) / risk_min))
 
     def _found(
         self,
@@ -236,6 +221,7 @@ class FulfilmentAgent:
         confidence: float,
         features: Features,
         reason: str,
+        lane: Lane | None = None,
     ) -> Found:
         at_risk = order.value or order.paid
         return Found(
@@ -248,30 +234,14 @@ class FulfilmentAgent:
             causes=_causes(order),
             features={"sellers": len(order.sellers), **features},
             reason=reason,
+            queries=[] if lane is None else [lane.query],
         )
-
-    def _slowest(self, view: View, order: Order) -> tuple[str, Transit] | None:
-        """Return the order's lane on which shipments take longest, and how long, in microseconds; None if unknown."""
-        slowest: tuple[str, Transit] | None = None
-        for lane in order.lanes:
-            signal = view.signal(f"lane:{lane}", TRANSIT)
-            if signal is None or signal.p50 is None or not signal.p90 or signal.count < self._signal_count_min:
-                continue
-            if slowest is None or signal.p90 * HOUR > slowest[1].p90:
-                slowest = lane, Transit(signal.p50 * HOUR, signal.p90 * HOUR)
-        return slowest
 
 
 def _where(order: Order) -> str:
     if order.handed_over_at is None:
         return "is still with the seller"
     return f"is with the carrier since {day(order.handed_over_at)}"
-
-
-def _expected_at(order: Order, transit: Transit, now: int) -> int:
-    """Return the instant by which the order will have arrived as likely as not, if it is handed over by now."""
-    begun = now if order.handed_over_at is None else order.handed_over_at
-    return begun + int(transit.elapsed(transit.underway(now - begun) / 2))
 
 
 def _causes(order: Order) -> list[str]:

@@ -100,7 +100,8 @@ def refund_posted(at: int, *, refund: str = "refund-1") -> Event:
 
 def transit(at: int, days_50: float, days_90: float, *, count: int = 50, lane: str = "SP-RJ") -> Event:
     features = {"p50": 24 * days_50, "p90": 24 * days_90, "mean": 24 * days_50, "count": count}
-    data = {"entity": f"lane:{lane}", "name": "transit_hours", "at": at, "features": features}
+    data = {"entity": f"lane:{lane}", "name": "transit_hours", "at": at, "since": at - 28 * DAY, "features": features}
+    data |= {"spans": {"telemetry/0": (7, 9)}, "contract": "fulfilment.measured@1.0"}
     return Event(at, f"signal-{lane}-{at}", BROADCAST, "signal", data, "@telemetry/0", 0)
 
 

@@ -11,7 +11,7 @@ from config.agents.load import load_manifests
 from config.clock import DAY, HOUR, SECOND, to_text
 from config.errors import SettingsError
 from config.events import Event
-from config.findings import Finding, finding_id
+from config.findings import Finding, Query, finding_id
 from operators.agents.fulfilment import KINDS, FulfilmentAgent, FulfilmentParameters
 from tests.support.journeys import (
     CUSTOMER,
@@ -152,6 +152,9 @@ def test_shipment_that_cannot_arrive_in_time_is_at_risk_when_handed_over() -> No
     assert features["lane"] == "SP-RJ"
     assert (features["transit_hours_p50"], features["transit_hours_p90"]) == (240.0, 336.0)
     assert features["expected_at"] == pytest.approx(late + 10 * DAY, abs=HOUR)
+    span = {"telemetry/0": (7, 9)}
+    since, until = late - HOUR - 28 * DAY, late - HOUR
+    assert finding.evidence.queries == [Query(span, "SP-RJ", "transit_hours", since, until, "fulfilment.measured@1.0")]
     assert finding.causes == ["lane:SP-RJ"]
     assert finding.reason == (
         "Order order-1, promised for 2025-03-23, is with the carrier since 2025-03-18 and will probably be late: "

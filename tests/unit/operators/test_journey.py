@@ -44,6 +44,7 @@ class Watcher:
     """An agent that finds nothing and keeps what it sees; wants to look at `again` too."""
 
     name = "watcher"
+    signals = frozenset({"transit_hours"})
 
     def __init__(self, *again: int) -> None:
         self.again = list(again)
@@ -136,7 +137,7 @@ def test_each_limit_is_kept_and_the_oldest_goes_first() -> None:
     limits = JourneyLimits(
         orders_max=2, refunds_max=2, contacts_max=2, products_max=2, sellers_max=2, records_max=2, signals_max=2
     )
-    stage = Stage([], JourneySettings(limits=limits))
+    stage = Stage([Watcher()], JourneySettings(limits=limits))
     events = [placed(START + i, order=f"o{i}", sellers=[(f"s{j}", "SP") for j in range(3)]) for i in range(3)]
     events += [refund_requested(START + i, refund=f"r{i}") for i in range(3)]
     events += [contacted(START + i) for i in range(3)]
@@ -174,7 +175,7 @@ def test_ended_orders_go_before_older_open_ones() -> None:
 
 
 def test_newest_signal_of_an_entity_counts() -> None:
-    stage = Stage([])
+    stage = Stage([Watcher()])
     old, new = transit(START, 3, 5, count=7), transit(START + DAY, 4, 6, count=8)
     stale = msgspec.structs.replace(old, at=START + DAY + 1, id="again")
 
@@ -182,7 +183,18 @@ def test_newest_signal_of_an_entity_counts() -> None:
 
     fleet = stage.journey(BROADCAST)
     assert fleet is not None
-    assert fleet.signals == {"lane:SP-RJ": {"transit_hours": Signal(START + DAY, 8, 96.0, 96.0, 144.0)}}
+    span = {"telemetry/0": (7, 9)}
+    signal = Signal(START + DAY, START - 27 * DAY, 8, 96.0, 144.0, span, "fulfilment.measured@1.0")
+    assert fleet.signals == {"lane:SP-RJ": {"transit_hours": signal}}
+
+
+def test_signal_that_no_agent_reads_is_not_kept() -> None:
+    stage = Stage([])
+
+    stage.run([transit(START, 3, 5)], START + DAY)
+
+    fleet = stage.journey(BROADCAST)
+    assert fleet is None or fleet.signals == {}
 
 
 def test_journey_is_looked_at_a_moment_after_a_record() -> None:
