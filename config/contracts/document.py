@@ -136,7 +136,7 @@ class PathItem(Strict, kw_only=True, frozen=True):
     """A place a mapped value comes from; a bare string is its `path`."""
 
     path: str = ""
-    constant: Any = None
+    constant: str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float | bool | None = None
     unit: Literal["", "s", "ms", "us", "ns", "text"] = ""
     to: Literal["", "string", "number", "integer"] = ""
 
