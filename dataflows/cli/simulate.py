@@ -11,7 +11,7 @@ from config.clock import to_text
 from dataflows.cli.console import json_option, out, print_json, progress, table
 from replay.world import LABELS, Spec
 from replay.world import simulate as simulate_world
-from replay.world.model import DAYS_MAX, DAYS_MIN, EVENTS_MIN
+from replay.world.model import DAYS_MAX, DAYS_MIN, EVENTS_MIN, usual_days
 
 
 @click.command()
@@ -27,7 +27,10 @@ from replay.world.model import DAYS_MAX, DAYS_MIN, EVENTS_MIN
     help="Folder of the recording; must be new.",
 )
 @click.option(
-    "--days", type=click.IntRange(DAYS_MIN, DAYS_MAX), default=21, show_default=True, metavar="D", help="Its length."
+    "--days",
+    type=click.IntRange(DAYS_MIN, DAYS_MAX),
+    metavar="D",
+    help="Its length; by default 10 to 21, so that services are measured every minute or two.",
 )
 @click.option(
     "--mix",
@@ -37,7 +40,9 @@ from replay.world.model import DAYS_MAX, DAYS_MIN, EVENTS_MIN
     help="full: a tenth orders and CRM, the rest telemetry; telemetry: nothing else.",
 )
 @json_option
-def simulate(seed: int, events: int, into: Path, days: int, mix: Literal["full", "telemetry"], as_json: bool) -> None:
+def simulate(
+    seed: int, events: int, into: Path, days: int | None, mix: Literal["full", "telemetry"], as_json: bool
+) -> None:
     """Make a recording of a simulated world of customers, orders, services and trouble.
 
     Beside the topics lies labels.json: which trouble was there, since when, whom it hurt and when they complained.
@@ -47,12 +52,12 @@ def simulate(seed: int, events: int, into: Path, days: int, mix: Literal["full",
       forestall simulate --seed 7 --events 50000 --into var/world
       forestall simulate --seed 1 --events 5000000 --mix telemetry --into var/dense
     """
-    spec = Spec(seed, events, days, mix)
+    spec = Spec(seed, events, days or usual_days(events), mix)
     with progress() as display:
         task = display.add_task("simulating", total=events)
         manifest, labels = simulate_world(spec, into, lambda made: display.advance(task, made))
     if as_json:
-        document = {"folder": str(into), "id": manifest.id, "seed": seed, "days": days, "mix": mix}
+        document = {"folder": str(into), "id": manifest.id, "seed": seed, "days": spec.days, "mix": mix}
         counts = {"topics": manifest.topics, "events": sum(manifest.topics.values()), "issues": labels.by_kind()}
         print_json(document | counts | {"malformed": len(labels.malformed), "labels": str(into / LABELS)})
         return

@@ -131,10 +131,10 @@ def _reviews(table: _Table, spec: Spec, o: Orders) -> None:
     """
     rng = draws(spec.seed, "reviews")
     n, row = len(o), np.arange(len(o))
-    late = o.delivered_at > o.promised_at
+    late = o.delivered_at > o.broken_at
     answers = rng.random(n) < np.where(late, 0.8, 0.55)
     wait = (rng.exponential(1.5, n) * DAY).astype(np.int64) + 2 * HOUR
-    at = np.where(late, o.promised_at, np.where(o.delivered_at < NEVER, o.delivered_at, NEVER - 90 * DAY)) + wait
+    at = np.where(late, o.broken_at, np.where(o.delivered_at < NEVER, o.delivered_at, NEVER - 90 * DAY)) + wait
     answers &= o.cancelled_at == NEVER
     well, ill = pick(rng, (3, 3, 8, 26, 60), n) + 1, pick(rng, (50, 25, 12, 8, 5), n) + 1
     score = np.where(late, ill, well)
@@ -145,9 +145,9 @@ def _desk(table: _Table, spec: Spec, plan: Plan, o: Orders) -> None:
     """Tickets, contacts, sign-ins and use: of those who wait, of those an outage hurt, and every day's business."""
     rng = draws(spec.seed, "desk")
     n, row, none = len(o), np.arange(len(o)), np.full(len(o), -1)
-    waits = (o.delivered_at > o.promised_at) & (o.cancelled_at == NEVER)
+    waits = (o.delivered_at > o.broken_at) & (o.cancelled_at == NEVER)
     asks = waits & (rng.random(n) < 0.4)
-    asked = o.promised_at - WORRY + (rng.uniform(0, 3, n) * DAY).astype(np.int64)
+    asked = o.broken_at - WORRY + (rng.uniform(0, 3, n) * DAY).astype(np.int64)
     ticket = asks & (rng.random(n) < 0.5)
     ordinary = rng.random(n) < 0.03
     opened = np.where(ticket, asked, o.placed_at + (rng.uniform(0.5, 60, n) * HOUR).astype(np.int64))

@@ -11,7 +11,7 @@ import polars as pl
 from config.clock import DAY, SECOND
 from replay.world.business import CRM_FIRST, LANES_FIRST, Business, Kind
 from replay.world.model import Ints, Spec, draws
-from replay.world.orders import Orders
+from replay.world.orders import NEVER, Orders
 from replay.world.text import Names, Part, decimals, instants, joined, numbers, records
 
 TYPES = {
@@ -119,8 +119,9 @@ class Commerce:
         )  # fmt: skip
 
     def _approved(self, rows: Rows) -> tuple[Part, ...]:
-        by = joined('"', instants(self._orders.ship_by[rows.order]), '"')
-        unknown = pl.Series(rows.order % 50 == 49)
+        ship_by = self._orders.ship_by[rows.order]
+        by = joined('"', instants(np.minimum(ship_by, self._spec.until + 9 * DAY)), '"')
+        unknown = pl.Series(ship_by == NEVER)
         shown = pl.select(pl.when(unknown).then(pl.lit("null")).otherwise(by)).to_series()
         return (*self._order(rows), ',"ship_by":', shown)
 

@@ -103,7 +103,7 @@ class Spec:
     seed: int
     events: int
     """Records in the recording, duplicates and malformed ones included."""
-    days: int = 21
+    days: int
     mix: Mix = "full"
     """`full`: orders, CRM and telemetry; `telemetry`: only requests, measurements and lanes."""
 
@@ -166,7 +166,7 @@ class Spec:
     @cached_property
     def measure_every(self) -> int:
         """Interval of the services' measurements, µs: as short as leaves room for the requests."""
-        room = 0.55 * self.events * (1 - BUSINESS_SHARE)
+        room = 0.75 * self.events * (1 - BUSINESS_SHARE)
         each = len(self.services) + 1
         spans = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR)
         return next((s for s in spans if self.days * DAY // s * each <= room), 2 * HOUR)
@@ -174,6 +174,11 @@ class Spec:
 
 PRODUCTS_PER_SELLER = 4
 LANES = len(SELLER_SHARE) * len(STATES)
+
+
+def usual_days(events: int) -> int:
+    """Return how long a world of so many events should be, so that its services are measured every minute or two."""
+    return min(21, max(10, events // 9_000))
 
 
 class Fleet:

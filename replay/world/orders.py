@@ -28,7 +28,9 @@ class Orders:
     placed_at: Ints
     approved_at: Ints
     ship_by: Ints
+    """`NEVER` where nobody said."""
     promised_at: Ints
+    """The promise is a day, named by its first instant."""
     handed_over_at: Ints
     delivered_at: Ints
     cancelled_at: Ints
@@ -40,6 +42,11 @@ class Orders:
 
     def __len__(self) -> int:
         return len(self.placed_at)
+
+    @property
+    def broken_at(self) -> Ints:
+        """When the promised day is over."""
+        return self.promised_at + DAY
 
 
 def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
@@ -53,9 +60,9 @@ def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
     usual = fleet.transit_hours.ravel()[lane]
 
     approved = placed + _us(spread(rng, 0.4, 1.0, n).clip(0.01, 20))
-    ship_by = approved + 3 * DAY
-    midnight = placed + _us(60 + 1.9 * usual)
-    promised = midnight + (-(midnight - SINCE)) % DAY
+    ship_by = np.where(np.arange(n) % 50 == 49, NEVER, approved + 3 * DAY)
+    arrives = placed + _us(60 + 1.9 * usual)
+    promised = arrives - (arrives - SINCE) % DAY
 
     held_by = np.full(n, OWN)
     held_since = placed.copy()

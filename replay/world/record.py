@@ -11,7 +11,7 @@ from replay.world.labels import LABELS, Labels
 from replay.world.model import Spec
 from replay.writer import RecordingWriter
 
-BUNDLED = Spec(seed=7, events=50_000)
+BUNDLED = Spec(seed=7, events=130_000, days=14)
 """The world whose recording comes with Forestall."""
 
 

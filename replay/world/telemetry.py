@@ -21,7 +21,7 @@ from replay.world.model import (
     season,
     spread,
 )
-from replay.world.text import Names, Part, decimals, joined, numbers, records
+from replay.world.text import Names, decimals, joined, numbers, records
 
 DELAY_MAX = 5 * SECOND
 """Disorder: the broker gets a record at most so long after its event; the late ones apart."""
@@ -143,27 +143,23 @@ class Telemetry:
         failing = 100 * np.clip(fails + rng.normal(0, 0.0006, n), 0, 1)
         ops = spread(rng, self._traffic[service] * 4 * load, 0.06, n)
         names = self._names.services.gather(service)
-        shared: tuple[Part, ...] = (
-            ',"latency_p50_s":',
-            decimals(latency, 5),
-            ',"latency_p95_s":',
-            decimals(latency * 2.1, 5),
-        )
+        median_s, slow_s = decimals(latency, 5), decimals(latency * 2.1, 5)
         measured = records(
             source="/services", kind="service.measured", ids=joined(f"m{number}-", numbers(np.arange(n))), at=at,
             arrival=at + self._delays(rng, n), key=names, partition=service % PARTITIONS["telemetry"],
             data=('"service":"', names, '","instance":"', names, '-1","metrics":{"cpu_percent":',
                   decimals(np.clip(cpu, 0, 100), 2), ',"memory_percent":', decimals(memory, 2), ',"success_percent":',
-                  decimals(100 - failing, 3), ',"workload_ops":', decimals(ops, 3), *shared, "}"),
+                  decimals(100 - failing, 3), ',"workload_ops":', decimals(ops, 3), ',"server_latency_p50_s":',
+                  median_s, ',"server_latency_p95_s":', slow_s, "}"),
         )  # fmt: skip
         front = pl.Series(service == 0)
-        shared = tuple(part if isinstance(part, str) else part.filter(front) for part in shared)
-        at, fast = at[service == 0] + 400 * MILLISECOND, decimals(latency * 3.4, 5).filter(front)
+        at, success = at[service == 0] + 400 * MILLISECOND, decimals(100 - failing, 3).filter(front)
         sli = records(
             source="/gateway", kind="sli.measured", ids=joined(f"s{number}-", numbers(np.arange(len(at)))), at=at,
             arrival=at + self._delays(rng, len(at)), key=names.filter(front), partition=np.zeros(len(at), np.int64),
-            data=('"service":"', names.filter(front), '","metrics":{"success_percent":',
-                  decimals(100 - failing, 3).filter(front), *shared, ',"latency_p99_s":', fast, "}"),
+            data=('"service":"', names.filter(front), '","metrics":{"success_percent":', success, ',"latency_p50_s":',
+                  median_s.filter(front), ',"latency_p95_s":', slow_s.filter(front), ',"latency_p99_s":',
+                  decimals(latency * 3.4, 5).filter(front), "}"),
         )  # fmt: skip
         return [measured, sli]
 

@@ -52,9 +52,9 @@ def _outage(spec: Spec, outage: Outage, hurt: int) -> Issue:
 
 
 def _orders(spec: Spec, o: Orders, business: Business) -> list[Issue]:
-    """Label every order that broke its ship-by date or its promise within the recording, whatever the reason."""
+    """Label every order that broke its ship-by date or its promised day within the recording, whatever the reason."""
     kept = o.cancelled_at == NEVER
-    late = kept & (o.delivered_at > o.promised_at) & (o.promised_at < spec.until)
+    late = kept & (o.delivered_at > o.broken_at) & (o.broken_at < spec.until)
     slow = kept & (o.handed_over_at > o.ship_by) & (o.ship_by < spec.until)
     complaints = _complaints(o, business)
     made = []
@@ -79,7 +79,7 @@ def _complaints(o: Orders, business: Business) -> dict[int, list[int]]:
     """Return when the customer complained that the order is late, by order. An early question is about other things."""
     kind, order = business.kind, business.order
     angry = (kind == Kind.REVIEWED) & (business.code <= 2) | (kind == Kind.TICKET_OPENED) | (kind == Kind.CONTACTED)
-    angry &= (order >= 0) & (business.at >= o.promised_at[order] - WORRY)
+    angry &= (order >= 0) & (business.at >= o.broken_at[order] - WORRY)
     said: dict[int, list[int]] = {}
     for row in np.flatnonzero(angry).tolist():
         said.setdefault(int(order[row]), []).append(int(business.at[row]))

@@ -58,4 +58,4 @@ def take(spec: Spec) -> Taken:
 
 @pytest.fixture(scope="session")
 def world() -> Taken:
-    return take(Spec(seed=7, events=40_000))
+    return take(Spec(seed=7, events=40_000, days=21))

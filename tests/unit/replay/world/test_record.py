@@ -15,7 +15,7 @@ from replay.world.__main__ import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPEC = Spec(seed=5, events=3_000)
+SPEC = Spec(seed=5, events=3_000, days=14)
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ DIGEST = """
 from hashlib import blake2b
 from replay.world import Spec, World
 digest = blake2b()
-for batch in World(Spec(3, 3_000)).batches():
+for batch in World(Spec(3, 3_000, 21)).batches():
     digest.update(repr((batch.channel, batch.offsets, batch.timestamps, batch.keys, batch.values)).encode())
 print(digest.hexdigest())
 """
@@ -42,11 +42,11 @@ def test_same_seed_makes_the_same_bytes_in_another_process() -> None:
     other = subprocess.run(
         [sys.executable, "-c", DIGEST], env={"PYTHONHASHSEED": "5", "PYTHONPATH": "."}, capture_output=True, check=True
     )
-    assert other.stdout.decode().strip() == digest(Spec(3, 3_000))
+    assert other.stdout.decode().strip() == digest(Spec(3, 3_000, 21))
 
 
 def test_another_seed_makes_other_bytes() -> None:
-    assert digest(Spec(3, 3_000)) != digest(Spec(4, 3_000))
+    assert digest(Spec(3, 3_000, 21)) != digest(Spec(4, 3_000, 21))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_tenth_of_a_full_world_is_business(world: Taken) -> None:
 
 
 def test_a_telemetry_world_holds_nothing_else() -> None:
-    spec = Spec(2, 5_000, mix="telemetry")
+    spec = Spec(2, 5_000, 21, mix="telemetry")
     world = World(spec)
     made = list(world.batches())
     labels = world.labels()
@@ -110,7 +110,7 @@ def test_contracts_accept_every_record_but_the_malformed(world: Taken) -> None:
 def test_the_malformed_are_a_handful_in_a_world_of_any_size() -> None:
     from replay.world.faults import faults
 
-    assert len(faults(Spec(1, 20_000_000))) == 24
+    assert len(faults(Spec(1, 20_000_000, 21))) == 24
 
 
 def test_offsets_are_consecutive_in_each_partition(world: Taken) -> None:
@@ -189,7 +189,7 @@ def test_a_field_appears_that_was_not_there_before(world: Taken) -> None:
 
 def test_slices_bound_what_is_made_at_once() -> None:
     for events in (3_000, 1_000_000, 20_000_000, 200_000_000):
-        spec = Spec(1, events)
+        spec = Spec(1, events, 21)
         assert events / len(spec.slices) <= 50_000 or len(spec.slices) == spec.days * 1440
         assert [until for _, until in spec.slices[:-1]] == [since for since, _ in spec.slices[1:]]
 

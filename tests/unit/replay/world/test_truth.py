@@ -33,17 +33,15 @@ def broken_orders(world: Taken) -> set[str]:
     for kind, field, done in (("order.placed", "promised_at", delivered), ("order.approved", "ship_by", handed)):
         for r in world.of(kind):
             order, due = r.event["data"]["order_id"], r.event["data"][field]
-            if due and from_text(due) < min(until, done.get(order, until)) and order not in cancelled:
+            day = 24 * HOUR if field == "promised_at" else 0
+            if due and from_text(due) + day < min(until, done.get(order, until)) and order not in cancelled:
                 broken.add(f"order:{order}")
     return broken
 
 
 def test_exactly_the_orders_that_break_a_promise_are_labelled(world: Taken) -> None:
-    hidden = {
-        f"order:{r.event['data']['order_id']}" for r in world.of("order.approved") if not r.event["data"]["ship_by"]
-    }
     labelled = {i.entity for i in issues(world, "order")}
-    assert labelled - hidden == broken_orders(world) - hidden
+    assert labelled == broken_orders(world)
     assert len(labelled) >= 20
 
 
@@ -55,7 +53,7 @@ def test_harm_is_the_first_complaint_about_the_order(world: Taken) -> None:
     for kind in ("review.answered", "ticket.opened", "contact.made"):
         for r in world.of(kind):
             order = r.event["data"].get("order_id")
-            if order and r.event["data"].get("score", 1) <= 2 and r.at > promised[order] - 20 * HOUR:
+            if order and r.event["data"].get("score", 1) <= 2 and r.at > promised[order] + 4 * HOUR:
                 first[f"order:{order}"] = min(r.at, first.get(f"order:{order}", r.at))
     harmed = [i for i in issues(world, "order") if i.harm_at is not None]
     assert len(harmed) >= 10
@@ -108,7 +106,7 @@ def test_both_kinds_of_outage_occur_after_a_quiet_time(world: Taken) -> None:
 def test_an_outage_shows_in_the_service_before_anybody_complains(world: Taken) -> None:
     for issue in issues(world, "service"):
         measured = [r for r in world.of("service.measured") if f"service:{r.key.decode()}" == issue.entity]
-        latency = {r.at: r.event["data"]["metrics"]["latency_p50_s"] for r in measured}
+        latency = {r.at: r.event["data"]["metrics"]["server_latency_p50_s"] for r in measured}
         usual = median(v for at, v in latency.items() if at < issue.onset)
         assert issue.harm_at is not None
         shown = [at for at, v in latency.items() if issue.onset < at < issue.ends_at and v > 1.8 * usual]
@@ -156,7 +154,7 @@ def test_a_blip_is_one_slow_measurement(world: Taken) -> None:
         if any(i.onset < decoy.until + 2 * HOUR and decoy.since < i.ends_at + 2 * HOUR for i in outages):
             continue
         near = [
-            r.event["data"]["metrics"]["latency_p50_s"]
+            r.event["data"]["metrics"]["server_latency_p50_s"]
             for r in world.of("service.measured")
             if f"service:{r.key.decode()}" == decoy.entity and abs(r.at - decoy.since) < 2 * HOUR
         ]
