@@ -25,14 +25,14 @@ LINE_BYTES = 256 << 20
 """No record is as long; a file without line breaks is something else than a dump."""
 
 _REPORT_LINES = 4096
-_INT64 = 2**63 - 1
+_OFFSET_MAX = 2**63 - 2  # the offset after it must be a 64-bit integer too
 _DUMP_AGAIN = "dump the topic again with `kcat -C -e -J -t TOPIC`"
 
 
 class _Envelope(msgspec.Struct, gc=False):
     topic: str
     partition: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-    offset: Annotated[int, msgspec.Meta(ge=0, le=_INT64)]
+    offset: Annotated[int, msgspec.Meta(ge=0, le=_OFFSET_MAX)]
     key: str | None
     payload: str | None
     ts: Annotated[int, msgspec.Meta(ge=NO_TIMESTAMP, le=TIMESTAMP_MAX)] = NO_TIMESTAMP
