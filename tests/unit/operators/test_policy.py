@@ -227,7 +227,10 @@ DEFAULT_FACTS: dict[str, Any] = {
             "notify_known_problem",
         ),
         ({"kind": "customer.touched_by_outage", "entity_kind": "customer", "contacts_30d": 2}, "observe", ""),
-        ({"kind": "payment.double_charge"}, "recommend", "review_case"),
+        ({"kind": "refund.not_posted"}, "act", "open_ticket"),
+        ({"kind": "refund.not_posted", "tickets_open": 2}, "recommend", "note_on_ticket"),
+        ({"kind": "refund.not_posted", "confidence": 0.8}, "recommend", "open_ticket"),
+        ({"kind": "account.takeover"}, "recommend", "review_case"),
     ],
 )
 def test_default_policy(change: dict[str, Any], outcome: str, remedy: str) -> None:
