@@ -174,7 +174,8 @@ def _used(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     product, usage = event.data["product"], Usage(event.at, event.data["value"])
     known = journey.usage.get(product)
     journey.usage[product] = usage if known is None else max(known, usage)
-    _bound(journey.usage, limits.products_max, lambda kept: kept.at)
+    if known is None:
+        _bound(journey.usage, limits.products_max, lambda kept: kept.at)
     return None
 
 
@@ -200,15 +201,15 @@ def fold_signal(journey: Journey, event: Event, limits: JourneyLimits) -> None:
     """Keep a fleet signal when it is not older than the one known of the same entity and name."""
     data = event.data
     entity, name, at = data["entity"], data["name"], data["at"]
-    features = data["features"]
-    named = journey.signals.get(entity)
-    if named is None:
-        named = journey.signals[entity] = {}
+    named = journey.signals.get(entity, {})
     known = named.get(name)
     if known is None or known.at <= at:
+        features = data["features"]
         count = int(features.get("count") or 0)
         spans = {channel: (first, last) for channel, (first, last) in data["spans"].items()}
         named[name] = Signal(
             at, data["since"], count, features.get("p50"), features.get("p90"), spans, data["contract"]
         )
-    _bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))
+    if entity not in journey.signals:
+        journey.signals[entity] = named
+        _bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))
