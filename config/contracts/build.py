@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ from config.contracts.document import (
 from config.contracts.fields import SCALARS, build_fields, refuse_closed_and_dropped
 from config.contracts.model import ABSENT, Contract, Field, ForeignMapping, Measure, Path, Rule
 from config.contracts.reader import Reader
+from config.duration import parse_duration
 
 
 def build_contract(document: Document, reader: Reader, digest: str) -> Contract:
@@ -53,8 +55,8 @@ def build_contract(document: Document, reader: Reader, digest: str) -> Contract:
         failed_when=extras.failed_when,
         customer=extras.customer_field,
         mappings=tuple(_mapping(item, body, reader, i) for i, item in enumerate(extras.mapping)),
-        freshness=extras.freshness,
-        lateness_max=extras.lateness_max,
+        freshness=None if extras.freshness is None else _span(extras.freshness, reader, "freshness"),
+        lateness_max=_span(extras.lateness_max, reader, "latenessMax"),
         compatibility=extras.compatibility,
         digest=digest,
         file=reader.file,
@@ -77,8 +79,13 @@ def _check_roles(contract: Contract, reader: Reader) -> None:
         _expect(contract.body, contract.customer, ("string",), reader, f"{where}.customerField")
     if contract.failed_when:
         _expression(contract.failed_when, contract.body, reader, f"{where}.failedWhen")
-    if contract.lateness_max.total_seconds() < 0:
-        raise reader.error(f"a span is negative - at `{where}.latenessMax`", "Use a positive duration such as PT5M.")
+
+
+def _span(text: str, reader: Reader, name: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise reader.error(f"{error} - at `$.customProperties.{name}`", "Write a span such as 5m or 1d.") from error
 
 
 def _record_rule(quality: Quality, body: Field, reader: Reader, where: str) -> Rule:

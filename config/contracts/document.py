@@ -6,7 +6,6 @@ word for stands in `customProperties`, as the standard asks.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -163,8 +162,8 @@ class Extras(Strict, kw_only=True, frozen=True):
     failed_when: str = ""
     customer_field: str = ""
     mapping: list[MappingItem] = []
-    freshness: timedelta | None = None
-    lateness_max: timedelta = timedelta(0)
+    freshness: str | None = None
+    lateness_max: str = "0s"
     compatibility: Mode = "BACKWARD"
 
 

@@ -73,7 +73,7 @@ def test_contract_says_what_its_document_says() -> None:
     contract = parse(
         with_properties(
             prop("score", "integer", logicalTypeOptions={"minimum": 1, "maximum": 5}, classification="public"),
-            extras={"latenessMax": "PT5M", "freshness": "P1D", "compatibility": "FULL"},
+            extras={"latenessMax": "5m", "freshness": "1d", "compatibility": "FULL"},
         )
     )
     assert (contract.ref, contract.major, contract.owner, contract.escalation) == (
@@ -135,7 +135,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
                                             customProperties=custom(additionalProperties=False)), "x is dropped"),
     ("telemetry without measures", with_properties(extras={"flow": "telemetry"}), "measures nothing"),
     ("measures of business", with_properties(prop("x", "number"), extras={"measures": [{"field": "x"}]}), "telemetry"),
-    ("negative lateness", with_properties(extras={"latenessMax": "-PT5M"}), "latenessMax"),
+    ("negative lateness", with_properties(extras={"latenessMax": "-5m"}), "latenessMax"),
     ("lateness in words", with_properties(extras={"latenessMax": "5 minutes"}), "latenessMax"),
     ("rule without name", with_properties(quality=[{"type": "custom", "engine": "polars-sql",
                                                     "implementation": "door_id <> 'x'"}]), "has a name"),
