@@ -32,6 +32,25 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 BLOCK_RULES = 25
 """Rules evaluated at a time: more cost less each, but those behind the first match are evaluated in vain."""
 
+PROVIDED: dict[str, tuple[FactType, bool]] = {
+    "kind": ("string", False),
+    "agent": ("string", False),
+    "entity_kind": ("string", False),
+    "severity": ("string", False),
+    "confidence": ("number", False),
+    "priority": ("number", False),
+    "money_at_risk": ("number", False),
+    "lead_hours": ("number", True),
+    "harm_at": ("instant", True),
+    "findings": ("number", False),
+    "open_cases": ("number", False),
+    "linked": ("bool", False),
+    "contacts_30d": ("number", False),
+    "open_remedy": ("string", False),
+    "mode": ("string", False),
+}
+"""Type, and whether it may be null, of each fact that the decision step provides; all others are evidence features."""
+
 DEFAULT_RULE = "default"
 ESCALATION_RULE = "escalation"
 

@@ -21,6 +21,7 @@ from config.expressions import Bound, Expression, compile_expression, split_conj
 from config.policies.bundle import (
     DEFAULT_RULE,
     PLACEHOLDER,
+    PROVIDED,
     Bundle,
     BundleDocument,
     FactDocument,
@@ -55,6 +56,8 @@ def load_bundle(folder: Path) -> Bundle:
     document, _ = _read(main, BundleDocument)
     _require(main, {"owner": document.owner, "escalation": document.escalation, "version": document.version})
     _require(main, {f"facts.{name}.description": fact.description for name, fact in document.facts.items()})
+    for name, fact in document.facts.items():
+        _check_fact(f"{main}: fact {name!r}", name, fact)
     if document.effective_from.tzinfo is None:
         raise PolicyError(f"{main}: effective_from has no offset from UTC", remedy="Write it as 2026-01-31T00:00:00Z.")
     unlisted = sorted(path.name for path in folder.glob("*.yaml") if path.name not in {*document.tables, main.name})
@@ -79,6 +82,20 @@ def load_bundle(folder: Path) -> Bundle:
         tables=tuple((tuple(table.kinds), rules) for table, rules in tables),
         default=Rule(DEFAULT_RULE, always, (always,), default.outcome, default.remedy, default.reason, {}),
     )
+
+
+def _check_fact(where: str, name: str, fact: FactDocument) -> None:
+    if fact.feature:
+        if name in PROVIDED:
+            raise PolicyError(f"{where} is provided, and takes a feature too", remedy="Give it another name.")
+        if not fact.nullable:
+            raise PolicyError(f"{where}: a feature may be absent", remedy="Declare it nullable: true.")
+        return
+    _known(where, "fact", [name], PROVIDED)
+    provided = PROVIDED[name]
+    if (fact.type, fact.nullable) != provided:
+        wanted = f"type: {provided[0]}, nullable: {str(provided[1]).lower()}"
+        raise PolicyError(f"{where} is not what it is declared as", remedy=f"Declare it {wanted}.")
 
 
 def _hash(document: BundleDocument, tables: list[TableDocument]) -> str:
@@ -119,6 +136,9 @@ def _rule(where: str, table: str, rule: RuleDocument, bundle: BundleDocument) ->
         _known(where, "fact", PLACEHOLDER.findall(text), bundle.facts)
     when = _condition(where, rule.when, bundle.facts)
     conjuncts = tuple(_condition(where, part, bundle.facts) for part in split_conjuncts(rule.when))
+    for name in sorted(when.names):
+        if bundle.facts[name].nullable:
+            _check_null(where, name, conjuncts, bundle.facts)
     return Rule(f"{table}/{rule.id}", when, conjuncts, rule.outcome, rule.remedy, rule.reason, rule.parameters)
 
 
@@ -139,12 +159,31 @@ def _condition(where: str, source: str, facts: Mapping[str, FactDocument]) -> Ex
     return expression
 
 
+def _check_null(where: str, name: str, conjuncts: Iterable[Expression], facts: Mapping[str, FactDocument]) -> None:
+    """Check that a rule does not fail, and so escalate, whenever the fact `name` is null."""
+    broken = False
+    for part in conjuncts:
+        if name in part.names:
+            samples = {other: _SAMPLES[facts[other].type] for other in part.names}
+            try:
+                if not part.holds(Bound(samples | {name: None})):
+                    return  # A false conjunct decides, whatever the others are.
+            except ExpressionError:
+                broken = True
+    if broken:
+        raise PolicyError(f"{where}: fact {name!r} may be null", remedy=f"Write {name} != null && before it is used.")
+
+
 def _known(where: str, what: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Declare it in bundle.yaml; known: {', '.join(known)}."
+            hint = (
+                f"Did you mean {near[0]!r}?"
+                if near
+                else f"Known: {', '.join(known)}; others are declared in bundle.yaml."
+            )
             raise PolicyError(f"{where}: unknown {what} {name!r}", remedy=hint)
 
 

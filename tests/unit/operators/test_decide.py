@@ -5,6 +5,7 @@ import pytest
 
 from config.clock import DAY, HOUR, from_text
 from config.identity import derived_id
+from config.policies.bundle import PROVIDED
 from config.policies.load import load_default
 from operators.case import Case, OpenFinding, Plan, row_of
 from operators.decide import Decider, Surroundings, commit
@@ -35,6 +36,14 @@ def test_facts_are_those_the_default_bundle_declares() -> None:
     assert facts["expected_at"] == from_text(EXPECTED)
     assert (facts["open_cases"], facts["linked"], facts["contacts_30d"]) == (3, True, 2)
     assert facts["touched_customers"] is None
+
+
+def test_facts_provided_are_of_their_declared_types() -> None:
+    types: dict[str, Any] = {"string": str, "number": (int, float), "bool": bool, "instant": int}
+    for subject in (case(), case(harm_at=None)):
+        facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY), ALONE, DAY)
+        for name, (fact_type, nullable) in PROVIDED.items():
+            assert (nullable and facts[name] is None) or isinstance(facts[name], types[fact_type])
 
 
 def test_decision_records_what_it_rests_on() -> None:

@@ -19,8 +19,8 @@ facts:
   kind: {type: string, description: kind}
   confidence: {type: number, description: confidence}
   harm_at: {type: instant, nullable: true, description: harm}
-  note: {type: string, description: note}
-  flag: {type: bool, description: flag}
+  linked: {type: bool, description: linked}
+  agent: {type: string, description: agent}
 remedies:
   notify: {system: crm, description: write, valid_for: 1h, contacts_customer: true}
 tables: [rules.yaml]
@@ -41,7 +41,7 @@ def rule(name: str, when: str, outcome: str = "observe", extra: str = "") -> str
     description: d
     when: "{when}"
     outcome: {outcome}
-    reason: "{name}: {{note}}"
+    reason: "{name}: {{agent}}"
 {extra}"""
 
 
@@ -55,7 +55,7 @@ def bundle(tmp_path: Path) -> Any:
     return make
 
 
-FACTS = {"kind": "order.late", "confidence": 0.8, "harm_at": None, "note": "n", "flag": True}
+FACTS = {"kind": "order.late", "confidence": 0.8, "harm_at": None, "agent": "n", "linked": True}
 ACT = "    remedy: notify\n"
 
 
@@ -81,12 +81,12 @@ def test_table_of_other_kinds_is_not_tried(bundle: Any) -> None:
 def test_rule_that_failed_in_one_conjunct_is_named_as_nearly_fired(bundle: Any) -> None:
     verdict = decide(
         bundle(
-            rule("one", "confidence > 0.9 && flag"),
-            rule("two", "confidence > 0.9 && !flag"),
-            rule("either", "confidence > 0.9 || !flag"),
-            rule("unknown", "harm_at > 3 && flag"),
-            rule("hit", "flag"),
-            rule("after", "confidence > 0.9 && flag"),
+            rule("one", "confidence > 0.9 && linked"),
+            rule("two", "confidence > 0.9 && !linked"),
+            rule("either", "confidence > 0.9 || !linked"),
+            rule("unknown", "harm_at != null && harm_at > 3 && linked"),
+            rule("hit", "linked"),
+            rule("after", "confidence > 0.9 && linked"),
         ),
         FACTS | {"harm_at": 1},
     )
@@ -104,13 +104,13 @@ def test_rule_that_failed_in_one_conjunct_is_named_as_nearly_fired(bundle: Any) 
         ({"confidence": 10**400}, "'confidence' is not a number"),
         ({"harm_at": 2.5}, "'harm_at' (float)"),
         ({"harm_at": 2**61}, "'harm_at' (int)"),
-        ({"flag": 1}, "'flag' (int)"),
-        ({"note": 1}, "'note' (int)"),
+        ({"linked": 1}, "'linked' (int)"),
+        ({"agent": 1}, "'agent' (int)"),
         ({"kind": 7}, "'kind'"),
     ],
 )
 def test_fact_of_wrong_type_escalates(bundle: Any, change: dict[str, Any], message: str) -> None:
-    loaded = bundle(rule("a", "flag && confidence > 0.1 && (harm_at == null || harm_at > 0)", "act", ACT))
+    loaded = bundle(rule("a", "linked && confidence > 0.1 && (harm_at == null || harm_at > 0)", "act", ACT))
     verdict = decide(loaded, FACTS | change)
     assert (verdict.outcome, verdict.rule, verdict.remedy, verdict.fired) == ("approve", "escalation", "", ())
     assert message in verdict.error
@@ -118,7 +118,7 @@ def test_fact_of_wrong_type_escalates(bundle: Any, change: dict[str, Any], messa
     assert verdict.nearly == ()
 
 
-@pytest.mark.parametrize("name", ["kind", "confidence", "note"])
+@pytest.mark.parametrize("name", ["kind", "confidence", "agent"])
 def test_missing_fact_escalates(bundle: Any, name: str) -> None:
     loaded = bundle(rule("a", "confidence > 0.1", "act", ACT))
     verdict = decide(loaded, {key: value for key, value in FACTS.items() if key != name})
@@ -127,8 +127,8 @@ def test_missing_fact_escalates(bundle: Any, name: str) -> None:
 
 
 def test_error_before_the_matching_rule_escalates_and_after_it_does_not(bundle: Any) -> None:
-    broken = rule("broken", "confidence / (confidence - 0.8) > 1.0 && harm_at > 5")
-    act = rule("act", "flag", "act", ACT)
+    broken = rule("broken", "[true][int(confidence * 10.0) - 10]")
+    act = rule("act", "linked", "act", ACT)
     assert decide(bundle(act, broken), FACTS).outcome == "act"
     verdict = decide(bundle(broken, act), FACTS)
     assert verdict.outcome == "approve"
@@ -136,13 +136,13 @@ def test_error_before_the_matching_rule_escalates_and_after_it_does_not(bundle: 
 
 
 def test_event_text_in_a_reason_is_not_a_template(bundle: Any) -> None:
-    verdict = decide(bundle(rule("a", "flag")), FACTS | {"note": "{confidence} {0.__class__} %s"})
+    verdict = decide(bundle(rule("a", "linked")), FACTS | {"agent": "{confidence} {0.__class__} %s"})
     assert verdict.reason == "a: {confidence} {0.__class__} %s"
 
 
 def test_parameter_that_is_one_fact_keeps_its_type(bundle: Any) -> None:
     extra = ACT + '    parameters: {n: "{confidence}", at: "{harm_at}", text: "by {harm_at}", fixed: 3}\n'
-    loaded = bundle(rule("a", "flag", "act", extra))
+    loaded = bundle(rule("a", "linked", "act", extra))
     assert decide(loaded, FACTS | {"harm_at": 0}).parameters == {
         "n": 0.8,
         "at": "1970-01-01T00:00:00Z",
@@ -153,7 +153,7 @@ def test_parameter_that_is_one_fact_keeps_its_type(bundle: Any) -> None:
 
 
 def test_same_facts_give_the_same_verdict_in_any_order(bundle: Any) -> None:
-    loaded = bundle(rule("a", "confidence > 0.9"), rule("b", "flag"))
+    loaded = bundle(rule("a", "confidence > 0.9"), rule("b", "linked"))
     assert decide(loaded, FACTS) == decide(loaded, dict(reversed(FACTS.items())))
 
 
@@ -167,7 +167,7 @@ def _micros_per_decision(bundle: Bundle, facts: dict[str, Any]) -> float:
 
 
 def test_hundred_rules_are_tried_within_a_tenth_of_a_millisecond(bundle: Any) -> None:
-    rules = [rule(f"r{i}", f"note == 'k{i}' && confidence > 0.{i} && flag") for i in range(100)]
+    rules = [rule(f"r{i}", f"agent == 'k{i}' && confidence > 0.{i} && linked") for i in range(100)]
     loaded = bundle(*rules)
     assert decide(loaded, FACTS).rule == "default"
     # The goal is 30 µs, for which `benchmarks` is the judge; this catches a change of order on a busy machine.

@@ -99,7 +99,7 @@ def test_plans_are_kept_for_a_bounded_number_of_kinds(load: Load) -> None:
         ),
         ("{confidence}.", "{confidance}.", "rules.yaml:6: rule 'sure': unknown fact 'confidance'", "'confidence'"),
         ('"{expected_at}"', '"at {expected}"', "unknown fact 'expected'", "'expected_at'"),
-        ("confidence > 0.5 &&", "velocity_xyz > 0.5 &&", "unknown fact 'velocity_xyz'", "Declare it"),
+        ("confidence > 0.5 &&", "velocity_xyz > 0.5 &&", "unknown fact 'velocity_xyz'", "Known: kind"),
         ("remedy: notify", "remedy: notfy", "rules.yaml:6: rule 'sure': unknown remedy 'notfy'", "'notify'"),
         ("    remedy: notify\n", "", "rule 'sure': outcome 'act' without a remedy", "what shall be done"),
         (
@@ -162,6 +162,48 @@ def test_mistake_in_the_bundle_is_named(load: Load, old: str, new: str, message:
     with pytest.raises(PolicyError) as raised:
         load(bundle=BUNDLE.replace(old, new))
     assert message in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("fact", "message", "remedy"),
+    [
+        (
+            "confidence: {type: string, description: d}",
+            "fact 'confidence' is not what",
+            "type: number, nullable: false",
+        ),
+        ("lead_hours: {type: number, description: d}", "fact 'lead_hours' is not what", "nullable: true"),
+        ("flags: {type: number, description: d}", "unknown fact 'flags'", ""),
+        ("x: {type: number, feature: x, description: d}", "fact 'x': a feature may be absent", "nullable: true"),
+        ("mode: {type: string, feature: m, nullable: true, description: d}", "fact 'mode' is provided", "another name"),
+    ],
+)
+def test_fact_that_nobody_provides_is_refused(load: Load, fact: str, message: str, remedy: str) -> None:
+    replaced = "confidence: {type: number, description: how sure}"
+    keep = "" if fact.startswith("confidence") else f"  {replaced}\n"
+    with pytest.raises(PolicyError) as raised:
+        load(bundle=BUNDLE.replace(f"  {replaced}\n", f"{keep}  {fact}\n"))
+    assert message in raised.value.message
+    assert remedy in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("when", "accepted"),
+    [
+        ("expected_at > 3", False),
+        ("kind == 'x' && expected_at > 3", False),
+        ("kind == 'x' && expected_at != null && expected_at > 3", True),
+        ("expected_at > 3 && expected_at != null", True),
+        ("expected_at == null || expected_at > 3", True),
+    ],
+)
+def test_condition_that_fails_on_null_is_refused(load: Load, when: str, accepted: bool) -> None:
+    rules = RULES.replace("confidence > 0.5 && kind == 'order.late'", when)
+    if accepted:
+        load(rules=rules)
+    else:
+        with pytest.raises(PolicyError, match="'expected_at' may be null"):
+            load(rules=rules)
 
 
 def test_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
