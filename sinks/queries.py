@@ -141,4 +141,6 @@ def _counted(names: Iterator[str]) -> Row:
 
 def _rows(store: Store, query: sa.Select[Any]) -> list[Row]:
     with store.read() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        found = connection.execute(query)
+        names = list(map(str, found.keys()))  # SQLAlchemy's are of a kind of str that orjson refuses
+        return [dict(zip(names, row, strict=True)) for row in found]

@@ -20,6 +20,10 @@ store_option = click.option(
 
 Row = dict[str, Any]
 
+LABELS = {"lead_us": "lead", "case_id": "case"}
+HEADED = frozenset({"case_id", "correlation_key", "customer", "entity", "agent", "reason", "updated_at", "decision_id"})
+"""What a case's timeline leaves out, since it stands above it or in the line before."""
+
 
 @click.command()
 @store_option
@@ -59,17 +63,24 @@ def _show_report(document: dict[str, Any]) -> None:
     _show("Cases by agent", ("agent", "kind", "cases", "open", "resolved", "money_at_risk"), document["cases"])
     _show("Lead times: hours from opening to harm", ("agent", "cases", "p10", "p50", "p90"), document["lead_hours"])
     _show_counts("Decisions", "outcome", document["decisions"])
-    top = [
-        row | {"case": row["case_id"][:12], "harm at": _instant(row["harm_at"]), "priority": _number(row["priority"])}
-        for row in document["top"]
-    ]
-    _show("Most urgent open cases", ("case", "priority", "agent", "entity", "harm at", "decision", "reason"), top)
+    _show_top(document["top"])
     _show_counts("Dead letters", "reason", document["dead_letters"])
     _show_counts("Late records", "topic", document["late"])
-    columns = ("channel", "records", "accepted", "late", "duplicates", "rejected", "held", "watermark")
+    columns = ("channel", "records", "late", "duplicates", "rejected", "watermark")
     _show("Channels", columns, [row | {"watermark": to_text(row["watermark"])} for row in document["channels"]])
     if not document["complete"]:
         out.print("The run into this store is not complete: `forestall replay` goes on with it.")
+
+
+def _show_top(rows: list[Row]) -> None:
+    """Print cases as lines, not as a table: their reasons are sentences."""
+    if rows:
+        out.print("Most urgent open cases", style="italic")
+    for row in rows:
+        harm = "" if row["harm_at"] is None else f"harm at {to_text(row['harm_at'])}"
+        decision = row["decision"] or "undecided"
+        _print_line(f"  {row['case_id'][:12]}  priority {_number(row['priority'])}  {decision}  {harm}")
+        _print_line(f"    {row['reason'] or ''}")
 
 
 @click.command()
@@ -89,12 +100,7 @@ def case(case_id: str, store_url: str, as_json: bool) -> None:
     if as_json:
         print_json({"case": found, "timeline": events})
         return
-    facts = [
-        (name.replace("_", " "), _shown(name, value))
-        for name, value in found.items()
-        if value not in (None, "") and name != "seq"
-    ]
-    out.print(table(f"Case {found['case_id']}", ("", ""), facts))
+    out.print(table("Case", ("", ""), _facts(found, frozenset({"seq"}))))
     out.print(table("Timeline", ("at", "what", "says"), [line for event in events for line in _lines(event)]))
 
 
@@ -104,29 +110,43 @@ def _lines(event: Row) -> Iterable[tuple[str, str, str]]:
     if event["type"] == "finding":
         yield at, "finding", f"{data['agent']} {data['kind']}, {data['severity']}, confidence {data['confidence']:.2f}"
         yield "", "  reason", data["reason"]
-        evidence = data["evidence"]
-        for topic, partition, offset in evidence["records"]:
-            yield "", "  record", f"{topic}/{partition} at offset {offset}"
-        for query in evidence["queries"]:
-            spans = ", ".join(f"{channel} {first} to {last}" for channel, (first, last) in query["spans"].items())
-            since, until = to_text(query["since"]), to_text(query["until"])
-            yield "", "  records", f"{query['metric']} of {query['key']} from {since} until {until}: {spans}"
-        for name, value in evidence["features"].items():
-            yield "", "  feature", f"{name} = {value}"
+        yield from _evidence_lines(data["evidence"])
     elif event["type"] == "decision":
-        remedy = f": {data['remedy']}" if data.get("remedy") else ""
-        yield at, "decision", f"{data['outcome']}{remedy}, by {data['rule']}"
-        yield "", "  reason", data.get("reason", "")
+        remedy = f" {data['remedy']}" if data["remedy"] else ""
+        yield at, "decision", f"{data['outcome']}{remedy}, by rule {data['rule']}"
+        yield "", "  reason", data["reason"]
         for title, rules in (("fired", data["fired"]), ("nearly fired", data["nearly"])):
-            for rule in rules:
-                yield "", f"  {title}", _rule(rule)
+            if rules:
+                yield "", f"  {title}", "; ".join(map(_rule, rules))
     elif event["type"] == "action":
         yield at, "action", f"{data['remedy']} on {data['target']}, valid until {to_text(data['valid_until'])}"
     else:
-        changes = ", ".join(
-            f"{name} = {_shown(name, value)}" for name, value in data["change"].items() if name not in ("reason", "seq")
-        )
-        yield at, event["type"], changes
+        changes = {name: value for name, value in data["change"].items() if value not in (None, "")}
+        yield at, event["type"], ", ".join(f"{name} {text}" for name, text in _facts(changes, HEADED))
+
+
+def _evidence_lines(evidence: Row) -> Iterable[tuple[str, str, str]]:
+    records: dict[str, list[str]] = {}
+    for topic, partition, offset in evidence["records"]:
+        records.setdefault(f"{topic}/{partition}", []).append(str(offset))
+    if records:
+        text = "; ".join(f"{channel} at {', '.join(offsets)}" for channel, offsets in sorted(records.items()))
+        yield "", "  records", text
+    for query in evidence["queries"]:
+        spans = ", ".join(f"{channel} {first} to {last}" for channel, (first, last) in query["spans"].items())
+        since, until = to_text(query["since"]), to_text(query["until"])
+        yield "", "  records", f"{query['metric']} of {query['key']} from {since} until {until}: {spans}"
+    if evidence["features"]:
+        yield "", "  features", ", ".join(f"{name} {value}" for name, value in evidence["features"].items())
+
+
+def _facts(row: Row, without: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """Return what is known of a case as names and texts."""
+    return [
+        (LABELS.get(name, name.replace("_", " ")), _shown(name, value))
+        for name, value in row.items()
+        if value not in (None, "") and name not in without
+    ]
 
 
 def _rule(rule: object) -> str:
@@ -193,16 +213,17 @@ def _show_counts(title: str, name: str, counts: Row) -> None:
         out.print(table(title, (name, "count"), counts.items()))
 
 
+def _print_line(text: str) -> None:
+    """Print text that may come from events: neither markup nor control characters have an effect."""
+    out.print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), markup=False)
+
+
 def _shown(name: str, value: Any) -> str:
     if value is not None and name.endswith("_at"):
         return to_text(value)
     if value is not None and name == "lead_us":
         return f"{value / HOUR:.1f} h"
     return _number(value) if isinstance(value, float) else str(value)
-
-
-def _instant(at: int | None) -> str:
-    return "" if at is None else to_text(at)
 
 
 def _number(value: float | None) -> str:
