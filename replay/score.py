@@ -81,8 +81,9 @@ class Score:
 def score(labels: Labels, rows: Iterable[Mapping[str, Any]]) -> Score:
     """Return how the findings or cases in `rows` compare with what was true.
 
-    A row is about an issue if it names the issue's entity, or the fleet entity that is its cause, between the onset
-    and the end. Which kind it claims does not matter: an order found stuck and one found at risk are both found.
+    A row is about an issue if it names the issue's entity between the onset and the end. Which kind it claims does not
+    matter: an order found stuck and one found at risk are both found. A row on the issue's cause, on its customers or
+    on what shows it too is neither asked for nor false.
 
     Args:
         labels: What was true.
@@ -92,7 +93,8 @@ def score(labels: Labels, rows: Iterable[Mapping[str, Any]]) -> Score:
     beside: dict[str, list[Issue]] = {}
     for number, issue in enumerate(labels.issues):
         about.setdefault(issue.entity, []).append(number)
-        for entity in {*issue.also, issue.cause} - {"", issue.entity}:
+        customers = (f"customer:{customer}" for customer in issue.customers)
+        for entity in {*issue.also, issue.cause, *customers} - {"", issue.entity}:
             beside.setdefault(entity, []).append(issue)
     found_at: dict[int, int] = {}
     false: list[Mapping[str, Any]] = []

@@ -61,12 +61,12 @@ def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
 
     approved = placed + _us(spread(rng, 0.4, 1.0, n).clip(0.01, 20))
     ship_by = np.where(np.arange(n) % 50 == 49, NEVER, approved + 3 * DAY)
-    arrives = placed + _us(60 + 1.9 * usual)
+    arrives = placed + _us(66 + 2.0 * usual)
     promised = arrives - (arrives - SINCE) % DAY
 
     held_by = np.full(n, OWN)
     held_since = placed.copy()
-    handed_over = approved + _us(spread(rng, 26.0, 0.4, n).clip(2, 70))
+    handed_over = approved + _us(spread(rng, 20.0, 0.4, n).clip(2, 70))
     for backlog in plan.backlogs:
         hit = (seller == backlog.seller) & (handed_over > backlog.since) & (approved < backlog.until - DAY)
         handed_over[hit] = backlog.until + _us(rng.uniform(1, 30, int(hit.sum())))

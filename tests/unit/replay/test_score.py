@@ -63,6 +63,12 @@ def test_a_finding_on_the_cause_or_on_what_shows_it_too_is_neither_asked_for_nor
     assert (result.missed, len(result.false)) == (1, 1)
 
 
+def test_telling_a_customer_who_is_hurt_is_not_false_and_telling_another_is() -> None:
+    labelled = labels(issue("service:a", 100, 900, 500))
+    rows = [row("customer:c1", 300), row("customer:c2", 300)]
+    assert score(labelled, rows).false == [rows[1]]
+
+
 def test_cases_count_from_when_they_were_opened() -> None:
     case = {"kind": "order.promise_at_risk", "entity": "order:1", "opened_at": 200, "customer": "c1"}
     assert score(labels(issue("order:1", 100, 900, 500)), [case]).median_lead == 300

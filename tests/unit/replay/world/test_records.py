@@ -56,7 +56,7 @@ def test_another_seed_makes_other_bytes() -> None:
         (6_000, 60, "telemetry"),
         (20_000, 21, "full"),
         (20_000, 7, "telemetry"),
-        (300_000, 9, "full"),
+        (900_000, 7, "full"),
     ],
 )
 def test_a_world_has_as_many_events_as_asked_for(events: int, days: int, mix: Literal["full", "telemetry"]) -> None:
