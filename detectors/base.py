@@ -21,6 +21,8 @@ class Score(msgspec.Struct, frozen=True):
     """Chance of a value at least as far off while nothing is wrong; 1 while the detector still warms up."""
     flagged: bool
     """Whether this is an anomaly."""
+    strength: float
+    """How clearly: 1 where flagging begins, 2 at twice that distance from the usual."""
     expected: float | None
     """The usual value in the metric's unit; None while the detector does not know."""
     limit: float | None
@@ -52,7 +54,10 @@ class Detector(Protocol):
         """
 
     def encode(self) -> list[Any]:
-        """Return all state as built-in values, from which the parameters' `build` makes an equal detector."""
+        """Return all state as built-in values, which makes another detector of the same parameters an equal one."""
+
+    def decode(self, state: list[Any]) -> None:
+        """Go on from what `encode` returned; cheaper than building another detector of the same parameters."""
 
     def explain(self, x: float) -> str:
         """Return a clause that tells a person how `x` compares with what is usual."""
@@ -61,5 +66,5 @@ class Detector(Protocol):
 class Parameters(Protocol):
     """A detector's description: frozen, checked when read, and the only way to build the detector."""
 
-    def build(self, state: list[Any] | None = None) -> Detector:
-        """Return a detector, new or with the `state` that `encode` gave."""
+    def build(self) -> Detector:
+        """Return a detector that knows nothing yet."""

@@ -51,28 +51,27 @@ class GaussianParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
                 f"2 ≤ grace {self.grace} ≤ adapt_after {self.adapt_after} ≤ memory {self.memory} must hold"
             )
 
-    def build(self, state: list[Any] | None = None) -> Gaussian:
-        """Return a new detector, or the one whose `encode` gave `state`."""
-        return Gaussian(self, state)
+    def build(self) -> Gaussian:
+        """Return a detector that knows nothing yet."""
+        return Gaussian(self)
 
 
 class Gaussian:
     """See the module; state is [weight, mean, sum of squared deviations, held-back values]."""
 
-    def __init__(self, parameters: GaussianParameters, state: list[Any] | None = None) -> None:
+    def __init__(self, parameters: GaussianParameters) -> None:
         self._parameters = parameters
-        self._begin()
+        self._scorer = GaussianScorer(grace_period=parameters.grace)  # type: ignore[no-untyped-call]
+        self._normal = cast(NormalDistribution, self._scorer.gaussian)
         self._held: list[float] = []
         self.size_max = 32 + 9 * (parameters.adapt_after + 3)
-        if state is not None:
-            # By its fields, not `_from_state`, which divides and multiplies and so may lose the last digit.
-            variance = self._normal._var
-            variance.mean.n, variance.mean._mean, variance._S = state[0], state[1], state[2]
-            self._held = list(state[3])
 
-    def _begin(self) -> None:
-        self._scorer = GaussianScorer(grace_period=self._parameters.grace)  # type: ignore[no-untyped-call]
-        self._normal = cast(NormalDistribution, self._scorer.gaussian)
+    def decode(self, state: list[Any]) -> None:
+        """Go on from what `encode` returned."""
+        # By its fields, not `_from_state`, which divides and multiplies and so may lose the last digit.
+        variance = self._normal._var
+        variance.mean.n, variance.mean._mean, variance._S, held = state
+        self._held = list(held)
 
     def encode(self) -> list[Any]:
         """Return the state as built-in values."""
@@ -84,7 +83,7 @@ class Gaussian:
         parameters, gaussian = self._parameters, self._normal
         y = self._scaled(x)
         if gaussian.n_samples < parameters.grace:
-            return Score(0.0, 1.0, flagged=False, expected=None, limit=None)
+            return Score(0.0, 1.0, flagged=False, strength=0.0, expected=None, limit=None)
         expected, deviation = self._unscaled(gaussian.mu), self._deviation()
         off = (y - gaussian.mu) / deviation
         sign = self._side(off)
@@ -95,7 +94,8 @@ class Gaussian:
             max(limit, expected + parameters.change_min) if sign > 0 else min(limit, expected - parameters.change_min)
         )
         flagged = value > parameters.threshold and abs(x - expected) >= parameters.change_min
-        return Score(value, p_value, flagged=flagged, expected=expected, limit=limit)
+        strength = max(0.0, value / parameters.threshold)
+        return Score(value, p_value, flagged=flagged, strength=strength, expected=expected, limit=limit)
 
     def learn_one(self, x: float, *, suspect: bool = False) -> None:
         """Learn a normal value; hold back a flagged or suspect one until so many show that it is the new normal."""
@@ -107,8 +107,8 @@ class Gaussian:
             return
         self._held.append(y)
         if len(self._held) >= self._parameters.adapt_after:
-            held, self._held = self._held, []
-            self._begin()
+            held = self._held
+            self.decode([0.0, 0.0, 0.0, []])
             for y in held:
                 self._update(y)
 

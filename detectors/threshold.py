@@ -22,8 +22,8 @@ class ThresholdParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         if not isfinite(self.limit):
             raise ValueError(f"limit is {self.limit}, must be finite")
 
-    def build(self, state: list[Any] | None = None) -> Threshold:
-        """Return the detector, which has no state."""
+    def build(self) -> Threshold:
+        """Return the detector."""
         return Threshold(self)
 
 
@@ -39,13 +39,17 @@ class Threshold:
         """Return the state: there is none."""
         return []
 
+    def decode(self, state: list[Any]) -> None:
+        """Do nothing: there is no state."""
+
     def score_one(self, x: float) -> Score:
         """Judge `x`: `value` is how far beyond the limit it is. Raises ValueError when `x` is not finite."""
         if not isfinite(x):
             raise ValueError(f"{x} is not a finite number")
         limit = self._parameters.limit
         value = x - limit if self._parameters.direction == "up" else limit - x
-        return Score(value, 0.0 if value > 0 else 1.0, flagged=value > 0, expected=None, limit=limit)
+        beyond = value > 0
+        return Score(value, 0.0 if beyond else 1.0, flagged=beyond, strength=float(beyond), expected=None, limit=limit)
 
     def learn_one(self, x: float, *, suspect: bool = False) -> None:
         """Do nothing but refuse what is not finite."""

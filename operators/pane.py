@@ -18,6 +18,8 @@ from operators.sketch import quantile
 TOUCHED_MAX = 200
 """Customers with a failed record that a pane remembers: those with the smallest hashes, which merging keeps exact."""
 
+_FEATURES = frozenset({"count", "failure_rate", "mean", "deviation", "low", "high", "latest"})
+
 hash_customer = lru_cache(maxsize=65_536)(short_hash)
 
 
@@ -163,6 +165,15 @@ class Pane(msgspec.Struct, array_like=True):
         return min(max(quantile(self.buckets, q), self.low), self.high)
 
 
+def is_feature(name: str) -> bool:
+    """Tell whether `feature` knows `name`."""
+    return name in _FEATURES or _is_percentile(name)
+
+
+def _is_percentile(name: str) -> bool:
+    return name.startswith("p") and name[1:].isdecimal() and int(name[1:]) <= 100
+
+
 def feature(pane: Pane, name: str, unit: int) -> float:
     """Return a named feature of a pane that is not empty, in the metric's own unit.
 
@@ -174,7 +185,7 @@ def feature(pane: Pane, name: str, unit: int) -> float:
     Raises:
         ValueError: no such feature.
     """
-    if name.startswith("p") and name[1:].isdigit() and int(name[1:]) <= 100:
+    if _is_percentile(name):
         return pane.quantile(int(name[1:]) / 100) / unit
     match name:
         case "count":

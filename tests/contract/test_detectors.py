@@ -65,9 +65,10 @@ def test_state_survives_at_any_point_bit_by_bit(parameters: Parameters) -> None:
     values = stream(4)
     whole = run(parameters.build(), values)
     pieces: list[object] = []
-    state = None
+    state = parameters.build().encode()
     for x in values:
-        detector = parameters.build(state)
+        detector = parameters.build()
+        detector.decode(state)
         pieces += run(detector, [x])
         state = msgspec.msgpack.decode(msgspec.msgpack.encode(detector.encode()))
     assert pieces == whole
@@ -80,10 +81,20 @@ def test_state_stays_within_its_declared_size(parameters: Parameters) -> None:
         assert len(msgspec.msgpack.encode(detector.encode())) <= detector.size_max
 
 
+def test_decoding_leaves_nothing_of_the_state_before(parameters: Parameters) -> None:
+    used, fresh = parameters.build(), parameters.build()
+    state = fresh.encode()
+    run(used, stream(8))
+    used.decode(state)
+    assert run(used, stream(9)) == run(fresh, stream(9))
+
+
 def test_a_decoded_state_is_a_copy(parameters: Parameters) -> None:
     state = parameters.build().encode()
     before = msgspec.msgpack.encode(state)
-    run(parameters.build(state), stream(6))
+    detector = parameters.build()
+    detector.decode(state)
+    run(detector, stream(6))
     assert msgspec.msgpack.encode(state) == before
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from operators.pane import TOUCHED_MAX, Pane, feature, hash_customer, pack, unpack
+from operators.pane import TOUCHED_MAX, Pane, feature, hash_customer, is_feature, pack, unpack
 from operators.window import combine
 from tests.support.measures import Measure, merged, table
 
@@ -37,10 +37,12 @@ def test_features_come_in_the_metrics_own_unit() -> None:
     assert feature(pane, "deviation", 1000) == pytest.approx(0.5**0.5)
     assert feature(pane, "p50", 1000) == pytest.approx(2, rel=0.01)
     assert feature(pane, "p100", 1000) == 3
+    assert all(is_feature(name) for name in (*got, "deviation", "p50", "p100"))
 
 
 @pytest.mark.parametrize("name", ["median", "p101", "p", "p-1", ""])
 def test_an_unknown_feature_is_refused(name: str) -> None:
+    assert not is_feature(name)
     with pytest.raises(ValueError, match="not a feature"):
         feature(pane_of(1), name, 1)
 

@@ -1,0 +1,298 @@
+"""The outage agent: a service that is degraded or failing, told from its windows.
+
+At the end of each pane every detector of the manifest judges its feature. Flags add up by weight and strength; a
+service whose panes are bad often enough within a short while has an *episode*, which is one finding however long it
+lasts, and ends after enough good panes in a row with a finding that resolves it. While an episode is open, or a pane
+looks bad, no detector of the service learns: the incident would otherwise become the norm (unless it lasts; see the
+detectors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from config.agents.load import DetectorEntry, Manifest, Reads
+from config.clock import MINUTE, micros, to_datetime, to_text
+from config.duration import parse_duration
+from config.errors import SettingsError
+from config.findings import Evidence, Finding, Query, Severity, finding_id
+from detectors.base import Detector, Parameters, Score
+from detectors.methods import METHODS
+from operators.pane import is_feature
+from operators.window import Closed
+
+AGENT = "outage"
+DEGRADED = "service.degraded"
+FAILING = "service.failing"
+CONFIDENCE_MAX = 0.99
+STRENGTH_MAX = 2.0
+"""A sign twice as strong as its detector asks for counts double; a stronger one no more than that."""
+
+Series = tuple[str, str]
+"""Event type and metric."""
+
+
+class EpisodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an episode opens and ends: the rule `episode` of the manifest."""
+
+    bad_weight: float
+    """A pane is bad when its flags weigh at least this."""
+    open_panes: int
+    """So many bad panes open an episode …"""
+    within_panes: int
+    """… when they lie within so many panes."""
+    close_panes: int
+    """So many good panes in a row end it."""
+    silence_minutes: int
+    """An episode ends unconfirmed when nothing was measured for so long."""
+
+
+class Episode(msgspec.Struct, array_like=True):
+    """An incident under way."""
+
+    entity: str
+    since: int
+    """Start of its first bad pane, µs."""
+    kinds: list[str]
+    """Kinds of finding it has led to."""
+    good: int = 0
+    """Good panes in a row."""
+
+
+class OutageState(msgspec.Struct, array_like=True):
+    """All that is kept of one service."""
+
+    detectors: dict[str, list[Any]] = {}
+    """Encoded detectors by name."""
+    bad_at: list[int] = []
+    """Ends of the latest bad panes, µs."""
+    episode: Episode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One detector of the manifest, ready to build."""
+
+    entry: DetectorEntry
+    reads: Reads
+    over: int
+    """Length of the window it reads, µs; 0 for the pane."""
+    detector: Detector
+    """One for all services: it takes on the state of the one it judges, since building it costs more than judging."""
+    fresh: list[Any]
+    """Its state before it has learned anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one detector said of one window."""
+
+    watch: Watch
+    closed: Closed
+    x: float
+    score: Score
+    says: str
+    """How `x` compares with what is usual; empty unless flagged."""
+
+
+class OutageAgent:
+    """Judges a service each time its panes close.
+
+    Args:
+        manifest: `config/agents/outage.yaml`.
+
+    Raises:
+        SettingsError: a detector of the manifest has an unknown method, window or parameter.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.rule = manifest.parameters("episode", EpisodeRule)
+        self._watches = [_watch(manifest, entry) for entry in manifest.detectors if entry.reads is not None]
+        self.reads: dict[Series, int] = {}
+        """What it reads: the longest window, µs, by type and metric."""
+        for watch in self._watches:
+            series = (watch.reads.type, watch.reads.metric)
+            self.reads[series] = max(self.reads.get(series, 0), watch.over)
+
+    def new_state(self) -> OutageState:
+        """Return the state of a service never seen."""
+        return OutageState()
+
+    def on_panes(
+        self, key: str, entity: str, state: OutageState, closed: Mapping[Series, Closed], now: int
+    ) -> list[Finding]:
+        """Judge the panes of one service that close at `now`, and return what was found."""
+        judged = self._judge(state, closed)
+        if not judged:
+            return []
+        flagged = [each for each in judged if each.score.flagged]
+        weight = sum(each.watch.entry.weight * min(each.score.strength, STRENGTH_MAX) for each in flagged)
+        bad = weight >= self.rule.bad_weight
+        for each in judged:
+            detector = each.watch.detector
+            detector.learn_one(each.x, suspect=bad or state.episode is not None)
+            state.detectors[each.watch.entry.name] = detector.encode()
+        pane = min(now - each.closed.start for each in judged)
+        state.bad_at = [at for at in state.bad_at if at > now - self.rule.within_panes * pane] + [now] * bad
+        if state.episode is None:
+            if len(state.bad_at) < self.rule.open_panes or not bad:
+                return []
+            state.episode = Episode(entity, state.bad_at[0] - pane, [])
+        episode = state.episode
+        if bad:
+            episode.good = 0
+            return self._found(key, episode, flagged, weight, now)
+        episode.good += 1
+        if episode.good < self.rule.close_panes:
+            return []
+        state.episode, state.bad_at = None, []
+        since = _clock(episode.since)
+        reason = f"{_named(entity)} is back within its usual range; the trouble that began at {since} is over."
+        return _over(episode, now, reason, 0.9)
+
+    def on_silence(self, state: OutageState, now: int) -> list[Finding]:
+        """End an episode of a service that measures nothing any more, and return the findings that say so."""
+        if state.episode is None:
+            return []
+        episode, state.episode, state.bad_at = state.episode, None, []
+        reason = (
+            f"{_named(episode.entity)} has sent no measurements for {self.rule.silence_minutes} minutes; "
+            f"the trouble that began at {_clock(episode.since)} is closed without confirmation."
+        )
+        return _over(episode, now, reason, 0.5)
+
+    @property
+    def silence(self) -> int:
+        """Microseconds without a measure after which an episode ends."""
+        return self.rule.silence_minutes * MINUTE
+
+    def _judge(self, state: OutageState, closed: Mapping[Series, Closed]) -> list[Judged]:
+        judged = []
+        for watch in self._watches:
+            series = closed.get((watch.reads.type, watch.reads.metric))
+            if series is None or series.over(watch.over).count < watch.reads.records_min:
+                continue
+            x = series.feature(watch.reads.feature, watch.over)
+            detector = watch.detector
+            detector.decode(state.detectors.get(watch.entry.name, watch.fresh))
+            score = detector.score_one(x)
+            judged.append(Judged(watch, series, x, score, detector.explain(x) if score.flagged else ""))
+        return judged
+
+    def _found(self, key: str, episode: Episode, flagged: list[Judged], weight: float, now: int) -> list[Finding]:
+        """Return a finding for each kind that the flags point to and the episode has not led to yet.
+
+        Every bad service is at least degraded; a failing one says so at once or when it comes to that.
+        """
+        kinds = {each.watch.entry.finds for each in flagged}
+        kind = FAILING if FAILING in kinds else DEGRADED
+        if kind in episode.kinds or FAILING in episode.kinds:
+            return []
+        episode.kinds.append(kind)
+        occurrence, entity = to_text(episode.since), episode.entity
+        return [
+            Finding(
+                finding_id=finding_id(AGENT, kind, entity, occurrence),
+                agent=AGENT,
+                kind=kind,
+                entity=entity,
+                occurrence=occurrence,
+                at=now,
+                severity=_severity(kind, weight),
+                # Not calibrated: each unit of weight halves the doubt.
+                confidence=min(CONFIDENCE_MAX, 1 - 0.5 ** (weight + len(episode.kinds))),
+                harm_at=episode.since,
+                evidence=_evidence(key, flagged),
+                reason=_reason(kind, episode, flagged),
+            )
+        ]
+
+
+def _watch(manifest: Manifest, entry: DetectorEntry) -> Watch:
+    field = f"{manifest.agent}.yaml: detectors: {entry.name}"
+    if entry.method not in METHODS:
+        raise SettingsError(f"{field}: method is {entry.method!r}.", remedy=f"Use one of {', '.join(sorted(METHODS))}.")
+    if not entry.finds:
+        raise SettingsError(f"{field}: finds is missing.", remedy="Name the kind of finding it points to.")
+    assert entry.reads is not None
+    if not is_feature(entry.reads.feature):
+        raise SettingsError(
+            f"{field}: reads.feature is {entry.reads.feature!r}.", remedy="Use mean, p95, failure_rate, or the like."
+        )
+    try:
+        over = micros(parse_duration(entry.reads.over)) if entry.reads.over else 0
+    except ValueError as error:
+        raise SettingsError(f"{field}: reads.over: {error}.", remedy="Write a span such as 5m.") from error
+    parameters: Parameters = manifest.parameters(entry.name, METHODS[entry.method])
+    detector = parameters.build()
+    return Watch(entry, entry.reads, over, detector, detector.encode())
+
+
+def _severity(kind: str, weight: float) -> Severity:
+    if kind == FAILING:
+        return "critical"
+    return "high" if weight >= 2 else "medium"
+
+
+def _evidence(key: str, flagged: list[Judged]) -> Evidence:
+    queries: list[Query] = []
+    features: dict[str, float | int | str | None] = {}
+    for each in flagged:
+        window, name = each.closed.over(each.watch.over), each.watch.entry.name
+        since = each.closed.end - (each.watch.over or each.closed.end - each.closed.start)
+        query = Query(
+            dict(sorted(window.spans.items())), key, each.closed.metric, since, each.closed.end, window.contract
+        )
+        if query not in queries:
+            queries.append(query)
+        features[name] = each.x
+        features[f"{name}_expected"] = each.score.expected
+        features[f"{name}_limit"] = each.score.limit
+        features[f"{name}_score"] = each.score.value
+    return Evidence(queries=queries, features=features)
+
+
+def _reason(kind: str, episode: Episode, flagged: list[Judged]) -> str:
+    """Return one sentence with the sign that says most: the weightiest, then the furthest off."""
+    strongest = max(
+        flagged, key=lambda each: (each.watch.entry.finds == kind, each.watch.entry.weight, each.score.value)
+    )
+    entry = strongest.watch.entry
+    trouble = "is failing" if kind == FAILING else "works worse than usual"
+    more = len(flagged) - 1
+    others = f", and {more} more sign{'s' if more > 1 else ''}" if more else ""
+    sign = f"{entry.says or entry.name} is {strongest.says}"
+    return f"{_named(episode.entity)} {trouble} since {_clock(episode.since)}: {sign}{others}."
+
+
+def _over(episode: Episode, now: int, reason: str, confidence: float) -> list[Finding]:
+    """Return the findings that resolve what `episode` led to."""
+    occurrence = f"{to_text(episode.since)} until {to_text(now)}"
+    return [
+        Finding(
+            finding_id=finding_id(AGENT, kind, episode.entity, occurrence),
+            agent=AGENT,
+            kind=kind,
+            entity=episode.entity,
+            occurrence=occurrence,
+            at=now,
+            severity="low",
+            confidence=confidence,
+            resolves=True,
+            reason=reason,
+        )
+        for kind in episode.kinds
+    ]
+
+
+def _named(entity: str) -> str:
+    kind, _, name = entity.partition(":")
+    return f"{kind.capitalize()} {name}"
+
+
+def _clock(at: int) -> str:
+    return f"{to_datetime(at):%Y-%m-%d %H:%M} UTC"

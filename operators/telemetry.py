@@ -1,0 +1,197 @@
+"""The telemetry stage: panes of measures per service, lane or product become signals and findings.
+
+Key: the entity's bare key (`checkout`, `SP-RJ`). In: partials (`operators/window.py`), nothing else. Out: fleet
+signals to all journeys; findings about services, and the customers that failed requests touched, to the cause stage.
+Panes close in event time by a timer at their end, which comes only when no partial for them can follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from config.errors import RecoveryError, SettingsError
+from config.events import BROADCAST, Event
+from config.findings import Finding
+from config.identity import derived_id
+from operators.agents.outage import OutageAgent, OutageState
+from operators.logic import Context
+from operators.pane import Pane, Partial, smallest
+from operators.streams import Stream
+from operators.window import Closed, type_of
+
+PANE = "pane:"
+"""Timer at the end of a pane; its end, µs, follows."""
+SILENT = "silent"
+FORGET = "forget"
+SIGNAL_FEATURES = ("count", "mean", "deviation", "low", "p50", "p90", "p95", "high", "latest", "failure_rate")
+
+
+class Series(msgspec.Struct, array_like=True):
+    """The panes of one metric of one event type."""
+
+    type: str
+    metric: str
+    open: dict[int, Pane] = {}
+    """By start, µs."""
+    closed: dict[int, Pane] = {}
+    """Those that a window still needs, by start, µs."""
+
+
+class TelemetryState(msgspec.Struct, array_like=True):
+    """All that is kept of one key."""
+
+    series: dict[str, Series] = {}
+    """By event type and metric."""
+    outage: OutageState = msgspec.field(default_factory=OutageState)
+
+
+class TelemetryLogic:
+    """Closes panes, tells signals, asks the outage agent.
+
+    Args:
+        streams: What is known of each event type that has measures.
+        agent: Judges services.
+        entity_ttl: Microseconds without a measure after which a key is forgotten; exceeds every window.
+
+    Raises:
+        SettingsError: the agent reads a type without measures, or a window that is not among those of the type.
+    """
+
+    name = "telemetry"
+    state_type = TelemetryState
+    state_version = 1
+    dedupe_ttl = 0
+
+    def __init__(self, streams: Mapping[str, Stream], agent: OutageAgent, entity_ttl: int) -> None:
+        self._streams = streams
+        self._agent = agent
+        self._entity_ttl = entity_ttl
+        for (type_name, _), over in agent.reads.items():
+            if type_name not in streams or over not in (0, *streams[type_name].windows):
+                raise SettingsError(
+                    f"outage.yaml: detectors: {type_name} has no window of {over} µs.",
+                    remedy="Let `reads` name a telemetry type and one of telemetry.windows, or leave out `over`.",
+                )
+
+    def new_state(self, key: str) -> TelemetryState:
+        """Return the state of a key never seen."""
+        return TelemetryState()
+
+    def on_partial(self, key: str, state: TelemetryState, partial: Partial, context: Context) -> None:
+        """Merge a partial into its pane; the first one of a pane sets the timer that closes it."""
+        type_name = type_of(partial.contract)
+        name = f"{type_name} {partial.metric}"
+        series = state.series.get(name)
+        if series is None:
+            series = state.series[name] = Series(type_name, partial.metric)
+        pane = series.open.get(partial.start)
+        if pane is None:
+            pane = series.open[partial.start] = Pane()
+            end = partial.start + self._streams[type_name].pane
+            context.set_timer(f"{PANE}{end}", end)
+        pane.add(partial)
+
+    def on_event(self, key: str, state: TelemetryState, event: Event, context: Context) -> None:
+        """Refuse: sources send partials only.
+
+        Raises:
+            TypeError: always; the stages are wired wrongly.
+        """
+        raise TypeError(f"stage {self.name} takes partials, not {event.type}")
+
+    def on_timer(self, key: str, state: TelemetryState, timer: str, context: Context) -> None:
+        """Close the panes that end now, note a silence, or forget the key."""
+        if timer == FORGET:
+            self._tell_silence(state, context)
+            context.forget()
+        elif timer == SILENT:
+            self._tell_silence(state, context)
+        else:
+            self._close(key, state, int(timer.removeprefix(PANE)), context)
+
+    def migrate(self, version: int, state: Any) -> TelemetryState:
+        """Refuse: there is no older version.
+
+        Raises:
+            RecoveryError: always.
+        """
+        raise RecoveryError(
+            f"stage {self.name}: recovered state is of version {version}, which was never released.",
+            remedy="Start with a new store and recovery folder.",
+        )
+
+    def _close(self, key: str, state: TelemetryState, end: int, context: Context) -> None:
+        """Close all panes of `key` that end at `end`, in the order of their series' names."""
+        closed: dict[str, dict[tuple[str, str], Closed]] = {}
+        for name in sorted(state.series):
+            series = state.series[name]
+            stream = self._streams[series.type]
+            start = end - stream.pane
+            pane = series.open.pop(start, None)
+            if pane is None:
+                continue
+            series.closed[start] = pane
+            of_entity = closed.setdefault(f"{stream.entity}:{key}", {})
+            of_entity[series.type, series.metric] = Closed(stream, series.metric, start, series.closed)
+        for entity, found in closed.items():
+            self._tell_touched(entity, found, context)
+            for each in found.values():
+                if each.stream.signals:
+                    self._tell_signal(entity, each, context)
+            self._tell_findings(self._agent.on_panes(key, entity, state.outage, found, context.now), context)
+        self._forget_panes(state, end)
+        if state.outage.episode is not None:
+            context.set_timer(SILENT, context.now + self._agent.silence)
+        else:
+            context.cancel_timer(SILENT)
+        context.set_timer(FORGET, context.now + self._entity_ttl)
+
+    def _forget_panes(self, state: TelemetryState, end: int) -> None:
+        """Forget the panes that no window after `end` needs, and series of which nothing is left."""
+        for name, series in list(state.series.items()):
+            stream = self._streams[series.type]
+            longest = self._agent.reads.get((series.type, series.metric), 0)
+            if stream.signals:
+                longest = max(longest, stream.windows[-1])
+            since = end + stream.pane - longest
+            series.closed = {start: pane for start, pane in series.closed.items() if start >= since}
+            if not series.open and not series.closed:
+                del state.series[name]
+
+    def _tell_touched(self, entity: str, closed: Mapping[tuple[str, str], Closed], context: Context) -> None:
+        """Tell the cause stage whom failed requests touched; the panes then need not remember them any longer."""
+        touched: dict[str, int] = {}
+        for each in closed.values():
+            pane = each.over(0)
+            touched, pane.touched = smallest(touched | pane.touched), {}
+        if touched:
+            now = context.now
+            since = min(each.start for each in closed.values())
+            data = {"entity": entity, "at": since, "until": now, "customers": sorted(touched)}
+            context.emit("cause", Event(now, derived_id("touched", entity, now), entity, "touched", data))
+
+    def _tell_signal(self, entity: str, closed: Closed, context: Context) -> None:
+        length, now = closed.stream.windows[-1], context.now
+        window = closed.over(length)
+        data = {
+            "entity": entity,
+            "name": closed.metric,
+            "at": closed.end,
+            "since": closed.end - length,
+            "spans": dict(sorted(window.spans.items())),
+            "contract": window.contract,
+            "features": {name: closed.feature(name, length) for name in SIGNAL_FEATURES},
+        }
+        signal_id = derived_id("signal", entity, closed.metric, closed.end)
+        context.emit("journey", Event(now, signal_id, BROADCAST, "signal", data))
+
+    def _tell_silence(self, state: TelemetryState, context: Context) -> None:
+        """End the episode of a service that has fallen silent."""
+        self._tell_findings(self._agent.on_silence(state.outage, context.now), context)
+
+    def _tell_findings(self, findings: list[Finding], context: Context) -> None:
+        for finding in findings:
+            context.emit("cause", finding.event(finding.entity))

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from config.agents.load import DetectorEntry, Manifest, Reads
+from config.clock import MINUTE, to_text
+from config.errors import SettingsError
+from operators.agents.outage import OutageAgent, OutageState
+from tests.support.measures import Measure
+from tests.support.telemetry import MANIFEST, emitted, findings, requests
+
+CALM = range(60)
+
+
+def test_a_calm_service_leads_to_no_finding() -> None:
+    assert findings(emitted(requests(range(300)), 400 * MINUTE)) == []
+
+
+def test_an_incident_is_one_finding_and_one_resolution() -> None:
+    rows = requests(CALM) + requests(range(60, 80), slow=8) + requests(range(80, 120))
+    opened, resolved = findings(emitted(rows, 121 * MINUTE))
+    assert (opened.kind, opened.entity, opened.resolves) == ("service.degraded", "service:checkout", False)
+    assert opened.occurrence == to_text(60 * MINUTE)
+    assert opened.at == 62 * MINUTE
+    assert (resolved.kind, resolved.resolves) == ("service.degraded", True)
+    assert resolved.at == 85 * MINUTE
+    assert resolved.finding_id != opened.finding_id
+
+
+def test_a_single_bad_pane_is_no_incident() -> None:
+    rows = requests(CALM) + requests(range(60, 61), slow=8) + requests(range(61, 120))
+    assert findings(emitted(rows, 121 * MINUTE)) == []
+
+
+def test_a_short_relief_does_not_end_an_incident() -> None:
+    rows = requests(CALM)
+    for minute in range(60, 100):
+        rows += requests(range(minute, minute + 1), slow=1 if minute % 5 == 4 else 8)
+    rows += requests(range(100, 130))
+    assert [finding.resolves for finding in findings(emitted(rows, 131 * MINUTE))] == [False, True]
+
+
+def test_the_next_incident_is_another_occurrence() -> None:
+    rows = requests(CALM) + requests(range(60, 70), slow=8) + requests(range(70, 100))
+    rows += requests(range(100, 110), slow=8) + requests(range(110, 130))
+    found = findings(emitted(rows, 131 * MINUTE))
+    assert [finding.resolves for finding in found] == [False, True, False, True]
+    assert len({finding.finding_id for finding in found}) == 4
+
+
+def test_mass_failure_is_failing_even_before_anything_was_learned() -> None:
+    (opened,) = findings(emitted(requests(range(5), failing=0.8), 6 * MINUTE))
+    assert (opened.kind, opened.severity) == ("service.failing", "critical")
+
+
+def test_a_degraded_service_that_comes_to_fail_says_so_and_both_are_resolved() -> None:
+    rows = requests(CALM) + requests(range(60, 65), failing=0.15) + requests(range(65, 70), failing=0.9)
+    rows += requests(range(70, 90))
+    found = findings(emitted(rows, 91 * MINUTE))
+    assert [(finding.kind, finding.resolves) for finding in found] == [
+        ("service.degraded", False),
+        ("service.failing", False),
+        ("service.degraded", True),
+        ("service.failing", True),
+    ]
+    assert found[0].occurrence == found[1].occurrence
+
+
+def test_few_requests_are_not_judged() -> None:
+    assert findings(emitted(requests(range(20), failing=1.0, per_minute=5), 30 * MINUTE)) == []
+
+
+def test_evidence_selects_the_records_again() -> None:
+    rows = requests(CALM) + requests(range(60, 70), slow=8)
+    (opened,) = findings(emitted(rows, 71 * MINUTE))
+    (query,) = opened.evidence.queries
+    assert (query.key, query.metric, query.contract) == ("checkout", "duration_ms", "request.completed@1.0.0")
+    assert (query.since, query.until) == (61 * MINUTE, 62 * MINUTE)
+    first, last = query.spans["telemetry/0"]
+    selected = [row for row in rows[first : last + 1] if query.since <= row.at < query.until]
+    assert len(selected) == 40
+    assert opened.evidence.features["request_latency_p95_ms"] == pytest.approx(8 * 80 * 1.9, rel=0.05)
+    expected = opened.evidence.features["request_latency_p95_ms_expected"]
+    assert expected == pytest.approx(80 * 1.9, rel=0.05)
+
+
+def test_the_reason_is_one_sentence_with_figures() -> None:
+    (opened,) = findings(emitted(requests(CALM) + requests(range(60, 70), slow=8), 71 * MINUTE))
+    assert opened.reason.startswith("Service checkout works worse than usual since 1970-01-01 01:00 UTC: response time")
+    assert "usually about 15" in opened.reason
+    assert opened.reason.count(". ") == 0
+    assert opened.reason.endswith(".")
+
+
+def test_an_hour_later_a_lasting_change_is_the_new_normal() -> None:
+    rows = requests(CALM) + requests(range(60, 240), slow=8) + requests(range(240, 260), slow=80)
+    found = findings(emitted(rows, 261 * MINUTE))
+    assert [finding.resolves for finding in found] == [False, True, False]
+    assert 120 * MINUTE <= found[1].at <= 130 * MINUTE
+
+
+def test_an_incident_of_a_service_that_falls_silent_is_closed_unconfirmed() -> None:
+    rows = requests(CALM) + requests(range(60, 70), slow=8)
+    opened, closed = findings(emitted(rows, 200 * MINUTE))
+    assert closed.resolves
+    assert closed.at == 70 * MINUTE + MANIFEST.detector("episode").parameters["silence_minutes"] * MINUTE
+    assert "no measurements" in closed.reason
+    assert closed.confidence < 0.9
+    assert opened.entity == closed.entity
+
+
+def machine(minutes: range, **metrics: float) -> list[Measure]:
+    usual = {"cpu_percent": 20.0, "memory_percent": 40.0, "server_latency_p95_s": 0.1}
+    contract = "service.measured@1.0.0"
+    return [
+        Measure("cart", name, minute * MINUTE + 5, int(value * 1e6 * (1 + minute % 7 / 50)), contract=contract)
+        for minute in minutes
+        for name, value in {**usual, **metrics}.items()
+    ]
+
+
+def test_one_mild_sign_of_wear_is_not_enough_but_two_are() -> None:
+    one = machine(CALM) + machine(range(60, 70), cpu_percent=120)
+    two = machine(CALM) + machine(range(60, 70), cpu_percent=120, memory_percent=90)
+    assert findings(emitted(one, 75 * MINUTE)) == []
+    assert [finding.kind for finding in findings(emitted(two, 68 * MINUTE))] == ["service.degraded"]
+
+
+def test_one_very_strong_sign_is_enough() -> None:
+    rows = machine(CALM, cpu_percent=0.5) + machine(range(60, 70), cpu_percent=100)
+    (opened,) = findings(emitted(rows, 66 * MINUTE))
+    assert "processor use (%) is 1" in opened.reason
+
+
+def test_state_survives_messagepack() -> None:
+    state = OutageState({"a": [1.0, 2.0, 3.0, []]}, [5])
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=OutageState) == state
+
+
+def changed(**entry: object) -> Manifest:
+    fields = {
+        "name": "odd",
+        "method": "gaussian",
+        "reads": Reads("sli.measured", "x", "mean"),
+        "finds": "service.degraded",
+        "parameters": {"direction": "up"},
+        **entry,
+    }
+    return msgspec.structs.replace(MANIFEST, detectors=[*MANIFEST.detectors, DetectorEntry(**fields)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ({"method": "oracle"}, "detectors: odd: method is 'oracle'"),
+        ({"finds": ""}, "odd: finds"),
+        ({"parameters": {"direction": "sideways"}}, "odd: parameters"),
+        ({"parameters": {"direction": "up", "grace": 1}}, "grace"),
+        ({"reads": Reads("sli.measured", "x", "mean", over="soon")}, "odd: reads.over"),
+        ({"reads": Reads("sli.measured", "x", "median")}, "odd: reads.feature"),
+    ],
+)
+def test_a_manifest_that_cannot_run_is_refused(entry: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        OutageAgent(changed(**entry))
