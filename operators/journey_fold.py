@@ -1,8 +1,8 @@
 """How a record changes a customer's journey: a fold that does not mind the order of its arguments.
 
 An order may first be heard of through any of its records, and records of one instant come in no useful order. So
-every fold here commutes with the others of the same instant: it fills in what its record knows, adds, or keeps the
-first or newest, and never asks what came before it.
+every fold here commutes with the folds of other types at the same instant: it fills in what its record knows, adds,
+or keeps the first or newest. Of two records of one type that contradict each other, the later counts.
 """
 
 from __future__ import annotations
