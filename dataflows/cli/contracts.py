@@ -7,12 +7,15 @@ from typing import Any, get_args
 
 import click
 import msgspec
+import yaml
 
 from config.contracts import BUILT_IN, Contract, load_contract, load_contracts, read_folder
 from config.contracts.compatibility import Finding, check_compatibility
 from config.contracts.model import Mode
 from config.errors import CheckFailed, UsageError
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
+from replay.draft import Draft, TopicSurvey, survey
+from replay.recording import Recording
 
 _PATH = click.Path(exists=True, path_type=Path)
 _MODES = [mode for mode in get_args(Mode) if mode != "NONE"]
@@ -108,3 +111,72 @@ def _show(findings: list[Finding], lost: list[str], new: dict[str, Contract]) ->
         out.print(table("Incompatible changes", ("old", "new", "field", "breaks", "why"), rows))
     else:
         out.print(f"compatible: {', '.join(sorted(new))}")
+
+
+@contracts.command("draft")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--contracts", "own", type=_PATH, multiple=True, metavar="FOLDER", help="Contracts in force beside the built-in."
+)
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Write drafts here.")
+@click.option(
+    "--sample", default=10_000, show_default=True, type=click.IntRange(min=1), help="Records read of each partition."
+)
+@json_option
+def draft(folder: Path, own: tuple[Path, ...], into: Path | None, sample: int, as_json: bool) -> None:
+    """Look at the topics of the recording in DIR, and draft contracts for what none describes.
+
+    Shows how much of each topic decodes and why the rest does not, how far records come behind and how long topics
+    are silent, and proposes `lateness_max` and `idle_timeout`. A draft is not in force: name its owner, its personal
+    fields' purposes, and set its status to active.
+
+    \b
+    Example:
+      forestall contracts draft var/recording --into my/contracts
+    """
+    surveys, drafts = survey(Recording.open(folder, verify=False), load_contracts(BUILT_IN, *own), sample)
+    written = [_write(into, item) for item in drafts] if into else []
+    if as_json:
+        documents: Any = msgspec.to_builtins(drafts)
+        topics: Any = msgspec.to_builtins(surveys)
+        print_json({"topics": topics, "drafts": documents, "written": [str(path) for path in written]})
+        return
+    out.print(table("Topics", _TOPIC_COLUMNS, map(_topic_row, surveys)))
+    if drafts:
+        rows = [(item.topic, item.type, item.records, _key_of(item)) for item in drafts]
+        out.print(table("Drafts", ("topic", "type", "records", "key"), rows))
+        where = f"written to {into}" if into else "shown with --json, written with --into FOLDER"
+        out.print(f"{len(drafts)} drafts {where}")
+
+
+_TOPIC_COLUMNS = ("topic", "sampled", "decoded", "types", "rejects", "keys", "behind p99", "silence p99",
+                  "lateness_max", "idle_timeout")  # fmt: skip
+
+
+def _topic_row(item: TopicSurvey) -> tuple[object, ...]:
+    return (
+        item.topic,
+        item.sampled,
+        f"{item.decoded / item.sampled:.1%}" if item.sampled else "",
+        ", ".join(f"{name} {count}" for name, count in item.types.items()),
+        ", ".join(f"{name} {count}" for name, count in item.rejects.items()),
+        item.distinct_keys,
+        f"{item.behind_s.get('p99', 0)} s",
+        f"{item.silence_s.get('p99', 0)} s",
+        item.lateness_max,
+        item.idle_timeout,
+    )
+
+
+def _key_of(item: Draft) -> str:
+    extras = item.document["customProperties"]
+    return str(next(extra["value"] for extra in extras if extra["property"] == "entityKey"))
+
+
+def _write(into: Path, item: Draft) -> Path:
+    path = into / f"{item.type}.yaml"
+    if path.exists():
+        raise UsageError(f"{path} exists already", remedy="Name another folder, or move the file away.")
+    into.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(item.document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from config.contracts import BUILT_IN
 from dataflows.cli.main import main
+from tests.support.cloudevents import cloud_event
+from tests.support.recordings import Record, record
 
 PLACED = BUILT_IN / "order.placed.yaml"
 
@@ -89,3 +91,41 @@ def test_list_shows_every_contract() -> None:
     assert {"type": "order.placed", "version": "1.0.0", "status": "active", "owner": "order-platform",
             "flow": "business", "key": "customer_id", "compatibility": "FULL"} in listed["contracts"]  # fmt: skip
     assert listed["digest"] in run("list").output
+
+
+@pytest.fixture
+def doors(tmp_path: Path) -> Path:
+    """A recording of events that no contract describes."""
+    values = [cloud_event("door.opened", {"door": f"d{i}"}, id=str(i)) for i in range(3)]
+    records: list[Record] = [(i, 1_714_564_800_000 + i, None, value) for i, value in enumerate(values)]
+    record(tmp_path / "doors", {("doors", 0): records})
+    return tmp_path / "doors"
+
+
+def test_draft_writes_contracts_that_load(doors: Path, tmp_path: Path) -> None:
+    into = tmp_path / "drafts"
+    result = run("draft", doors, "--into", into)
+    assert (result.exit_code, "1 drafts written" in result.output) == (0, True)
+    text = (into / "door.opened.yaml").read_text()
+    (into / "door.opened.yaml").write_text(text.replace("status: draft", "status: active"))
+    listed = json.loads(run("list", into, "--json").stdout)["contracts"]
+    assert "door.opened" in {contract["type"] for contract in listed}
+    report = json.loads(run("draft", doors, "--contracts", into, "--json").stdout)
+    assert (report["topics"][0]["decoded"], report["drafts"]) == (3, [])
+
+
+def test_draft_shows_topics_and_documents_without_writing(doors: Path) -> None:
+    report = json.loads(run("draft", doors, "--json").stdout)
+    assert report["topics"][0]["rejects"] == {"unknown-type": 3}
+    assert report["drafts"][0]["document"]["status"] == "draft"
+    assert "door.opened" in run("draft", doors).output
+
+
+def test_draft_overwrites_nothing(doors: Path, tmp_path: Path) -> None:
+    assert run("draft", doors, "--into", tmp_path / "drafts").exit_code == 0
+    result = run("draft", doors, "--into", tmp_path / "drafts")
+    assert (result.exit_code, "exists already" in result.stderr) == (2, True)
+
+
+def test_draft_of_no_recording_is_a_fault_of_the_input(tmp_path: Path) -> None:
+    assert run("draft", tmp_path / "nothing").exit_code == 3
