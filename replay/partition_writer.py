@@ -13,7 +13,7 @@ from operators.batch import RawBatch
 from replay.columns import SCHEMA, WRITER_OPTIONS, Headers, headers_matter, one_chunk, to_table
 from replay.integrity import measure
 from replay.manifest import NO_TIMESTAMP, TIMESTAMP_MAX, Partition, RecordingFile, RowGroup, file_name
-from replay.unfinished import PARTIAL, disk_faults, publish
+from replay.unfinished import PARTIAL, disk_faults, publish, sync
 
 ROW_GROUP_ROWS = 20_000
 ROW_GROUP_BYTES = 16 << 20
@@ -175,6 +175,7 @@ class PartitionWriter:
             self._sink.close()
             self._sink = None
             publish(path)
+            sync(path.parent.parent)  # the partition's folder may be new
             ends = _ends(pq.read_metadata(path))
             found = measure(path, ends)
         groups = [

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from config.errors import RecordingError
@@ -58,6 +59,11 @@ def test_a_recording_tells_what_it_holds(whole: Path) -> None:
     assert recording.labels == whole / "labels.json"
     assert orders.bytes == (whole / FILE).stat().st_size
     assert list(recording.problems()) == []
+
+
+def test_row_groups_fill_their_file_up_to_its_footer(whole: Path) -> None:
+    footer = pq.read_metadata(whole / FILE).serialized_size + 8
+    assert Recording.open(whole).reader("orders", 0).index[-1].end_byte == (whole / FILE).stat().st_size - footer
 
 
 def test_an_unknown_partition_is_refused(whole: Path) -> None:
@@ -138,6 +144,18 @@ def test_missing_labels_are_refused(folder: Path) -> None:
     assert "labels.json is missing" in refusal(folder).message
 
 
+def test_a_manifest_that_cannot_be_read_is_refused(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+    assert "manifest.json cannot be read: Is a directory" in refusal(folder).message
+
+
+def test_a_file_that_cannot_be_looked_at_is_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "topic=orders")
+    (folder / "topic=orders").write_text("")
+    assert f"{FILE} cannot be read: Not a directory" in refusal(folder).message
+
+
 def edited(folder: Path, edit: Callable[[dict[str, object]], object], *, seal: bool = False) -> RecordingError:
     path = folder / "manifest.json"
     document = msgspec.json.decode(path.read_bytes())
@@ -200,3 +218,10 @@ def test_checking_names_every_file_at_fault(tmp_path: Path) -> None:
     assert len(problems) == 2
     assert "partition=0/00000.parquet is damaged in row group 0" in problems[0]
     assert "partition=2/00000.parquet is missing" in problems[1]
+
+
+def test_checking_looks_at_the_labels(folder: Path) -> None:
+    change_byte(folder / "labels.json", 3)
+    assert [problem.split("/")[-1] for problem in Recording.load(folder).problems()] == [
+        "labels.json is damaged: its checksum is wrong."
+    ]

@@ -67,6 +67,8 @@ def test_offsets_must_rise_within_and_across_batches(tmp_path: Path) -> None:
     with RecordingWriter(tmp_path / "R", created_at=MADE_AT) as writer:
         with pytest.raises(RecordingError, match="offset 2 of orders/0 follows offset 3"):
             writer.append(batch_of([rows[1], rows[3], rows[2]]))
+        with pytest.raises(RecordingError, match="offset 1 of orders/0 follows offset 1"):
+            writer.append(batch_of([rows[0], rows[1], rows[1]]))
         writer.append(batch_of(rows[:3]))
         with pytest.raises(RecordingError, match="offset 2 of orders/0 follows offset 2"):
             writer.append(batch_of(rows[2:]))
@@ -99,6 +101,51 @@ def test_a_record_from_the_future_does_not_decide_the_end(tmp_path: Path) -> Non
         with pytest.raises(RecordingError, match=r"orders/0 holds a record stamped 9999-12-31T23:59:59\.999"):
             writer.finish()
         writer.abandon()
+
+
+def test_times_span_all_that_was_given_in_whatever_order(tmp_path: Path) -> None:
+    stamps = [50, 90, 20, 70]
+    with RecordingWriter(tmp_path / "R", created_at=MADE_AT, rows_per_file=1) as writer:
+        for offset, stamp in enumerate(stamps):
+            writer.append(batch_of([(20_000 * offset + o, stamp, None, None) for o in range(20_000)]))
+        manifest = writer.finish()
+    assert len(manifest.partitions[0].files) == 4
+    assert (manifest.partitions[0].min_timestamp, manifest.partitions[0].max_timestamp) == (20, 90)
+    assert manifest.recorded_until == 91_000
+
+
+def test_when_a_recording_was_made_is_not_part_of_its_id(tmp_path: Path) -> None:
+    ids = set()
+    for name, created_at in (("a", MADE_AT), ("b", MADE_AT + 1)):
+        with RecordingWriter(tmp_path / name, created_at=created_at) as writer:
+            writer.append(batch_of(numbered(3)))
+            ids.add(writer.finish().id)
+    assert len(ids) == 1
+
+
+def test_a_file_is_synced_before_it_gets_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[tuple[str, Path]] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def logged_fsync(handle: int) -> None:
+        log.append(("sync", Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    def logged_rename(path: Path, target: Path) -> Path:
+        log.append(("rename", path))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", logged_fsync)
+    monkeypatch.setattr(Path, "rename", logged_rename)
+    record(tmp_path.resolve() / "R", {("orders", 0): numbered(3)})
+    renames = [position for position, (what, _) in enumerate(log) if what == "rename"]
+    assert [log[position][1].name for position in renames] == ["00000.parquet.partial", "manifest.json.partial"]
+    for position in renames:
+        path = log[position][1]
+        assert log[position - 1] == ("sync", path)
+        assert log[position + 1] == ("sync", path.parent)
 
 
 def test_without_timestamps_the_end_must_be_said(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from click.testing import CliRunner, Result
 
 from dataflows.cli import main
 from replay.recording import Recording
-from tests.support.recordings import numbered, record
+from replay.writer import RecordingWriter
+from tests.support.recordings import MADE_AT, numbered, record
 
 FILE = "topic=orders/partition=0/00000.parquet"
 
@@ -100,6 +101,15 @@ def test_info_shows_people_a_table(tmp_path: Path) -> None:
     shown = forestall("recording", "info", tmp_path / "R").stdout
     for text in (recording.id, "orders/0", "7…11", "none from 0", "1970-01-01T00:00:11.001000Z"):
         assert text in shown
+
+
+def test_info_names_the_labels(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "R", created_at=MADE_AT) as writer:
+        (tmp_path / "R" / "labels.json").write_text("{}")
+        writer.declare("orders", 0)
+        writer.finish(5, labels="labels.json")
+    assert "labels: labels.json" in forestall("recording", "info", tmp_path / "R").stdout
+    assert json.loads(forestall("recording", "info", tmp_path / "R", "--json").stdout)["labels"] == "labels.json"
 
 
 def test_info_of_what_is_no_recording_is_the_inputs_fault(tmp_path: Path) -> None:
