@@ -29,12 +29,12 @@ def cases_by_agent(store: Store) -> list[Row]:
             sa.func.count().label("cases"),
             sa.func.count().filter(c.status == "open").label("open"),
             sa.func.count().filter(c.status == "resolved").label("resolved"),
-            sa.func.round(sa.func.sum(c.money_at_risk), 2).label("money_at_risk"),
+            sa.func.sum(c.money_at_risk).label("money_at_risk"),
         )
         .group_by(c.agent, c.kind)
         .order_by(c.agent, c.kind)
     )
-    return _rows(store, query)
+    return [row | {"money_at_risk": round(row["money_at_risk"] or 0.0, 2)} for row in _rows(store, query)]
 
 
 def cases_by_status(store: Store) -> Row:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +13,7 @@ from typing import Any
 
 import bytewax.operators as op
 import pytest
+import sqlalchemy as sa
 from bytewax.dataflow import Dataflow
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.inputs import DynamicSource, FixedPartitionedSource, StatefulSourcePartition, StatelessSourcePartition
@@ -25,12 +28,16 @@ from sinks.gate import Gate, assert_gated
 from sinks.outbox import OutboxSink, Release, part_names, part_of
 from sinks.part_writer import ChannelStats
 from sinks.preflight import preflight
+from sinks.schema import channels
 from sinks.store import Store
 
 PARTS = part_names(2)
 PARTITIONS = ["t/0", "t/1", "t/2"]
 GROUPS = 4
 IDENTITY = {"parts": PARTS}
+IDLE = -1
+"""Instead of the number at which a source dies: it dies without having read anything, some epochs later."""
+IDLE_S = 0.4
 EPOCH = timedelta(milliseconds=60)
 
 
@@ -39,14 +46,19 @@ class Numbers(StatefulSourcePartition[Any, bytes]):
 
     def __init__(self, name: str, at: int, count: int, dies_at: int | None) -> None:
         self.name, self.at, self.count, self.dies_at, self.ended = name, at, count, dies_at, False
+        self.idle_until = time.monotonic() + IDLE_S if dies_at == IDLE else None
 
     def next_batch(self) -> list[Any]:
         if self.ended:
             raise StopIteration
-        if self.dies_at is not None and self.at >= self.dies_at:
+        if self.dies_at is not None and self.dies_at != IDLE and self.at >= self.dies_at:
             raise RuntimeError("killed")
+        if self.idle_until is not None:  # as a consumer that waits for its assignment, and dies before it comes
+            if time.monotonic() > self.idle_until:
+                raise RuntimeError("killed")
+            return []
         time.sleep(0.002)  # lets epochs end in between
-        batch = list(range(self.at, min(self.at + 7, self.count)))
+        batch = list(range(self.at, min(self.at + 25, self.count)))
         self.at += len(batch)
         self.ended = not batch
         return [(self.name, batch, self.ended)]
@@ -84,7 +96,7 @@ class CountingGroup(op.StatefulBatchLogic[Any, Any, bytes]):
                     out.append((part_of(group, PARTS), Release(sender, [event])))
             if ended:
                 self.ended.add(channel)
-                stats = ChannelStats(channel, next_offset=self.seen, watermark=0)
+                stats = ChannelStats(f"count/{group}", next_offset=self.seen, watermark=0)
                 out.append((part_of(group, PARTS), Release(sender, stats=[stats])))
         if len(self.ended) == len(PARTITIONS):
             out += [(part, Release(f"@count/{group}", ended=True)) for part in PARTS]
@@ -128,6 +140,7 @@ def test_finite_run_ends_and_releases_everything_once(tmp_path: Path, workers: i
     assert store.all_done()
     assert store.counts() == {"finding": 3 * 100}
     assert sum(verify_chain(store).values()) == 300
+    assert counted(store) == 900
     assert run(tmp_path, "b", 300)[1] == digest
 
 
@@ -170,6 +183,46 @@ def test_a_lost_recovery_folder_behind_the_stores_back_stops_the_run(tmp_path: P
     assert isinstance(raised.value.__cause__, SequenceError)
     assert "TIME TRAVEL" in str(raised.value.__cause__)
     assert store.digest() == before
+
+
+def counted(store: Store) -> int:
+    """Return how many numbers the keyed state says it has seen."""
+    with store.read() as connection:
+        return int(connection.execute(sa.select(sa.func.sum(channels.c.next_offset))).scalar_one())
+
+
+def die(tmp_path: Path, dies_at: int) -> None:
+    with pytest.raises(BytewaxRuntimeError, match="next_batch"):
+        run(tmp_path, "a", 300, dies_at=dies_at)
+
+
+def leave_zombie(folder: Path) -> None:
+    """Leave what a crash between two transactions of an epoch leaves: a snapshot of the epoch to be run again."""
+    epoch = preflight(folder, IDENTITY, store_has_run=True).resume_epoch
+    connection = sqlite3.connect(folder / "part-0.sqlite3")
+    with connection:
+        connection.execute(
+            "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('small.count', '0', ?, ?)",
+            (epoch, pickle.dumps(b"5000")),
+        )
+    connection.close()
+
+
+def test_state_of_a_lost_epoch_does_not_come_back_with_a_second_crash(tmp_path: Path) -> None:
+    die(tmp_path, 150)
+    leave_zombie(tmp_path / "a.recovery")
+    die(tmp_path, IDLE)
+    store, _ = run(tmp_path, "a", 300)
+    assert counted(store) == 900
+
+
+def test_control_without_purge_it_does_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    die(tmp_path, 150)
+    leave_zombie(tmp_path / "a.recovery")
+    monkeypatch.setattr("sinks.preflight._purge", lambda connection, resume_epoch: 0)
+    die(tmp_path, IDLE)
+    store, _ = run(tmp_path, "a", 300)
+    assert counted(store) > 5000
 
 
 class Ungated(DynamicSource[Any]):
