@@ -23,10 +23,14 @@ class Score(msgspec.Struct, frozen=True):
     """Whether this is an anomaly."""
     strength: float
     """How clearly: 1 where flagging begins, 2 at twice that distance from the usual."""
-    expected: float | None
-    """The usual value in the metric's unit; None while the detector does not know."""
-    limit: float | None
-    """The value beyond which it flags, on the side of `value`; None while it does not know."""
+
+
+class Usual(msgspec.Struct, frozen=True):
+    """What a detector takes for normal, in the metric's unit; None for what it does not know."""
+
+    expected: float | None = None
+    limit: float | None = None
+    """Beyond this a value is flagged."""
 
 
 class Detector(Protocol):
@@ -58,6 +62,9 @@ class Detector(Protocol):
 
     def decode(self, state: list[Any]) -> None:
         """Go on from what `encode` returned; cheaper than building another detector of the same parameters."""
+
+    def usual(self, x: float) -> Usual:
+        """Return what is normal, with the limit on the side of `x`."""
 
     def explain(self, x: float) -> str:
         """Return a clause that tells a person how `x` compares with what is usual."""

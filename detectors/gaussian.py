@@ -11,9 +11,11 @@ from typing import Any, Literal, cast
 
 import msgspec
 from river.anomaly import GaussianScorer
-from river.proba import Gaussian as NormalDistribution
+from river.proba import Gaussian as Normal
 
-from detectors.base import Score
+from detectors.base import Score, Usual
+
+SQRT_2 = sqrt(2)
 
 
 class GaussianParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,45 +64,47 @@ class Gaussian:
     def __init__(self, parameters: GaussianParameters) -> None:
         self._parameters = parameters
         self._scorer = GaussianScorer(grace_period=parameters.grace)  # type: ignore[no-untyped-call]
-        self._normal = cast(NormalDistribution, self._scorer.gaussian)
+        self._variance = cast(Normal, self._scorer.gaussian)._var
         self._held: list[float] = []
+        self._last: tuple[float, Score] | None = None
+        """The last value judged and its score, while nothing was learned since: `learn_one` need not judge again."""
         self.size_max = 32 + 9 * (parameters.adapt_after + 3)
 
     def decode(self, state: list[Any]) -> None:
         """Go on from what `encode` returned."""
         # By its fields, not `_from_state`, which divides and multiplies and so may lose the last digit.
-        variance = self._normal._var
+        variance = self._variance
         variance.mean.n, variance.mean._mean, variance._S, held = state
         self._held = list(held)
+        self._last = None
 
     def encode(self) -> list[Any]:
         """Return the state as built-in values."""
-        variance = self._normal._var
+        variance = self._variance
         return [variance.mean.n, variance.mean._mean, variance._S, list(self._held)]
 
     def score_one(self, x: float) -> Score:
         """Judge `x`: `value` is in deviations. Raises ValueError when `x` is not finite."""
-        parameters, gaussian = self._parameters, self._normal
+        if self._last is not None and self._last[0] == x:
+            return self._last[1]
+        parameters = self._parameters
         y = self._scaled(x)
-        if gaussian.n_samples < parameters.grace:
-            return Score(0.0, 1.0, flagged=False, strength=0.0, expected=None, limit=None)
-        expected, deviation = self._unscaled(gaussian.mu), self._deviation()
-        off = (y - gaussian.mu) / deviation
-        sign = self._side(off)
-        value = sign * off
-        p_value = erfc(value / sqrt(2)) * (1.0 if parameters.direction == "both" else 0.5)
-        limit = self._unscaled(gaussian.mu + sign * parameters.threshold * deviation)
-        limit = (
-            max(limit, expected + parameters.change_min) if sign > 0 else min(limit, expected - parameters.change_min)
-        )
-        flagged = value > parameters.threshold and abs(x - expected) >= parameters.change_min
-        strength = max(0.0, value / parameters.threshold)
-        return Score(value, p_value, flagged=flagged, strength=strength, expected=expected, limit=limit)
+        if self._variance.mean.n < parameters.grace:
+            score = Score(0.0, 1.0, flagged=False, strength=0.0)
+        else:
+            off = (y - self._variance.mean._mean) / self._deviation()
+            value = self._side(off) * off
+            p_value = erfc(value / SQRT_2) * (1.0 if parameters.direction == "both" else 0.5)
+            flagged = value > parameters.threshold and abs(x - self._expected()) >= parameters.change_min
+            score = Score(value, p_value, flagged=flagged, strength=max(0.0, value / parameters.threshold))
+        self._last = (x, score)
+        return score
 
     def learn_one(self, x: float, *, suspect: bool = False) -> None:
         """Learn a normal value; hold back a flagged or suspect one until so many show that it is the new normal."""
-        y = self._scaled(x)
-        if not (suspect or self.score_one(x).flagged):
+        flagged, y = self.score_one(x).flagged, self._scaled(x)
+        self._last = None
+        if not (suspect or flagged):
             if self._held:
                 del self._held[0]
             self._update(y)
@@ -112,36 +116,45 @@ class Gaussian:
             for y in held:
                 self._update(y)
 
+    def usual(self, x: float) -> Usual:
+        """Return the mean, and the limit on the side of `x`; neither while warming up."""
+        parameters, mean = self._parameters, self._variance.mean
+        if mean.n < parameters.grace:
+            return Usual()
+        expected, sign = self._expected(), self._side(self._scaled(x) - mean._mean)
+        limit = self._unscaled(mean._mean + sign * parameters.threshold * self._deviation())
+        if sign > 0:
+            return Usual(expected, max(limit, expected + parameters.change_min))
+        return Usual(expected, min(limit, expected - parameters.change_min))
+
     def explain(self, x: float) -> str:
         """Return how `x` compares with what is usual."""
-        score = self.score_one(x)
-        if score.expected is None or score.limit is None:
+        usual = self.usual(x)
+        if usual.expected is None or usual.limit is None:
             return f"{x:.4g}, too new to know what is usual"
-        bound = "up to" if score.limit >= score.expected else "down to"
-        return f"{x:.4g}, usually about {score.expected:.4g} and {bound} {score.limit:.4g}"
+        bound = "up to" if usual.limit >= usual.expected else "down to"
+        return f"{x:.4g}, usually about {usual.expected:.4g} and {bound} {usual.limit:.4g}"
 
     def _update(self, y: float) -> None:
-        memory = self._parameters.memory
+        memory, variance = self._parameters.memory, self._variance
         self._scorer.learn_one(None, y)  # type: ignore[no-untyped-call]
-        if self._normal.n_samples > memory:
-            variance = self._normal._var
+        if variance.mean.n > memory:
             variance._S *= memory / variance.mean.n
             variance.mean.n = float(memory)
 
+    def _expected(self) -> float:
+        return self._unscaled(self._variance.mean._mean)
+
     def _deviation(self) -> float:
         """Return the deviation of a new value: that of the learned ones and of their mean, not below the floor."""
-        mean, learned = self._normal.mu, self._normal.sigma * sqrt(1 + 1 / self._normal.n_samples)
+        mean = self._variance.mean
+        learned = sqrt(self._variance.get() * (1 + 1 / mean.n))
         # Where a metric never moved and there is no floor, any change is unusual, except one that is mere rounding.
-        return float(max(learned, self._parameters.floor, 1e-9 * abs(mean), 1e-12))
+        return max(learned, self._parameters.floor, 1e-9 * abs(mean._mean), 1e-12)
 
     def _side(self, off: float) -> float:
-        match self._parameters.direction:
-            case "up":
-                return 1.0
-            case "down":
-                return -1.0
-            case "both":
-                return copysign(1.0, off)
+        direction = self._parameters.direction
+        return copysign(1.0, off) if direction == "both" else 1.0 if direction == "up" else -1.0
 
     def _scaled(self, x: float) -> float:
         if not isfinite(x):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from detectors.base import Score
+from detectors.base import Score, Usual
 
 
 class ThresholdParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,14 +46,18 @@ class Threshold:
         """Judge `x`: `value` is how far beyond the limit it is. Raises ValueError when `x` is not finite."""
         if not isfinite(x):
             raise ValueError(f"{x} is not a finite number")
-        limit = self._parameters.limit
-        value = x - limit if self._parameters.direction == "up" else limit - x
+        above = x - self._parameters.limit
+        value = above if self._parameters.direction == "up" else -above
         beyond = value > 0
-        return Score(value, 0.0 if beyond else 1.0, flagged=beyond, strength=float(beyond), expected=None, limit=limit)
+        return Score(value, 0.0 if beyond else 1.0, flagged=beyond, strength=float(beyond))
 
     def learn_one(self, x: float, *, suspect: bool = False) -> None:
         """Do nothing but refuse what is not finite."""
         self.score_one(x)
+
+    def usual(self, x: float) -> Usual:
+        """Return the limit."""
+        return Usual(limit=self._parameters.limit)
 
     def explain(self, x: float) -> str:
         """Return how `x` compares with the limit."""

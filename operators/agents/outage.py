@@ -20,7 +20,7 @@ from config.clock import MINUTE, micros, to_datetime, to_text
 from config.duration import parse_duration
 from config.errors import SettingsError
 from config.findings import Evidence, Finding, Query, Severity, finding_id
-from detectors.base import Detector, Parameters, Score
+from detectors.base import Detector, Parameters, Score, Usual
 from detectors.methods import METHODS
 from operators.pane import is_feature
 from operators.window import Closed
@@ -31,6 +31,7 @@ FAILING = "service.failing"
 CONFIDENCE_MAX = 0.99
 STRENGTH_MAX = 2.0
 """A sign twice as strong as its detector asks for counts double; a stronger one no more than that."""
+NOTHING = Usual()
 
 Series = tuple[str, str]
 """Event type and metric."""
@@ -95,8 +96,10 @@ class Judged:
     closed: Closed
     x: float
     score: Score
+    usual: Usual
+    """What it took for normal; nothing unless it flagged `x`."""
     says: str
-    """How `x` compares with what is usual; empty unless flagged."""
+    """How `x` compares with that; empty unless flagged."""
 
 
 class OutageAgent:
@@ -111,12 +114,13 @@ class OutageAgent:
 
     def __init__(self, manifest: Manifest) -> None:
         self.rule = manifest.parameters("episode", EpisodeRule)
-        self._watches = [_watch(manifest, entry) for entry in manifest.detectors if entry.reads is not None]
-        self.reads: dict[Series, int] = {}
+        self._watches: dict[Series, list[Watch]] = {}
+        for entry in manifest.detectors:
+            if entry.reads is not None:
+                watch = _watch(manifest, entry, entry.reads)
+                self._watches.setdefault((entry.reads.type, entry.reads.metric), []).append(watch)
+        self.reads = {series: max(watch.over for watch in watches) for series, watches in self._watches.items()}
         """What it reads: the longest window, µs, by type and metric."""
-        for watch in self._watches:
-            series = (watch.reads.type, watch.reads.metric)
-            self.reads[series] = max(self.reads.get(series, 0), watch.over)
 
     def new_state(self) -> OutageState:
         """Return the state of a service never seen."""
@@ -172,15 +176,15 @@ class OutageAgent:
 
     def _judge(self, state: OutageState, closed: Mapping[Series, Closed]) -> list[Judged]:
         judged = []
-        for watch in self._watches:
-            series = closed.get((watch.reads.type, watch.reads.metric))
-            if series is None or series.over(watch.over).count < watch.reads.records_min:
-                continue
-            x = series.feature(watch.reads.feature, watch.over)
-            detector = watch.detector
-            detector.decode(state.detectors.get(watch.entry.name, watch.fresh))
-            score = detector.score_one(x)
-            judged.append(Judged(watch, series, x, score, detector.explain(x) if score.flagged else ""))
+        for name, series in closed.items():
+            for watch in self._watches.get(name, ()):
+                if series.over(watch.over).count < watch.reads.records_min:
+                    continue
+                x, detector = series.feature(watch.reads.feature, watch.over), watch.detector
+                detector.decode(state.detectors.get(watch.entry.name, watch.fresh))
+                score = detector.score_one(x)
+                usual, says = (detector.usual(x), detector.explain(x)) if score.flagged else (NOTHING, "")
+                judged.append(Judged(watch, series, x, score, usual, says))
         return judged
 
     def _found(self, key: str, episode: Episode, flagged: list[Judged], weight: float, now: int) -> list[Finding]:
@@ -212,24 +216,23 @@ class OutageAgent:
         ]
 
 
-def _watch(manifest: Manifest, entry: DetectorEntry) -> Watch:
+def _watch(manifest: Manifest, entry: DetectorEntry, reads: Reads) -> Watch:
     field = f"{manifest.agent}.yaml: detectors: {entry.name}"
     if entry.method not in METHODS:
         raise SettingsError(f"{field}: method is {entry.method!r}.", remedy=f"Use one of {', '.join(sorted(METHODS))}.")
     if not entry.finds:
         raise SettingsError(f"{field}: finds is missing.", remedy="Name the kind of finding it points to.")
-    assert entry.reads is not None
-    if not is_feature(entry.reads.feature):
+    if not is_feature(reads.feature):
         raise SettingsError(
-            f"{field}: reads.feature is {entry.reads.feature!r}.", remedy="Use mean, p95, failure_rate, or the like."
+            f"{field}: reads.feature is {reads.feature!r}.", remedy="Use mean, p95, failure_rate, or the like."
         )
     try:
-        over = micros(parse_duration(entry.reads.over)) if entry.reads.over else 0
+        over = micros(parse_duration(reads.over)) if reads.over else 0
     except ValueError as error:
         raise SettingsError(f"{field}: reads.over: {error}.", remedy="Write a span such as 5m.") from error
     parameters: Parameters = manifest.parameters(entry.name, METHODS[entry.method])
     detector = parameters.build()
-    return Watch(entry, entry.reads, over, detector, detector.encode())
+    return Watch(entry, reads, over, detector, detector.encode())
 
 
 def _severity(kind: str, weight: float) -> Severity:
@@ -250,8 +253,8 @@ def _evidence(key: str, flagged: list[Judged]) -> Evidence:
         if query not in queries:
             queries.append(query)
         features[name] = each.x
-        features[f"{name}_expected"] = each.score.expected
-        features[f"{name}_limit"] = each.score.limit
+        features[f"{name}_expected"] = each.usual.expected
+        features[f"{name}_limit"] = each.usual.limit
         features[f"{name}_score"] = each.score.value
     return Evidence(queries=queries, features=features)
 

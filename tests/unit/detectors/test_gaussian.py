@@ -30,11 +30,12 @@ def test_only_the_bad_direction_counts(direction: str, flagged: bool) -> None:
 
 def test_the_score_is_in_deviations_and_the_limit_is_where_flagging_begins() -> None:
     detector = trained(threshold=4.0)
-    score = detector.score_one(130)
-    assert score.limit is not None
-    assert score.value == pytest.approx(6, rel=0.2)
-    assert not detector.score_one(score.limit * 0.9999).flagged
-    assert detector.score_one(score.limit * 1.0001).flagged
+    limit = detector.usual(130).limit
+    assert limit is not None
+    assert detector.score_one(130).value == pytest.approx(6, rel=0.2)
+    assert not detector.score_one(limit * 0.9999).flagged
+    assert detector.score_one(limit * 1.0001).flagged
+    assert detector.score_one(limit).strength == pytest.approx(1)
 
 
 def test_nothing_is_flagged_while_warming_up() -> None:
@@ -86,7 +87,7 @@ def test_a_change_below_the_least_is_not_flagged_however_unusual() -> None:
     detector = trained(deviation=0.001, change_min=2.0)
     assert not detector.score_one(101.9).flagged
     assert detector.score_one(102.1).flagged
-    assert detector.score_one(101.9).limit == pytest.approx(102, abs=0.01)
+    assert detector.usual(101.9).limit == pytest.approx(102, abs=0.01)
 
 
 def test_a_metric_that_never_moved_flags_change_but_not_rounding() -> None:
@@ -110,7 +111,7 @@ def test_old_values_fade() -> None:
     for step in range(2000):
         # So slow a drift that nothing is flagged.
         detector.learn_one(rng.gauss(100 + step * 0.05, 5))
-    expected = detector.score_one(200).expected
+    expected = detector.usual(200).expected
     assert expected == pytest.approx(200, abs=10)
 
 
