@@ -10,19 +10,14 @@ detectors).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from config.agents.load import DetectorEntry, Manifest, Reads
-from config.clock import MINUTE, micros, to_datetime, to_text
-from config.duration import parse_duration
-from config.errors import SettingsError
+from config.agents.load import Manifest
+from config.clock import MINUTE, to_datetime, to_text
 from config.findings import Evidence, Finding, Query, Severity, finding_id
-from detectors.base import Detector, Parameters, Score, Usual
-from detectors.methods import METHODS
-from operators.pane import is_feature
+from operators.agents.watch import Judged, Series, Watch, judge, watch_of
 from operators.window import Closed
 
 AGENT = "outage"
@@ -31,10 +26,6 @@ FAILING = "service.failing"
 CONFIDENCE_MAX = 0.99
 STRENGTH_MAX = 2.0
 """A sign twice as strong as its detector asks for counts double; a stronger one no more than that."""
-NOTHING = Usual()
-
-Series = tuple[str, str]
-"""Event type and metric."""
 
 
 class EpisodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,34 +65,6 @@ class OutageState(msgspec.Struct, array_like=True):
     episode: Episode | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """One detector of the manifest, ready to build."""
-
-    entry: DetectorEntry
-    reads: Reads
-    over: int
-    """Length of the window it reads, µs; 0 for the pane."""
-    detector: Detector
-    """One for all services: it takes on the state of the one it judges, since building it costs more than judging."""
-    fresh: list[Any]
-    """Its state before it has learned anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What one detector said of one window."""
-
-    watch: Watch
-    closed: Closed
-    x: float
-    score: Score
-    usual: Usual
-    """What it took for normal; nothing unless it flagged `x`."""
-    says: str
-    """How `x` compares with that; empty unless flagged."""
-
-
 class OutageAgent:
     """Judges a service each time its panes close.
 
@@ -117,7 +80,7 @@ class OutageAgent:
         self._watches: dict[Series, list[Watch]] = {}
         for entry in manifest.detectors:
             if entry.reads is not None:
-                watch = _watch(manifest, entry, entry.reads)
+                watch = watch_of(manifest, entry, entry.reads)
                 self._watches.setdefault((entry.reads.type, entry.reads.metric), []).append(watch)
         self.reads = {series: max(watch.over for watch in watches) for series, watches in self._watches.items()}
         """What it reads: the longest window, µs, by type and metric."""
@@ -130,7 +93,7 @@ class OutageAgent:
         self, key: str, entity: str, state: OutageState, closed: Mapping[Series, Closed], now: int
     ) -> list[Finding]:
         """Judge the panes of one service that close at `now`, and return what was found."""
-        judged = self._judge(state, closed)
+        judged = judge(self._watches, state.detectors, closed)
         if not judged:
             return []
         flagged = [each for each in judged if each.score.flagged]
@@ -174,19 +137,6 @@ class OutageAgent:
         """Microseconds without a measure after which an episode ends."""
         return self.rule.silence_minutes * MINUTE
 
-    def _judge(self, state: OutageState, closed: Mapping[Series, Closed]) -> list[Judged]:
-        judged = []
-        for name, series in closed.items():
-            for watch in self._watches.get(name, ()):
-                if series.over(watch.over).count < watch.reads.records_min:
-                    continue
-                x, detector = series.feature(watch.reads.feature, watch.over), watch.detector
-                detector.decode(state.detectors.get(watch.entry.name, watch.fresh))
-                score = detector.score_one(x)
-                usual, says = (detector.usual(x), detector.explain(x)) if score.flagged else (NOTHING, "")
-                judged.append(Judged(watch, series, x, score, usual, says))
-        return judged
-
     def _found(self, key: str, episode: Episode, flagged: list[Judged], weight: float, now: int) -> list[Finding]:
         """Return a finding for each kind that the flags point to and the episode has not led to yet.
 
@@ -214,25 +164,6 @@ class OutageAgent:
                 reason=_reason(kind, episode, flagged),
             )
         ]
-
-
-def _watch(manifest: Manifest, entry: DetectorEntry, reads: Reads) -> Watch:
-    field = f"{manifest.agent}.yaml: detectors: {entry.name}"
-    if entry.method not in METHODS:
-        raise SettingsError(f"{field}: method is {entry.method!r}.", remedy=f"Use one of {', '.join(sorted(METHODS))}.")
-    if not entry.finds:
-        raise SettingsError(f"{field}: finds is missing.", remedy="Name the kind of finding it points to.")
-    if not is_feature(reads.feature):
-        raise SettingsError(
-            f"{field}: reads.feature is {reads.feature!r}.", remedy="Use mean, p95, failure_rate, or the like."
-        )
-    try:
-        over = micros(parse_duration(reads.over)) if reads.over else 0
-    except ValueError as error:
-        raise SettingsError(f"{field}: reads.over: {error}.", remedy="Write a span such as 5m.") from error
-    parameters: Parameters = manifest.parameters(entry.name, METHODS[entry.method])
-    detector = parameters.build()
-    return Watch(entry, reads, over, detector, detector.encode())
 
 
 def _severity(kind: str, weight: float) -> Severity:

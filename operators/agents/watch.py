@@ -1,0 +1,98 @@
+"""Detectors at work: what a manifest's detectors say of the windows that have just closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.agents.load import DetectorEntry, Manifest, Reads
+from config.clock import micros
+from config.duration import parse_duration
+from config.errors import SettingsError
+from detectors.base import Detector, Parameters, Score, Usual
+from detectors.methods import METHODS
+from operators.pane import is_feature
+from operators.window import Closed
+
+NOTHING = Usual()
+
+Series = tuple[str, str]
+"""Event type and metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One detector of the manifest, ready to build."""
+
+    entry: DetectorEntry
+    reads: Reads
+    over: int
+    """Length of the window it reads, µs; 0 for the pane."""
+    detector: Detector
+    """One for all services: it takes on the state of the one it judges, since building it costs more than judging."""
+    fresh: list[Any]
+    """Its state before it has learned anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one detector said of one window."""
+
+    watch: Watch
+    closed: Closed
+    x: float
+    score: Score
+    usual: Usual
+    """What it took for normal; nothing unless it flagged `x`."""
+    says: str
+    """How `x` compares with that; empty unless flagged."""
+
+
+def judge(
+    watches: Mapping[Series, Sequence[Watch]], states: Mapping[str, list[Any]], closed: Mapping[Series, Closed]
+) -> list[Judged]:
+    """Let each watch judge its feature of what closed; a window with too few records is not judged.
+
+    Each watch's detector is left with the state it judged from, ready to learn.
+
+    Args:
+        watches: By series.
+        states: Encoded detectors by name; one that is missing begins anew.
+        closed: By series; their order is the order of the result.
+    """
+    judged = []
+    for name, series in closed.items():
+        for watch in watches.get(name, ()):
+            if series.over(watch.over).count < watch.reads.records_min:
+                continue
+            x, detector = series.feature(watch.reads.feature, watch.over), watch.detector
+            detector.decode(states.get(watch.entry.name, watch.fresh))
+            score = detector.score_one(x)
+            usual, says = (detector.usual(x), detector.explain(x)) if score.flagged else (NOTHING, "")
+            judged.append(Judged(watch, series, x, score, usual, says))
+    return judged
+
+
+def watch_of(manifest: Manifest, entry: DetectorEntry, reads: Reads) -> Watch:
+    """Return the watch that `entry` describes.
+
+    Raises:
+        SettingsError: its method, window, feature or a parameter is unknown, or it points to no kind of finding.
+    """
+    field = f"{manifest.agent}.yaml: detectors: {entry.name}"
+    if entry.method not in METHODS:
+        raise SettingsError(f"{field}: method is {entry.method!r}.", remedy=f"Use one of {', '.join(sorted(METHODS))}.")
+    if not entry.finds:
+        raise SettingsError(f"{field}: finds is missing.", remedy="Name the kind of finding it points to.")
+    if not is_feature(reads.feature):
+        raise SettingsError(
+            f"{field}: reads.feature is {reads.feature!r}.", remedy="Use mean, p95, failure_rate, or the like."
+        )
+    try:
+        over = micros(parse_duration(reads.over)) if reads.over else 0
+    except ValueError as error:
+        raise SettingsError(f"{field}: reads.over: {error}.", remedy="Write a span such as 5m.") from error
+    parameters: Parameters = manifest.parameters(entry.name, METHODS[entry.method])
+    detector = parameters.build()
+    return Watch(entry, reads, over, detector, detector.encode())
