@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from replay.source import RecordedPartition, Speed
 from sinks.engine import store_path
 from sinks.lock import lock_recovery, lock_store
 from sinks.outbox import part_names
-from sinks.preflight import preflight
+from sinks.preflight import Preflight, preflight
 from sinks.store import Store
 
 JOB = "job.json"
@@ -93,6 +93,37 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
     Raises:
         ForestallError: recording, settings, store or recovery folder are at fault; nothing was lost.
     """
+    with prepared(job) as ready:
+        recovery = Path(job.recovery)
+
+        def poll() -> None:
+            on_poll(ready.store.totals()["records"], ready.records)
+
+        command = [sys.executable, "-P", "-m", "replay.play", str(recovery / JOB)]
+        outcome = run_workers(command, job.processes, recovery, ready.descriptors, poll)
+        poll()
+        return Result(outcome, ready.preflight.resume_epoch, ready.preflight.purged)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All is prepared for workers to start."""
+
+    store: Store
+    records: int
+    """How many the recording holds."""
+    descriptors: list[int]
+    """Locks that the workers must inherit."""
+    preflight: Preflight
+
+
+@contextmanager
+def prepared(job: Job) -> Iterator[Ready]:
+    """Check everything, lock store and recovery folder, and prepare both for a run.
+
+    Raises:
+        ForestallError: recording, settings, store or recovery folder are at fault.
+    """
     settings = _settings(job)
     recording = Recording.open(job.recording)
     channels = _channels(recording)
@@ -110,14 +141,7 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
         AlignmentBoard.create(recovery / BOARD, channels)
         (recovery / JOB).write_bytes(msgspec.json.encode(job))
         total = sum(recording.manifest.topics.values())
-
-        def poll() -> None:
-            on_poll(store.totals()["records"], total)
-
-        command = [sys.executable, "-P", "-m", "replay.play", str(recovery / JOB)]
-        outcome = run_workers(command, job.processes, recovery, [lock.descriptor for lock in locks], poll)
-        poll()
-        return Result(outcome, report.resume_epoch, report.purged)
+        yield Ready(store, total, [lock.descriptor for lock in locks], report)
 
 
 def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
