@@ -161,15 +161,13 @@ class Decoder:
         if len(values) < len(batch):
             faults = {i: ("tombstone", "no value", "") for i, value in enumerate(batch.values) if value is None}
             positions = [p for p in positions if p not in faults]
-        if broken := broken_limits(values):
-            faults.update((positions[i], (*fault, "")) for i, fault in broken.items())
-            values = [value for i, value in enumerate(values) if i not in broken]
-            positions = [p for i, p in enumerate(positions) if i not in broken]
+        values, positions = _within_limits(values, positions, faults)
         if batch.headers or self._mapper.targets(batch.topic):
             made = [self._mapper.canonical(batch, p) for p in positions]
             faults.update((p, (*m, "")) for p, m in zip(positions, made, strict=True) if isinstance(m, tuple))
             positions = [p for p, m in zip(positions, made, strict=True) if not isinstance(m, tuple)]
-            values = [m for m in made if not isinstance(m, tuple)]
+            # Keys and headers have entered the text: once more.
+            values, positions = _within_limits([m for m in made if not isinstance(m, tuple)], positions, faults)
         return values, positions, faults
 
     def _judge_records(
@@ -177,6 +175,7 @@ class Decoder:
     ) -> dict[int, tuple[str, str, str]]:
         """Return the faults of decoded records that only their columns show: time, version, rules."""
         faults: dict[int, tuple[str, str, str]] = {}
+        should: list[tuple[str, str, list[int]]] = []
         for struct, rows in self._by_struct(records):
             rules = self._rules.get(struct)
             if rules is None:
@@ -184,11 +183,11 @@ class Decoder:
             contract = self._contract_of[struct]
             chosen = records if rows is None else [records[row] for row in rows]
             for rule, broken in rules.broken(list(map(attrgetter("data"), chosen))):
-                if not rule.must:
-                    quality.should[contract.type, rule.name] += int(broken.sum())
-                    continue
-                for i in broken.arg_true().to_list():
-                    faults[i if rows is None else rows[i]] = ("contract", f"breaks rule {rule.name}", contract.ref)
+                at_fault = [i if rows is None else rows[i] for i in broken.arg_true().to_list()]
+                if rule.must:
+                    faults.update((i, ("contract", f"breaks rule {rule.name}", contract.ref)) for i in at_fault)
+                else:
+                    should.append((contract.type, rule.name, at_fault))
         schemas = [r.dataschema for r in records]
         if schemas.count(None) < len(schemas):
             for i, schema in enumerate(schemas):
@@ -199,8 +198,11 @@ class Decoder:
         possible = at.is_between(EVENT_TIME_MIN, EVENT_TIME_MAX, closed="left").fill_null(False)
         if not possible.all():
             for i in (~possible).arg_true().to_list():
-                outside = "no RFC 3339 instant" if at[i] is None else "outside 2000-01-01 … 2100-01-01"
-                faults[i] = ("time", f"event time {outside}", self._contract_of[type(records[i])].ref)
+                what = "no RFC 3339 instant" if at[i] is None else "outside 2000-01-01 … 2100-01-01"
+                faults[i] = ("time", f"`time` is {what}", self._contract_of[type(records[i])].ref)
+        for type_name, rule_name, at_fault in should:
+            if accepted := sum(i not in faults for i in at_fault):
+                quality.should[type_name, rule_name] += accepted
         return faults
 
     def _by_struct(self, records: list[Envelope]) -> list[tuple[type[Envelope], list[int] | None]]:
@@ -239,6 +241,18 @@ class Decoder:
         phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
         for i in (offsets % self._sample_every == phase).arg_true().to_list():
             look_for_drift(values[i], self._contract_of[type(records[i])], quality)
+
+
+def _within_limits(
+    values: list[bytes], positions: Sequence[int], faults: dict[int, tuple[str, str, str]]
+) -> tuple[list[bytes], Sequence[int]]:
+    """Return values and positions without those beyond a limit, whose faults are noted."""
+    broken = broken_limits(values)
+    if not broken:
+        return values, positions
+    faults.update((positions[i], (*fault, "")) for i, fault in broken.items())
+    kept = [i for i in range(len(values)) if i not in broken]
+    return [values[i] for i in kept], [positions[i] for i in kept]
 
 
 def decode_all(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -402,3 +404,47 @@ def test_events_follow_the_rows_asked_for(decoder: Decoder) -> None:
     ]
     assert chosen([0, 2, 4]) == ["1", "3"]
     assert chosen([]) == []
+
+
+def test_rules_on_single_fields_are_counted_and_kept() -> None:
+    text = ENUM.replace(
+        "- {name: high, logicalType: number}",
+        """- {name: high, logicalType: number}
+      - name: unit
+        logicalType: string
+        quality:
+          - {name: unit_known, metric: invalidValues, arguments: {validValues: [cm, "it's"]}, severity: warning}
+          - {name: unit_given, metric: nullValues, severity: warning}
+          - {name: unit_short, metric: invalidValues, arguments: {pattern: "^.{1,4}$"}, severity: error}""",
+    )
+    contract = parse_contract(text.encode(), "thing.yaml")
+    decoder = Decoder(ContractSet({contract.type: contract}))
+    decoded = decoder.decode(
+        raw_batch([thing(unit="cm"), thing(unit="it's"), thing(), thing(unit="km"), thing(unit="metre")])
+    )
+    assert dict(decoded.quality.should) == {
+        ("thing.changed", "unit_known"): 1,  # the rejected one does not count
+        ("thing.changed", "unit_given"): 1,
+    }
+    assert [(r.offset, r.detail) for r in decoded.rejects] == [(104, "breaks rule unit_short")]
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("name", "records"), [("orders", 43_931), ("crm", 8_246), ("telemetry", 16_685)])
+def test_every_record_of_the_marketplace_is_well(shared_data: Path, decoder: Decoder, name: str, records: int) -> None:
+    with gzip.open(shared_data / "olist" / f"{name}.kcat.jsonl.gz") as dump:
+        values = [orjson.loads(line)["payload"].encode() for line in dump]
+    decoded = decoder.decode(raw_batch(values))
+    assert (len(decoded), decoded.rejects, decoded.quality.unknown_fields.total()) == (records, [], 0)
+    assert len(decoded.events()) + len(decoded.measures()) == records
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("day", ["2022-08-22", "2023-01-30"])
+def test_every_record_of_the_microservice_shop_is_well(shared_data: Path, decoder: Decoder, day: str) -> None:
+    with gzip.open(shared_data / "nezha" / day / "telemetry.kcat.jsonl.gz") as dump:
+        values = [orjson.loads(line)["payload"].encode() for line in dump]
+    decoded = decoder.decode(raw_batch(values))
+    assert (len(decoded), decoded.rejects) == (len(values), [])
+    expected = sum(v is not None for r in decoded.records for v in r.data.metrics.values())  # type: ignore[attr-defined]
+    assert len(decoded.measures()) == expected > len(values)

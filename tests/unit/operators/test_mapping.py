@@ -154,12 +154,42 @@ def test_kafka_gives_time_key_and_identity_by_default() -> None:
     assert (event.at, event.id, event.key) == (AT, "raw|raw/0/100", "\\xffc1")
 
 
+def test_place_in_the_topic_can_be_part_of_id_and_data() -> None:
+    data = {"order_id": {"path": "@offset", "to": "string"}, "customer_id": "@topic"}
+    decoder = kafka_mapped(data=data, id=["@topic", "@partition", "n"], source="s")
+    (event,) = decode(decoder, "raw", {"n": 5}).events()
+    assert (event.id, event.data) == ("s|raw/0/5", {"order_id": "100", "customer_id": "raw"})
+
+
+def test_instant_no_calendar_holds_is_no_time() -> None:
+    decoder = kafka_mapped(data={"order_id": "o", "customer_id": "c"}, time={"path": "t", "unit": "s"})
+    assert decode(decoder, "raw", {"o": "o1", "c": "c1", "t": -(10**12)}).rejects[0].reason == "time"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("7", 7), ("-7", -7), ("7.0", None), ("1_0", None), (" 7", None), ("", None)]
+)
+def test_text_is_read_as_an_integer_only_if_it_is_one(text: str, number: int | None) -> None:
+    block = documented("example: plain JSON")
+    block[0]["value"][0]["data"]["installments"] = {"path": "count", "to": "integer"}
+    decoded = decode(Decoder(with_mapping("payment.captured", block)), "shop.payments", {**PAYMENT, "count": text})
+    accepted = number is not None and number >= 0
+    assert [event.data["installments"] for event in decoded.events()] == ([number] if accepted else [])
+    assert all("$.data.installments" in reject.detail for reject in decoded.rejects)
+
+
 @pytest.mark.parametrize(
     ("unit", "value"), [("s", MS // 1000), ("ms", MS), ("us", AT), ("ns", AT * 1000), ("text", "2024-05-01T12:00:00Z")]
 )
 def test_instants_are_read_in_each_unit(unit: str, value: object) -> None:
     decoder = kafka_mapped(data={"order_id": "o", "customer_id": "c"}, time={"path": "t", "unit": unit})
     assert decode(decoder, "raw", {"o": "o1", "c": "c1", "t": value}).index["at"].to_list() == [AT]
+
+
+def test_nul_characters_do_not_enter_by_keys_or_headers(plain: Decoder) -> None:
+    decoder = kafka_mapped(data={"order_id": "o", "customer_id": "@key"})
+    assert decode(decoder, "raw", {"o": "o1"}, keys=[b"c\0"]).rejects[0].detail == "holds a NUL character"
+    assert plain.decode(binary(ce_id=b"7\0")).rejects[0].detail == "holds a NUL character"
 
 
 @pytest.mark.parametrize(

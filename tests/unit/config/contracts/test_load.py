@@ -152,6 +152,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("enumeration of another type", with_properties(prop("x", quality=[
         {"metric": "invalidValues", "arguments": {"validValues": [1]}}])), "validValues"),
     ("rule that says nothing", with_properties(prop("x", quality=[{"metric": "invalidValues"}])), "says nothing"),
+    ("custom rule on a field", with_properties(prop("x", quality=[
+        {"name": "r", "type": "custom", "engine": "polars-sql", "implementation": "x > 1"}])), "a field's rule is"),
+    ("some nulls allowed", with_properties(prop("x", quality=[{"metric": "nullValues", "mustBe": 5}])), "a field's"),
+    ("values of an object", with_properties(prop("o", "object", quality=[
+        {"metric": "invalidValues", "arguments": {"pattern": "x"}}])), "invalidValues is for scalars"),
     ("rule inside an object", with_properties(prop("o", "object", properties=[
         prop("x", quality=[{"metric": "nullValues"}])])), "only top-level fields"),
     ("rule on items", with_properties(prop("a", "array", items={
@@ -263,3 +268,19 @@ def test_later_folder_replaces_types_of_an_earlier_one(tmp_path: Path) -> None:
 def test_only_contracts_in_force_are_used(tmp_path: Path, status: str, used: bool) -> None:
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(document(status=status)))
     assert ("door.opened" in load_contracts(tmp_path)) == used
+
+
+def test_rules_of_fields_become_conditions() -> None:
+    rules = parse(
+        with_properties(
+            prop("a", quality=[{"metric": "nullValues", "severity": "warning"}]),
+            prop("b", quality=[{"metric": "invalidValues", "arguments": {"validValues": ["it's", "x"]},
+                                "severity": "warning"}]),
+            prop("c", quality=[{"metric": "invalidValues", "arguments": {"pattern": "^x"}, "severity": "error"}]),
+        )
+    ).rules  # fmt: skip
+    assert {rule.name: (rule.expression, rule.must) for rule in rules} == {
+        "a.nullValues": ("a IS NOT NULL", False),
+        "b.invalidValues": ("b IN ('it''s', 'x')", False),
+        "c.invalidValues": ("REGEXP_LIKE(c, '^x')", True),
+    }
