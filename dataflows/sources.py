@@ -140,6 +140,8 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._awake: datetime | None = None
         self._ended = False
         self._snapshot: bytes | None = None
+        # A resumed partition stands where it stood; unsaid, each would wait for the others to say it first.
+        board.tell(channel.name, channel.watermark)
 
     def next_batch(self) -> list[StageItem]:
         """Read, decode, judge and aggregate the next records."""
