@@ -22,7 +22,7 @@ MONEY_FULL = 1_000.0
 """Money at risk at which harm doubles; more money does not raise it further."""
 URGENT = 24 * HOUR
 """A harm so far ahead is half as urgent as one at hand."""
-CAUSES_MAX = 4
+CAUSES_MAX = 8
 SEEN_MAX = 256
 
 CAUSE = "cause"
@@ -42,7 +42,6 @@ class OpenFinding(msgspec.Struct, array_like=True):
     confidence: float
     harm_at: int | None
     money_at_risk: float
-    causes: list[str]
     features: dict[str, float | int | str | None]
     """Those that the policy reads."""
     reason: str
@@ -59,7 +58,6 @@ class OpenFinding(msgspec.Struct, array_like=True):
             finding.confidence,
             finding.harm_at,
             finding.money_at_risk,
-            sorted(finding.causes)[:CAUSES_MAX],
             {name: value for name, value in sorted(finding.evidence.features.items()) if name in features},
             finding.reason,
         )
@@ -100,6 +98,8 @@ class Case(msgspec.Struct, array_like=True):
     """Remedies that were acted with: each acts once per case."""
     decided: tuple[str, str, str] = ("", "", "")
     """Outcome, remedy and rule of the last decision."""
+    causes: list[str] = []
+    """Causes that any of its findings named, the first `CAUSES_MAX` by name: whatever the order, the same."""
     row: dict[str, Any] = {}
     """The row that its case events add up to."""
 

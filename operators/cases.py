@@ -21,7 +21,7 @@ from config.errors import RecoveryError
 from config.events import RELEASE, Event
 from config.findings import Finding
 from config.identity import derived_id, short_hash
-from operators.case import CAUSE, OPENING, Case, OpenFinding, case_id, changed, row_of, slot_of
+from operators.case import CAUSE, CAUSES_MAX, OPENING, Case, OpenFinding, case_id, changed, row_of, slot_of
 from operators.decide import Decider, Surroundings, commit
 from operators.logic import Context
 
@@ -180,6 +180,7 @@ class _Step:
             case.open[slot] = found
         case.remember(finding.finding_id)
         case.findings += 1
+        case.causes = sorted({*case.causes, *finding.causes})[:CAUSES_MAX]
         case.expires_at = max(case.expires_at, max(now, finding.harm_at or now) + self.logic._case_ttl)
         self._update(case, finding.customer, decide_anew=True)
 
@@ -191,7 +192,7 @@ class _Step:
             state.links.pop(cause, None)
             return  # A case stays part of the fleet case it was part of.
         for _, case in sorted(state.open.items()):
-            if any(cause in found.causes for found in case.open.values()):
+            if cause in case.causes:
                 self._update(case, case.row["customer"], decide_anew=False)
 
     def resolve(self, case: Case, reason: str) -> None:
@@ -255,12 +256,11 @@ class _Step:
             self.context.emit(RELEASE, event)
 
     def _parent_of(self, case: Case) -> str:
-        """Return the id of the case of a cause that findings of `case` share; the earliest finding's, by order."""
-        for found in sorted(case.open.values(), key=lambda found: (found.at, found.finding_id)):
-            for cause in found.causes:
-                link = self.state.links.get(cause)
-                if link is not None and cause != self.key:
-                    return case_id(cause, link.opening)
+        """Return the id of the case of a cause of `case`, the first by name; once part of one, it stays so."""
+        for cause in case.causes:
+            link = self.state.links.get(cause)
+            if link is not None and cause != self.key:
+                return case_id(cause, link.opening)
         parent: str = case.row.get("parent_case", "")
         return parent
 

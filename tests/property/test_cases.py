@@ -10,7 +10,7 @@ from config.events import Event
 from config.findings import Finding
 from config.policies.load import load_default
 from operators.case import fold
-from operators.cases import CaseLogic, CaseSettings, CaseState
+from operators.cases import CaseLogic, CaseSettings, CaseState, Link
 from operators.decide import Decider
 from operators.frame import Frame
 from operators.keyed import KeyedGroup
@@ -62,7 +62,8 @@ def logic(mode: Any = "recommend") -> CaseLogic:
 
 def in_turn(findings: list[Finding]) -> dict[str, dict[str, Any]]:
     """Return the final rows by entity, without the columns that name the first to come."""
-    state, context = CaseState(), Direct(0)
+    links = {cause: Link(f"opening {cause}", DAY) for cause in ("lane:a", "lane:b")}
+    state, context = CaseState(links=links), Direct(0)
     for found in findings:
         logic().on_event("c1", state, found.event("c1"), context)
     first = {"decision_id"}

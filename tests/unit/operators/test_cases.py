@@ -248,7 +248,7 @@ def test_fan_out_findings_of_two_causes_resolve_apart() -> None:
     stage = Stage(logic())
     (row,) = rows(stage.feed(events(first, second, end_of(first, 3, features={"cause": "service:a"})), 4)).values()
     assert row["status"] == "open"
-    assert row["parent_case"] == case_id("service:b", "opening service:b")
+    assert row["parent_case"] == case_id("service:a", "opening service:a")
     done = stage.feed(events(end_of(second, 5, features={"cause": "service:b"})), 6)
     assert [event.type for event in of_type(done, "case.")] == ["case.resolved"]
 
@@ -299,6 +299,23 @@ def test_message_about_one_order_counts_as_contact_for_the_next_within_the_windo
     assert [decision["facts"]["contacts_30d"] for decision in decisions] == [0, 1, 0]
     assert [decision["outcome"] for decision in decisions] == ["act", "recommend", "act"]
     assert decisions[1]["nearly"] == ["fulfilment/tell-new-date"]
+
+
+def test_message_about_an_order_is_no_contact_for_its_own_case() -> None:
+    given = {"confidence": 0.75, "features": {"expected_at": "1970-01-20T00:00:00Z"}}
+    emitted = process(logic(), events(finding(at=1, **given), finding(at=2, occurrence="b", **given)), until=DAY)
+    facts = [event.data["facts"] for event in of_type(emitted, "decision")]
+    assert [each["contacts_30d"] for each in facts] == [0, 0]
+
+
+def test_harm_of_a_case_is_the_earliest_of_its_findings() -> None:
+    emitted = process(
+        logic(),
+        events(finding(at=1, harm_at=5 * DAY), finding(at=2, kind="order.x", severity="high", harm_at=3 * DAY)),
+        until=DAY,
+    )
+    (row,) = rows(emitted).values()
+    assert (row["harm_at"], row["lead_us"]) == (3 * DAY, 3 * DAY - 1)
 
 
 def test_state_survives_a_restart_between_any_two_events() -> None:
