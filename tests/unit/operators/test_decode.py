@@ -161,6 +161,18 @@ def test_time_reads_utc_offsets_and_drops_what_is_below_a_microsecond(decoder: D
     assert decoder.decode(raw_batch([value])).index["at"].to_list() == [AT + 123_456]
 
 
+def test_columns_stay_aligned_around_a_record_rejected_by_its_time(contracts: ContractSet) -> None:
+    times = ["2024-05-01T12:00:00Z", "1970-01-01T00:00:00Z", "2024-05-01T12:00:01Z"]
+    values = [cloud_event("request.completed", {**REQUEST, f"x{i}": 1}, id=str(i), time=t) for i, t in enumerate(times)]
+    decoded = Decoder(contracts, sample_every=1).decode(raw_batch(values))
+    assert decoded.index.rows() == [
+        (0, 100, AT, "/test|0", "request.completed"),
+        (1, 102, AT + 1_000_000, "/test|2", "request.completed"),
+    ]
+    assert {path for _, path in decoded.quality.unknown_fields} == {"x0", "x2"}
+    assert [r.offset for r in decoded.rejects] == [101]
+
+
 @pytest.mark.parametrize("schema", ["/s/request.completed/1.4.2", "urn:x:v1", "https://x/schemas/request", "1", None])
 def test_dataschema_of_the_same_major_version_or_of_none_is_accepted(decoder: Decoder, schema: str | None) -> None:
     assert len(decoder.decode(raw_batch([cloud_event("request.completed", REQUEST, dataschema=schema)]))) == 1

@@ -192,6 +192,22 @@ def test_nul_characters_do_not_enter_by_keys_or_headers(plain: Decoder) -> None:
     assert plain.decode(binary(ce_id=b"7\0")).rejects[0].detail == "holds a NUL character"
 
 
+@pytest.mark.parametrize(("value", "taken"), [(1, 1), (2, 1), (True, 0), (1.0, 0), ("1", 0), (None, 0)])
+def test_conditions_compare_values_of_the_same_type(value: object, taken: int) -> None:
+    decoder = kafka_mapped(data={"order_id": "o", "customer_id": "c"}, when={"flag": [1, 2]})
+    assert len(decode(decoder, "raw", {"o": "o1", "c": "c1", "flag": value})) == taken
+
+
+def test_null_in_a_condition_stands_for_a_missing_path() -> None:
+    decoder = kafka_mapped(data={"order_id": "o", "customer_id": "c"}, when={"deleted.at": None})
+    values = [
+        {"o": "o", "c": "c"},
+        {"o": "o", "c": "c", "deleted": {"at": None}},
+        {"o": "o", "c": "c", "deleted": {"at": 1}},
+    ]
+    assert decode(decoder, "raw", *values).index["offset"].to_list() == [100, 101]
+
+
 @pytest.mark.parametrize(
     ("columns", "data", "reason"),
     [

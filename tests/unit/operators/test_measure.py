@@ -4,8 +4,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
-from config.contracts import BUILT_IN, load_contracts
+from config.contracts import BUILT_IN, ContractSet, load_contracts, parse_contract
 from operators.decode import Decoder
 from operators.measure import SCHEMA, scaled
 from tests.support.cloudevents import AT, ORDER, cloud_event, raw_batch, request
@@ -33,6 +34,15 @@ def test_field_measure_counts_failures_and_customers(decoder: Decoder) -> None:
         ("checkout", "duration_ms", AT, 12_500, True, None, 101, "request.completed@1.0.0"),
         ("cart", "duration_ms", AT, 12_500, False, "c1", 102, "request.completed@1.0.0"),
     ]
+
+
+def test_record_whose_condition_cannot_be_told_has_not_failed() -> None:
+    content = yaml.safe_load((BUILT_IN / "request.completed.yaml").read_text())
+    next(p for p in content["schema"][0]["properties"] if p["name"] == "status")["required"] = False
+    contract = parse_contract(yaml.safe_dump(content).encode(), "request.yaml")
+    decoder = Decoder(ContractSet({contract.type: contract}))
+    measures = decoder.decode(raw_batch([request(status=None), request(status=500)])).measures()
+    assert measures["failed"].to_list() == [False, True]
 
 
 def test_map_measure_has_a_row_for_each_entry_that_is_not_null(decoder: Decoder) -> None:
