@@ -145,8 +145,6 @@ class TelemetryLogic:
         self._forget_panes(state, end)
         if state.outage.episode is not None:
             context.set_timer(SILENT, context.now + self._agent.silence)
-        else:
-            context.cancel_timer(SILENT)
         context.set_timer(FORGET, context.now + self._entity_ttl)
 
     def _forget_panes(self, state: TelemetryState, end: int) -> None:

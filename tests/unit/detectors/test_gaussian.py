@@ -115,6 +115,18 @@ def test_old_values_fade() -> None:
     assert expected == pytest.approx(200, abs=10)
 
 
+def test_fading_keeps_the_spread_right() -> None:
+    limit = trained(memory=100, adapt_after=60, count=5000).usual(200).limit
+    assert limit == pytest.approx(130, abs=6)
+
+
+def test_what_was_learned_shows_in_the_next_score_of_the_same_value() -> None:
+    detector = trained()
+    before = detector.score_one(110).value
+    detector.learn_one(110)
+    assert detector.score_one(110).value < before
+
+
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [

@@ -69,3 +69,11 @@ def test_customers_touched_are_those_of_failures_with_the_smallest_hashes() -> N
     rows += [Measure(customer="fine"), Measure(failed=True, customer=None)]
     (pane,) = merged(combine(table(rows), "telemetry/0", 60, 1)[0]).values()
     assert set(pane.touched) == set(sorted(customers, key=hash_customer)[:TOUCHED_MAX])
+
+
+def test_merging_keeps_the_bound_on_customers_touched() -> None:
+    customers = [f"c{number}" for number in range(2 * TOUCHED_MAX)]
+    rows = [Measure(failed=True, customer=customer) for customer in customers]
+    halves = [combine(table(rows[half::2], half), "telemetry/0", 60, 1)[0] for half in (0, 1)]
+    (pane,) = merged(halves[0] + halves[1]).values()
+    assert set(pane.touched) == set(sorted(customers, key=hash_customer)[:TOUCHED_MAX])

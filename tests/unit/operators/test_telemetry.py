@@ -11,9 +11,11 @@ from config.clock import DAY, HOUR, MINUTE
 from config.errors import RecoveryError, SettingsError
 from config.events import BROADCAST, Event
 from operators.agents.outage import OutageAgent
+from operators.keyed import KeyedGroup
 from operators.telemetry import TelemetryLogic
 from tests.support.measures import Measure
 from tests.support.telemetry import (
+    CHANNEL,
     MANIFEST,
     STREAMS,
     Emitted,
@@ -117,6 +119,22 @@ def test_metrics_that_nobody_reads_leave_nothing_behind() -> None:
     state = group.state_of("cart")
     assert state is not None
     assert state.series == {}
+
+
+def test_closed_panes_forget_the_customers_that_were_told() -> None:
+    entry = DetectorEntry(
+        "slow", "gaussian", Reads("request.completed", "duration_ms", "p95", over="5m"), "service.degraded",
+        parameters={"direction": "up"},
+    )  # fmt: skip
+    agent = OutageAgent(msgspec.structs.replace(MANIFEST, detectors=[*MANIFEST.detectors, entry]))
+    group = KeyedGroup(TelemetryLogic(STREAMS, agent, DAY), [CHANNEL])
+    feed(group, requests(range(10), failing=0.5), 0, HOUR)
+    assert len(events(group.advance(), "touched")) == 10
+    state = group.state_of("checkout")
+    assert state is not None
+    (series,) = state.series.values()
+    assert len(series.closed) == 4
+    assert all(pane.touched == {} for pane in series.closed.values())
 
 
 def test_a_key_without_measures_is_forgotten() -> None:

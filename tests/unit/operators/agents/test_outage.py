@@ -4,11 +4,22 @@ import msgspec
 import pytest
 
 from config.agents.load import DetectorEntry, Manifest, Reads
-from config.clock import MINUTE, to_text
+from config.clock import DAY, MINUTE, to_text
 from config.errors import SettingsError
 from operators.agents.outage import OutageAgent, OutageState
+from operators.keyed import KeyedGroup
+from operators.telemetry import TelemetryLogic
 from tests.support.measures import Measure
-from tests.support.telemetry import MANIFEST, emitted, findings, requests
+from tests.support.telemetry import (
+    CHANNEL,
+    MANIFEST,
+    STREAMS,
+    emitted,
+    feed,
+    findings,
+    requests,
+    telemetry_group,
+)
 
 CALM = range(60)
 
@@ -65,6 +76,51 @@ def test_a_degraded_service_that_comes_to_fail_says_so_and_both_are_resolved() -
         ("service.failing", True),
     ]
     assert found[0].occurrence == found[1].occurrence
+
+
+def test_a_failing_service_that_is_only_slow_by_now_needs_no_second_finding() -> None:
+    rows = requests(CALM) + requests(range(60, 64), failing=0.9) + requests(range(64, 70), slow=8)
+    assert [finding.kind for finding in findings(emitted(rows, 71 * MINUTE))] == ["service.failing"]
+
+
+@pytest.mark.parametrize(("bad", "found"), [((60, 62), 2), ((60, 63), 0)])
+def test_bad_panes_open_an_incident_only_when_close_together(bad: tuple[int, int], found: int) -> None:
+    rows = []
+    for minute in range(90):
+        rows += requests(range(minute, minute + 1), slow=8 if minute in bad else 1)
+    assert len(findings(emitted(rows, 91 * MINUTE))) == found
+
+
+def test_bad_panes_of_one_incident_do_not_open_the_next() -> None:
+    detectors = [
+        msgspec.structs.replace(entry, parameters={**entry.parameters, "within_panes": 5, "close_panes": 1})
+        if entry.name == "episode"
+        else entry
+        for entry in MANIFEST.detectors
+    ]
+    agent = OutageAgent(msgspec.structs.replace(MANIFEST, detectors=detectors))
+    group = KeyedGroup(TelemetryLogic(STREAMS, agent, DAY), [CHANNEL])
+    rows = []
+    for minute in range(65):
+        rows += requests(range(minute, minute + 1), slow=8 if minute in (60, 61, 63) else 1)
+    feed(group, rows, 0, 66 * MINUTE)
+    assert [finding.resolves for finding in findings(group.advance())] == [False, True]
+
+
+def test_no_detector_learns_while_an_incident_is_open() -> None:
+    group = telemetry_group()
+    rows = machine(CALM) + machine(range(60, 70), cpu_percent=120, memory_percent=90)
+    offset = 0
+    weights = []
+    for rows_until in (60, 70):
+        batch = [row for row in rows[offset:] if row.at < rows_until * MINUTE]
+        feed(group, batch, offset, rows_until * MINUTE + 1)
+        offset += len(batch)
+        group.advance()
+        state = group.state_of("cart")
+        assert state is not None
+        weights.append(state.outage.detectors["server_latency_p95_s"][0])
+    assert weights == [60, 60]
 
 
 def test_few_requests_are_not_judged() -> None:
