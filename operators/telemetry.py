@@ -106,7 +106,7 @@ class TelemetryLogic:
         """Close the panes that end now, note a silence, or forget the key."""
         if timer == FORGET:
             self._tell_silence(state, context)
-            context.forget()
+            self._forget(state, context)
         elif timer == SILENT:
             self._tell_silence(state, context)
         else:
@@ -146,6 +146,20 @@ class TelemetryLogic:
         if state.outage.episode is not None:
             context.set_timer(SILENT, context.now + self._agent.silence)
         context.set_timer(FORGET, context.now + self._entity_ttl)
+
+    def _forget(self, state: TelemetryState, context: Context) -> None:
+        """Forget the key, but for panes that came ahead of their time.
+
+        How far ahead partials come depends on the size of the source's batches: the key must be left as if they came
+        only now.
+        """
+        ahead = {name: series for name, series in state.series.items() if series.open}
+        if not ahead:
+            context.forget()
+            return
+        state.series = {name: Series(series.type, series.metric, series.open) for name, series in ahead.items()}
+        state.outage = self._agent.new_state()
+        context.cancel_timer(SILENT)
 
     def _forget_panes(self, state: TelemetryState, end: int) -> None:
         """Forget the panes that no window after `end` needs, and series of which nothing is left."""

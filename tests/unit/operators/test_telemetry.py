@@ -147,6 +147,18 @@ def test_a_key_without_measures_is_forgotten() -> None:
     assert group.keys == 0
 
 
+def test_panes_that_came_ahead_of_their_time_outlive_the_forgetting() -> None:
+    rows = [lane(0, 10), lane(400, 20), lane(401, 30)]
+    group = telemetry_group()
+    feed(group, rows[:1], 0, 200 * DAY)
+    later = group.advance()
+    feed(group, rows[1:], 1, 500 * DAY)
+    later += group.advance()
+    at_once = emitted(rows, 500 * DAY)
+    assert [e.data["features"]["count"] for e in events(at_once, "signal")] == [1, 1, 2]
+    assert at_once == later
+
+
 def incident() -> list[Measure]:
     rows = requests(range(60)) + requests(range(60, 75), slow=8, failing=0.3) + requests(range(75, 95))
     rows += [lane(0, hours) for hours in range(5)]
