@@ -122,6 +122,19 @@ def test_snapshot_is_the_same_bytes_while_nothing_changes() -> None:
     assert len(box.snapshot()[0]) < len(state)
 
 
+def test_snapshot_holds_what_was_written_since_the_last_one() -> None:
+    box = outbox(Ledger())
+    box.write([said("x")])
+    box.snapshot()
+    box.write([said("y")])
+    ledger = Ledger()
+    outbox(ledger, box.snapshot()[0])
+    assert ledger.ids == ["x", "y"]
+    box.write([Release("a", stats=[ChannelStats("t/0", 1, 0)])])
+    outbox(ledger, box.snapshot()[0])
+    assert len(ledger.stats) == 1
+
+
 def test_failed_release_is_tried_again_with_the_next_one() -> None:
     class Failing(Ledger):
         fails = True
@@ -168,6 +181,15 @@ def test_part_is_done_once_when_all_senders_ended_and_nothing_waits() -> None:
     box.snapshot()[1]()
     assert ledger.done == 1
     box.write([Release("b", ended=True)])
+    box.snapshot()[1]()
+    assert ledger.done == 1
+
+
+def test_part_is_not_done_while_statistics_wait() -> None:
+    ledger = Ledger()
+    box = outbox(ledger)
+    box.write([Release("a", stats=[ChannelStats("t/0", 1, 0)]), *end()])
+    assert ledger.done == 0
     box.snapshot()[1]()
     assert ledger.done == 1
 
