@@ -42,12 +42,20 @@ def load_logics(settings: Settings) -> Logics:
     """
     manifests = load_manifests()
     streams = build_streams(settings.telemetry, load_contract_set(settings))
-    outage = OutageAgent(manifests["outage"])
+
+    def telemetry() -> TelemetryLogic:
+        # One agent per key group: its detectors hold the state of the service at hand, and workers are threads.
+        return TelemetryLogic(streams, OutageAgent(manifests["outage"]), micros(settings.telemetry.entity_ttl))
+
+    telemetry()  # tells a fault of the manifest here, not in a worker
     decider = Decider(load_bundle(settings.policy.bundle))
     journey_settings = _journey_settings(settings)
-    customer_agents: list[CustomerAgent] = [FulfilmentAgent.of(manifests["fulfilment"]), BillingAgent.of(manifests["billing"])]
+    customer_agents: list[CustomerAgent] = [
+        FulfilmentAgent.of(manifests["fulfilment"]),
+        BillingAgent.of(manifests["billing"]),
+    ]
     return Logics(
-        telemetry=lambda: TelemetryLogic(streams, outage, micros(settings.telemetry.entity_ttl)),
+        telemetry=telemetry,
         journey=lambda: JourneyLogic(customer_agents, journey_settings),
         cause=CauseLogic,
         case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl)),

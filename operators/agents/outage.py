@@ -68,6 +68,8 @@ class OutageState(msgspec.Struct, array_like=True):
 class OutageAgent:
     """Judges a service each time its panes close.
 
+    One agent serves one key group: its detectors take on the state of the service at hand, so no threads may share it.
+
     Args:
         manifest: `config/agents/outage.yaml`.
 
