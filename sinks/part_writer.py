@@ -105,7 +105,7 @@ class PartWriter:
         ).one()
         if row.fence != self.fence:
             raise FencedError(
-                f"Sink part {self.part} was opened with fence {self.fence}, the store now has {row.fence}.",
+                f"FENCED: sink part {self.part} was opened with fence {self.fence}, the store now has {row.fence}.",
                 remedy="Another run has taken over; let it go on and leave this one stopped.",
             )
         return int(row.seq)

@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from config.errors import FencedError, SequenceError, StoreError, UsageError
 from sinks.audit import verify_chain
 from sinks.chain import GENESIS, Entry, canonical, link
+from sinks.migrations.run import upgrade
 from sinks.part_writer import ChannelStats, PartWriter
 from sinks.schema import cases, channels, metadata, outputs
 from sinks.store import Store
@@ -84,7 +85,7 @@ def test_writer_of_an_older_fence_is_refused(store: Store) -> None:
     old = opened(store)
     new = opened(store)
     assert new.fence > old.fence
-    with pytest.raises(FencedError, match="part-000"):
+    with pytest.raises(FencedError, match="FENCED: sink part part-000"):
         old.release(chained(("finding", "a", {})))
     with pytest.raises(FencedError):
         old.mark_done()
@@ -271,6 +272,21 @@ def test_case_event_that_does_not_fit_halts(store: Store, event: Any, message: s
 def test_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
     with store.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+def test_store_whose_making_was_cut_short_is_made_anew(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_short(connection: sa.Connection) -> None:
+        upgrade(connection)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sinks.migrations.run.upgrade", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            Store.open(url, create=True)
+    with pytest.raises(StoreError, match="no store of Forestall"):
+        Store.open(url)
+    with Store.open(url, create=True) as made:
+        assert made.counts() == {}
 
 
 def test_store_of_a_newer_version_is_refused(url: str, store: Store) -> None:
