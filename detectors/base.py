@@ -46,8 +46,8 @@ class Detector(Protocol):
             ValueError: `x` is not finite.
         """
 
-    def learn_one(self, x: float, *, suspect: bool = False) -> None:
-        """Take `x` into account, unless it is flagged.
+    def learn_one(self, x: float, *, suspect: bool = False) -> bool:
+        """Take `x` into account, unless it is flagged; return whether it made a lasting change the new normal.
 
         Args:
             x: The value that was just judged.

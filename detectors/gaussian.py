@@ -37,7 +37,7 @@ class GaussianParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """Values to learn before anything is flagged."""
     memory: int = 1440
     """Effective number of values remembered: older ones fade."""
-    adapt_after: int = 60
+    adapt_after: int = 360
     """Flagged or suspect values after which they are the new normal; each normal value between takes one off."""
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class Gaussian:
         self._last = (x, score)
         return score
 
-    def learn_one(self, x: float, *, suspect: bool = False) -> None:
+    def learn_one(self, x: float, *, suspect: bool = False) -> bool:
         """Learn a normal value; hold back a flagged or suspect one until so many show that it is the new normal."""
         flagged, y = self.score_one(x).flagged, self._scaled(x)
         self._last = None
@@ -108,13 +108,15 @@ class Gaussian:
             if self._held:
                 del self._held[0]
             self._update(y)
-            return
+            return False
         self._held.append(y)
-        if len(self._held) >= self._parameters.adapt_after:
-            held = self._held
-            self.decode([0.0, 0.0, 0.0, []])
-            for y in held:
-                self._update(y)
+        if len(self._held) < self._parameters.adapt_after:
+            return False
+        held = self._held
+        self.decode([0.0, 0.0, 0.0, []])
+        for y in held:
+            self._update(y)
+        return True
 
     def usual(self, x: float) -> Usual:
         """Return the mean, and the limit on the side of `x`; neither while warming up."""

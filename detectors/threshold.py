@@ -51,9 +51,10 @@ class Threshold:
         beyond = value > 0
         return Score(value, 0.0 if beyond else 1.0, flagged=beyond, strength=float(beyond))
 
-    def learn_one(self, x: float, *, suspect: bool = False) -> None:
+    def learn_one(self, x: float, *, suspect: bool = False) -> bool:
         """Do nothing but refuse what is not finite."""
         self.score_one(x)
+        return False
 
     def usual(self, x: float) -> Usual:
         """Return the limit."""

@@ -53,6 +53,8 @@ class Episode(msgspec.Struct, array_like=True):
     """Kinds of finding it has led to."""
     good: int = 0
     """Good panes in a row."""
+    settled: bool = False
+    """Whether it lasted so long that a detector took it for the new normal."""
 
 
 class OutageState(msgspec.Struct, array_like=True):
@@ -103,7 +105,9 @@ class OutageAgent:
         bad = weight >= self.rule.bad_weight
         for each in judged:
             detector = each.watch.detector
-            detector.learn_one(each.x, suspect=bad or state.episode is not None)
+            adapted = detector.learn_one(each.x, suspect=bad or state.episode is not None)
+            if state.episode is not None and each.score.flagged:
+                state.episode.settled |= adapted
             state.detectors[each.watch.entry.name] = detector.encode()
         pane = min(now - each.closed.start for each in judged)
         state.bad_at = [at for at in state.bad_at if at > now - self.rule.within_panes * pane] + [now] * bad
@@ -119,9 +123,7 @@ class OutageAgent:
         if episode.good < self.rule.close_panes:
             return []
         state.episode, state.bad_at = None, []
-        since = _clock(episode.since)
-        reason = f"{_named(entity)} is back within its usual range; the trouble that began at {since} is over."
-        return _over(episode, now, reason, 0.9)
+        return _over(episode, now, *_end(episode))
 
     def on_silence(self, state: OutageState, now: int) -> list[Finding]:
         """End an episode of a service that measures nothing any more, and return the findings that say so."""
@@ -203,6 +205,14 @@ def _reason(kind: str, episode: Episode, flagged: list[Judged]) -> str:
     others = f", and {more} more sign{'s' if more > 1 else ''}" if more else ""
     sign = f"{entry.says or entry.name} is {strongest.says}"
     return f"{_named(episode.entity)} {trouble} since {_clock(episode.since)}: {sign}{others}."
+
+
+def _end(episode: Episode) -> tuple[str, float]:
+    """Return the reason why an episode ends, and the confidence that the trouble is over."""
+    name, since = _named(episode.entity), _clock(episode.since)
+    if episode.settled:
+        return f"{name} has not recovered since {since} but stays as it is, which now counts as its usual range.", 0.5
+    return f"{name} is back within its usual range; the trouble that began at {since} is over.", 0.9
 
 
 def _over(episode: Episode, now: int, reason: str, confidence: float) -> list[Finding]:

@@ -61,11 +61,12 @@ def test_a_suspect_value_is_not_learned_though_it_looks_normal() -> None:
 def test_a_lasting_change_of_level_becomes_normal() -> None:
     rng = random.Random(2)
     detector = trained(grace=20, adapt_after=60)
-    flags = []
+    flags, adapted = [], []
     for _ in range(100):
         x = rng.gauss(300, 5)
         flags.append(detector.score_one(x).flagged)
-        detector.learn_one(x)
+        adapted.append(detector.learn_one(x))
+    assert [number for number, now in enumerate(adapted) if now] == [59]
     assert flags == [True] * 60 + [False] * 40
     assert detector.score_one(400).flagged
 

@@ -149,11 +149,20 @@ def test_the_reason_is_one_sentence_with_figures() -> None:
     assert opened.reason.endswith(".")
 
 
-def test_an_hour_later_a_lasting_change_is_the_new_normal() -> None:
-    rows = requests(CALM) + requests(range(60, 240), slow=8) + requests(range(240, 260), slow=80)
-    found = findings(emitted(rows, 261 * MINUTE))
+def test_a_change_that_lasts_becomes_normal_and_nobody_calls_it_a_recovery() -> None:
+    rows = requests(CALM) + requests(range(60, 480), slow=8) + requests(range(480, 500), slow=80)
+    found = findings(emitted(rows, 501 * MINUTE))
     assert [finding.resolves for finding in found] == [False, True, False]
-    assert 120 * MINUTE <= found[1].at <= 130 * MINUTE
+    assert 420 * MINUTE <= found[1].at <= 430 * MINUTE
+    assert "has not recovered" in found[1].reason
+    assert found[1].confidence < 0.9
+
+
+def test_hours_of_trouble_are_not_called_over() -> None:
+    rows = requests(CALM) + requests(range(60, 360), slow=8) + requests(range(360, 380))
+    _, resolved = findings(emitted(rows, 381 * MINUTE))
+    assert resolved.at == 365 * MINUTE
+    assert "back within its usual range" in resolved.reason
 
 
 def test_an_incident_of_a_service_that_falls_silent_is_closed_unconfirmed() -> None:
