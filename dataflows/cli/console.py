@@ -16,7 +16,10 @@ from config.errors import ForestallError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-out = Console(highlight=False, soft_wrap=True)
+PIPED_WIDTH = 120
+"""Columns of a table that goes to a file or another program, whose width nobody knows."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")

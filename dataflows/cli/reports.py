@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,8 @@ import click
 from config.clock import HOUR, to_text
 from config.errors import CheckFailed
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
+from replay.score import Score, score
+from replay.world.labels import Labels
 from sinks import queries
 from sinks.audit import verify_chain
 from sinks.store import Store
@@ -28,14 +31,23 @@ HEADED = frozenset({"case_id", "correlation_key", "customer", "entity", "agent",
 @click.command()
 @store_option
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Open cases to show.")
+@click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What was true, of a simulated recording: tells what was found in time, and what was missed.",
+)
 @json_option
-def report(store_url: str, top: int, as_json: bool) -> None:
+def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) -> None:
     """Show what was found: cases, lead times, decisions, and records that could not be used.
 
     \b
     Example:
       forestall report --store sqlite:///var/world.db
+      forestall report --store sqlite:///var/world.db --labels var/world/labels.json
     """
+    labels = None if labels_file is None else Labels.read(labels_file)
     with Store.open(store_url) as opened:
         document = {
             "outputs": opened.counts(),
@@ -51,10 +63,34 @@ def report(store_url: str, top: int, as_json: bool) -> None:
             "complete": opened.all_done(),
             "digest": opened.digest(),
         }
+        if labels is not None:
+            document["labelled"] = _judged(score(labels, queries.bodies(opened, "finding")))
     if as_json:
         print_json(document)
     else:
         _show_report(document)
+
+
+def _judged(result: Score) -> Row:
+    """Return how findings compare with labels, in all and by kind of issue."""
+    return {
+        "all": _judged_kind(result),
+        "by_kind": [{"kind": kind} | _judged_kind(of_kind) for kind, of_kind in result.by_kind().items()],
+        "missed": [verdict.issue.issue_id for verdict in result.verdicts if verdict.found_at is None],
+    }
+
+
+def _judged_kind(result: Score) -> Row:
+    lead = result.median_lead
+    return {
+        "issues": len(result.verdicts),
+        "found_in_time": result.found,
+        "found_late": result.late,
+        "missed": result.missed,
+        "median_lead_hours": None if lead is None else round(lead / HOUR, 1),
+        # An entity is one false alarm, however many findings were made on it.
+        "false_alarms": len({row["entity"] for row in result.false}),
+    }
 
 
 def _show_report(document: dict[str, Any]) -> None:
@@ -62,6 +98,10 @@ def _show_report(document: dict[str, Any]) -> None:
         out.print("Nothing was found.")
     _show("Cases by agent", ("agent", "kind", "cases", "open", "resolved", "money_at_risk"), document["cases"])
     _show("Lead times: hours from opening to harm", ("agent", "cases", "p10", "p50", "p90"), document["lead_hours"])
+    if "labelled" in document:
+        labelled = document["labelled"]
+        rows = [*labelled["by_kind"], {"kind": "all"} | labelled["all"]]
+        _show("Labelled issues: found before anybody complained", tuple(rows[-1]), rows)
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_top(document["top"])
     _show_counts("Dead letters", "reason", document["dead_letters"])

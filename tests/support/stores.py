@@ -37,6 +37,7 @@ def finding(id_: str, at: int, entity: str, **more: Any) -> Event:
         "severity": "high",
         "confidence": 0.5,
         "entity": entity,
+        "at": at,
         "reason": "It [bold]will[/bold] be \x1b[31mlate.",
         "evidence": evidence,
     }
@@ -102,6 +103,7 @@ def opened_row(agent: str, kind: str, entity: str, lead_h: int | None, priority:
         "agent": agent,
         "kind": kind,
         "entity": entity,
+        "at": at,
         "customer": "alice",
         "status": "open",
         "severity": "high",

@@ -6,7 +6,9 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from config.clock import DAY, HOUR
 from dataflows.cli.main import main
+from replay.world.labels import Issue, Labels
 from sinks.schema import cases, outputs
 from sinks.store import Store
 from tests.support.stores import filled
@@ -117,3 +119,30 @@ def test_verify_notices_an_altered_output(url: str) -> None:
     with Store.open(url) as store, store.begin() as connection:
         connection.execute(outputs.update().where(outputs.c.seq == 4).values(body=b"{}"))
     assert "chain breaks at entry 4" in run("store", "verify", "--store", url, code=3).stderr
+
+
+def test_report_with_labels_tells_what_was_found_in_time_and_what_was_missed(url: str, tmp_path: Path) -> None:
+    finding = orjson.loads(run("case", "aaa1", "--store", url, "--json").stdout)["timeline"]
+    seen = next(event["data"] for event in finding if event["type"] == "finding")
+    labels = tmp_path / "labels.json"
+
+    def issue(entity: str, harm_at: int) -> Issue:
+        return Issue(
+            issue_id=entity,
+            kind="order.promise_at_risk",
+            entity=entity,
+            agent="fulfilment",
+            customers=[],
+            onset=seen["at"] - HOUR,
+            ends_at=seen["at"] + DAY,
+            harm_at=harm_at,
+        )
+
+    issues = [issue(seen["entity"], seen["at"] + 2 * HOUR), issue("order:never-found", seen["at"] + HOUR)]
+    Labels(seed=1, events=1, days=1, mix="full", issues=issues, malformed=[], decoys=[]).write(labels)
+    arguments = ("report", "--store", url, "--labels", str(labels))
+    judged = orjson.loads(run(*arguments, "--json").stdout)["labelled"]
+    assert (judged["all"]["found_in_time"], judged["all"]["missed"]) == (1, 1)
+    assert judged["all"]["median_lead_hours"] == 2.0
+    assert judged["missed"] == ["order:never-found"]
+    assert "found in time" in run(*arguments).output
