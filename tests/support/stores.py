@@ -103,7 +103,6 @@ def opened_row(agent: str, kind: str, entity: str, lead_h: int | None, priority:
         "agent": agent,
         "kind": kind,
         "entity": entity,
-        "at": at,
         "customer": "alice",
         "status": "open",
         "severity": "high",
