@@ -164,7 +164,7 @@ class Contracts:
     """The data contracts that records are decoded by."""
 
     folders: Annotated[tuple[Path, ...], Spec("place")]
-    """Folders of contract documents; a later folder replaces the types that it holds in an earlier one."""
+    """Folders of contracts beside those that come with Forestall; a later one replaces the types it holds."""
 
 
 @dataclass(frozen=True, kw_only=True)

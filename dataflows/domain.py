@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from config.agents.load import load_manifests
 from config.clock import micros
-from config.contracts import ContractSet, load_contracts
+from config.contracts import BUILT_IN, ContractSet, load_contracts
 from config.policies.load import load_bundle
 from config.settings import Settings
 from dataflows.detection import Logics
@@ -24,12 +24,12 @@ from operators.telemetry import TelemetryLogic
 
 
 def load_contract_set(settings: Settings) -> ContractSet:
-    """Return the contracts of the folders that the settings name.
+    """Return the contracts that come with Forestall, replaced and joined by those of the folders the settings name.
 
     Raises:
         ContractError: a contract is at fault.
     """
-    return load_contracts(*settings.contracts.folders)
+    return load_contracts(BUILT_IN, *settings.contracts.folders)
 
 
 def load_logics(settings: Settings) -> Logics:

@@ -78,9 +78,10 @@ def test_wheel_ships_the_licence_and_no_tests(wheel: zipfile.ZipFile) -> None:
 def test_unpacked_wheel_finds_its_data_without_this_tree(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path / "site")
     code = """
-import json, config.settings
+import json, config.contracts, config.settings
 settings = config.settings.load()
-print(json.dumps([str(config.settings.DEFAULTS), str(settings.policy.bundle), *map(str, settings.contracts.folders)]))
+places = [config.settings.DEFAULTS, settings.policy.bundle, config.contracts.BUILT_IN / "order.placed.yaml"]
+print(json.dumps(list(map(str, places))))
 """
     variables = {"PYTHONPATH": str(tmp_path / "site"), "PATH": os.environ["PATH"]}
     printed = subprocess.run(

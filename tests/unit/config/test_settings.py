@@ -47,7 +47,7 @@ def test_defaults_name_every_setting_and_no_other() -> None:
 
 def test_default_folders_are_those_of_the_package() -> None:
     settings = load()
-    assert settings.contracts.folders == (DEFAULTS.parent / "contracts",)
+    assert settings.contracts.folders == ()
     assert settings.policy.bundle == DEFAULTS.parent / "policies" / "default"
 
 
