@@ -247,6 +247,39 @@ def test_a_restored_group_goes_on_where_it_was(group: KeyedGroup[Tally]) -> None
     assert group.whole() == other.whole()
 
 
+def test_what_was_processed_after_it_was_saved_is_not_processed_again(group: KeyedGroup[Tally]) -> None:
+    group.receive(Frame(0, "a", 9, [event(5, "x"), event(6, "y")]))
+    deltas = [group.delta()]
+    group.receive(Frame(0, "b", 6))
+    assert ids(group.advance()) == ["x after 1"]
+    deltas.append(group.delta())
+    other = KeyedGroup(TallyLogic(), ["a", "b"])
+    other.restore(deltas)
+    other.receive(Frame(0, "b", 9))
+    assert ids(other.advance()) == ["y after 2"]
+
+
+def test_a_key_forgotten_since_stays_forgotten(group: KeyedGroup[Tally]) -> None:
+    group.receive(Frame(0, "a", 9, [event(1, "x"), event(7, "y", "k", ("forget",))]))
+    group.receive(Frame(0, "b", 5))
+    group.advance()
+    deltas = [group.delta()]
+    group.receive(Frame(0, "b", 9))
+    group.advance()
+    deltas.append(group.delta())
+    other = KeyedGroup(TallyLogic(), ["a", "b"])
+    other.restore(deltas)
+    assert other.keys == 0
+
+
+def test_an_id_is_remembered_for_just_its_ttl() -> None:
+    logic = TallyLogic()
+    logic.dedupe_ttl = 10
+    group = KeyedGroup(logic, ["a"])
+    group.receive(Frame(0, "a", 100, [event(1, "x"), event(11, "x"), event(12, "x")]))
+    assert ids(group.advance()) == ["x after 1", "x after 2"]
+
+
 def test_a_delta_holds_only_what_changed(group: KeyedGroup[Tally]) -> None:
     group.receive(Frame(0, "a", 50, [event(at, str(at), f"key-{at}") for at in range(40)]))
     group.receive(Frame(0, "b", 50))
