@@ -17,7 +17,7 @@ import msgspec
 from bytewax.dataflow import Dataflow
 
 from config.clock import micros
-from config.errors import RecordingError, SettingsError
+from config.errors import RecordingError, RecoveryError, UsageError
 from config.identity import derived_id
 from config.settings import Settings, environment, load
 from dataflows.alignment import AlignmentBoard
@@ -25,7 +25,7 @@ from dataflows.detection import Layout, build, receivers_of
 from dataflows.domain import load_contract_set, load_logics
 from dataflows.sources import PartitionSource, SourceSettings
 from dataflows.stages import StatePlace
-from dataflows.supervisor import Outcome, run_workers
+from dataflows.supervisor import Outcome, run_workers, stop_signals
 from dataflows.worker import run_worker
 from operators.channel import Channel
 from operators.decode import Decoder
@@ -72,11 +72,11 @@ def default_recovery(store_url: str) -> Path:
     """Return the recovery folder that goes with a store: `<store file>.recovery`.
 
     Raises:
-        SettingsError: the store has no file beside which it could be.
+        UsageError: the store has no file beside which it could be.
     """
     path = store_path(store_url)
     if path is None:
-        raise SettingsError(
+        raise UsageError(
             f"the store {store_url.partition('://')[0]}://… has no file, so there is no place for a recovery folder",
             remedy="Name one with --recovery.",
         )
@@ -93,14 +93,14 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
     Raises:
         ForestallError: recording, settings, store or recovery folder are at fault; nothing was lost.
     """
-    with prepared(job) as ready:
+    with stop_signals() as stop_requested, prepared(job) as ready:
         recovery = Path(job.recovery)
 
         def poll() -> None:
             on_poll(ready.store.totals()["records"], ready.records)
 
         command = [sys.executable, "-P", "-m", "replay.play", str(recovery / JOB)]
-        outcome = run_workers(command, job.processes, recovery, ready.descriptors, poll)
+        outcome = run_workers(command, job.processes, recovery, ready.descriptors, stop_requested, poll)
         poll()
         return Result(outcome, ready.preflight.resume_epoch, ready.preflight.purged)
 
@@ -138,10 +138,21 @@ def prepared(job: Job) -> Iterator[Ready]:
         identity = {"flow": "detection", "layout": settings.layout_digest()}
         report = preflight(recovery, identity, store_has_run=store.has_run())
         store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()))
-        AlignmentBoard.create(recovery / BOARD, channels)
-        (recovery / JOB).write_bytes(msgspec.json.encode(job))
+        _hand_over(job, recovery, channels)
         total = sum(recording.manifest.topics.values())
         yield Ready(store, total, [lock.descriptor for lock in locks], report)
+
+
+def _hand_over(job: Job, recovery: Path, channels: list[str]) -> None:
+    """Write down what workers read when they start."""
+    try:
+        AlignmentBoard.create(recovery / BOARD, channels)
+        (recovery / JOB).write_bytes(msgspec.json.encode(job))
+    except OSError as error:
+        raise RecoveryError(
+            f"Recovery folder {recovery}: {error.strerror}.",
+            remedy="Check the disk's free space, and that this user may write there.",
+        ) from error
 
 
 def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:

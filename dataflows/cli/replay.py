@@ -8,7 +8,8 @@ import click
 
 from config.errors import UsageError
 from dataflows.cli.console import json_option, out, print_json, progress
-from replay.play import Job, Result, default_recovery, play
+from replay.play import Job, default_recovery, play
+from sinks.engine import store_path
 from sinks.store import Store
 
 
@@ -56,8 +57,8 @@ def replay(
     )
     with progress() as bar:
         task = bar.add_task("records", total=None)
-        result = play(job, lambda done, total: bar.update(task, completed=done, total=total))
-    _show(job, result, as_json)
+        play(job, lambda done, total: bar.update(task, completed=done, total=total))
+    _show(job, as_json)
 
 
 def _absolute(store_url: str) -> str:
@@ -65,13 +66,14 @@ def _absolute(store_url: str) -> str:
     scheme, found, path = store_url.partition(":///")
     if not found and "://" not in store_url:
         raise UsageError(f"--store {store_url}: not a URL", remedy="Write it as sqlite:///path/to/store.db.")
+    store_path(store_url)  # refuses one without a file, which would become one by the next line
     return f"{scheme}:///{Path(path).resolve()}" if scheme == "sqlite" and found else store_url
 
 
-def _show(job: Job, result: Result, as_json: bool) -> None:
+def _show(job: Job, as_json: bool) -> None:
     with Store.open(job.store_url) as store:
         totals, counts, digest = store.totals(), store.counts(), store.digest()
-        cases = store.cases()
+        cases, complete = store.cases(), store.all_done()
     document = {
         "events": totals["records"],
         "late": counts.get("late", 0),
@@ -83,13 +85,13 @@ def _show(job: Job, result: Result, as_json: bool) -> None:
         "decisions": counts.get("decision", 0),
         "actions": counts.get("action", 0),
         "digest": digest,
-        "complete": not result.outcome.stopped,
+        "complete": complete,
         "store": job.store_url,
     }
     if as_json:
         print_json(document)
         return
-    state = "replayed" if not result.outcome.stopped else "stopped; run the same command again to go on with"
+    state = "replayed" if complete else "stopped; run the same command again to go on with"
     out.print(f"{state} {job.recording}")
     for name in ("events", "late", "duplicates", "held", "dead_letters", "findings", "cases", "decisions", "actions"):
         out.print(f"  {name.replace('_', ' '):14}{document[name]:>12,}")

@@ -1,44 +1,64 @@
-"""Real processes, really killed: lives of a replay, cut short at instants that a seed draws.
+"""Real processes, really killed: lives of a replay.
 
 A life is a supervisor process that prepares the run as `forestall replay` does, and the workers it starts. They are
-forked from this process, which has all modules loaded, so that a life costs a fraction of a second; what runs in
-them is the product's own code.
+forked from this process, which has all modules loaded, so that a life costs a fraction of a start; what runs in them
+is the product's own code. The forking process must not have started threads (Polars): they would not survive. So
+campaigns run in a process of their own, see `tests/chaos/campaign.py`.
+
+When that process dies, however, everything it started dies with it.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+
+import msgspec
 
 from dataflows.supervisor import _free_addresses
 from replay import play
 from replay.play import JOB, Job, prepared
-from sinks.store import Store
+from tests.support.faults import Call, Count, Fault, Kill, Point, arm, kill, prctl, trace
 
 Damage = Callable[[], None]
 """Switches a safeguard off in the processes of a life: a negative control."""
 
-
 READY = b"1"
+KILLED = 9
+"""Exit code of a supervisor one of whose workers was killed."""
+HANGS_S = 90.0
+"""Wall time after which a life is taken to hang."""
+LOG_BYTES_MAX = 1 << 20
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-@dataclass
-class Tally:
-    """What a campaign did."""
+class End(Enum):
+    """How a life ended."""
 
-    lives: int = 0
-    kills: int = 0
-    purged: int = 0
-    failures: list[str] = field(default_factory=list)
+    WELL = "ended well"
+    STRUCK = "struck"
+    """By what was meant to befall it."""
+    FAILED = "failed"
+    """By itself, though nothing was done to it."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """What is known of a life that is over."""
+
+    end: End
+    words: str
+    """Of those who failed."""
+    purged: int | None
+    """Zombie snapshots that its preflight deleted; None when it did not come that far."""
 
 
 def job_of(recording: Path, folder: Path, *, processes: int = 1, workers: int = 1) -> Job:
@@ -53,42 +73,103 @@ def job_of(recording: Path, folder: Path, *, processes: int = 1, workers: int = 
     )
 
 
-def live(job: Job, tally: Tally, kill_after: float | None, rng: random.Random, damage: Damage | None = None) -> bool:
-    """Run one life; kill it after so many seconds unless it ends before. Return whether it ended by itself, well."""
-    tally.lives += 1
-    supervisor = os.fork()
-    if supervisor == 0:
-        _in_child(partial(_supervise, job, damage), Path(job.recovery))
-    deadline = None if kill_after is None else time.monotonic() + kill_after
+def live(job: Job, fault: Fault | None = None, damage: Damage | None = None, chosen: int = 0) -> Life:
+    """Run one life to its end, or until `fault` ends it.
+
+    Args:
+        job: What to play.
+        fault: What befalls it.
+        damage: What is switched off.
+        chosen: Of several workers, the one that a `Kill` of a worker is meant for.
+    """
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # whatever a killed supervisor leaves behind becomes ours to reap
+    folder = Path(job.recovery).parent
+    for path in (*folder.glob("*.failure"), *folder.glob("flow-*"), folder / "purged"):
+        path.unlink(missing_ok=True)
+    log = folder / "lives.log"
+    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+        log.unlink()
+    supervisor = _fork(lambda: _supervise(job, fault, damage), folder)
+    with suppress(PermissionError, ProcessLookupError):
+        os.setpgid(supervisor, supervisor)
+    try:
+        end = _watch(supervisor, job, fault, chosen)
+    finally:
+        survivors = _bury(supervisor)
+    words = " ".join(path.read_text() for path in sorted(folder.glob("*.failure")))
+    if survivors:
+        end, words = End.FAILED, f"{survivors} processes outlived their supervisor"
+    purged = folder / "purged"
+    return Life(end, words or ("no words" if end is End.FAILED else ""), _number(purged))
+
+
+def apart(run: Callable[[], object], folder: Path) -> None:
+    """Run something in a process of its own, so that the threads it starts are not this one's.
+
+    Raises:
+        RuntimeError: it failed; its words are in `lives.log`.
+    """
+
+    def well() -> int:
+        run()
+        return 0
+
+    if os.waitstatus_to_exitcode(os.waitpid(_fork(well, folder), 0)[1]):
+        raise RuntimeError((folder / "lives.log").read_text())
+
+
+def _watch(supervisor: int, job: Job, fault: Fault | None, chosen: int) -> End:
+    """Wait for the supervisor's end, and kill when it is time."""
+    started = time.monotonic()
+    instant = None if not isinstance(fault, Kill) or fault.since_flow else started + fault.after_s
+    folder = Path(job.recovery).parent
     while True:
         pid, status = os.waitpid(supervisor, os.WNOHANG)
         if pid:
-            _kill_group(supervisor)
-            if os.waitstatus_to_exitcode(status) == 0:
-                return True
-            tally.failures.append(_last_words(job))
-            return False
-        if deadline is not None and time.monotonic() > deadline:
-            break
+            code = os.waitstatus_to_exitcode(status)
+            meant = isinstance(fault, Point | Call) and code == KILLED
+            spoilt = isinstance(fault, Call) and fault.effect.startswith("error")
+            return End.WELL if code == 0 else End.STRUCK if meant or spoilt else End.FAILED
+        now = time.monotonic()
+        if now - started > HANGS_S:
+            (folder / "hang.failure").write_text(f"nothing ended within {HANGS_S:.0f} s")
+            return End.FAILED
+        if isinstance(fault, Kill) and instant is None and (folder / "flow-0").exists():
+            instant = now + fault.after_s
+        if isinstance(fault, Kill) and instant is not None and now >= instant:
+            _strike(supervisor, fault, chosen, folder)
+            return End.STRUCK
         time.sleep(0.002)
-    tally.kills += 1
-    victims = _children(supervisor)
-    if victims and rng.random() < 0.5:
-        # One worker first: the others must not get far without it.
-        _kill(rng.choice(victims))
-        time.sleep(rng.random() * 0.05)
-    _kill_group(supervisor)
-    os.waitpid(supervisor, 0)
-    return False
 
 
-def digest_of(job: Job) -> tuple[str, dict[str, int]]:
-    """Return the store's digest and its counts of outputs by kind."""
-    with Store.open(job.store_url) as store:
-        return store.digest(), store.counts()
+def _strike(supervisor: int, fault: Kill, chosen: int, folder: Path) -> None:
+    workers = [pid for path in sorted(folder.glob("flow-*")) if (pid := _number(path))]
+    if fault.victim == "all":
+        os.killpg(supervisor, signal.SIGKILL)
+    elif fault.victim == "supervisor" or not workers:
+        kill(supervisor)
+    else:
+        kill(workers[chosen % len(workers)])
+    with suppress(ChildProcessError):
+        os.waitpid(supervisor, 0)
 
 
-def _supervise(job: Job, damage: Damage | None) -> int:
+def _bury(group: int) -> int:
+    """Wait until no process of the group is left; return how many had to be killed."""
+    deadline = time.monotonic() + 10.0
+    while True:
+        try:
+            pid, _ = os.waitpid(-group, os.WNOHANG)
+        except ChildProcessError:
+            return 0
+        if pid == 0:
+            if time.monotonic() > deadline:
+                os.killpg(group, signal.SIGKILL)
+                return 1
+            time.sleep(0.001)
+
+
+def _supervise(job: Job, fault: Fault | None, damage: Damage | None) -> int:
     """Prepare in one child, which goes on holding the locks, and work in others.
 
     Preparing starts threads (Polars), which would not survive a fork: so workers are forked from here.
@@ -96,67 +177,87 @@ def _supervise(job: Job, damage: Damage | None) -> int:
     os.setpgid(0, 0)
     if damage is not None:
         damage()
-    recovery = Path(job.recovery)
+    folder = Path(job.recovery).parent
     receiving, sending = os.pipe()
-    preparer = os.fork()
-    if preparer == 0:
-        os.close(receiving)
-        _in_child(partial(_prepare, job, sending), recovery)
+    preparer = _fork(lambda: _prepare(job, sending), folder)
     os.close(sending)
     if os.read(receiving, 1) != READY:
         return 3
     addresses = ";".join(_free_addresses(job.processes)) if job.processes > 1 else "-"
-    workers = []
-    for number in range(job.processes):
-        arguments = [str(recovery / JOB), str(number), addresses, str(recovery / f"worker-{number}.failure")]
-        worker = os.fork()
-        if worker == 0:
-            _in_child(partial(play.main, arguments), recovery)
-        workers.append(worker)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
-    _kill(preparer)
-    return max(codes, key=abs)
+    workers = [_fork(lambda n=number: _work(job, n, addresses, fault), folder) for number in range(job.processes)]
+    if isinstance(fault, Call | Count):
+        pid = workers[fault.worker]
+        _fork(lambda: _trace_when_built(fault, pid, folder), folder)
+    codes: dict[int, int] = {}
+    while len(codes) < len(workers):
+        for worker in workers:
+            if worker not in codes and (found := os.waitpid(worker, os.WNOHANG))[0]:
+                codes[worker] = os.waitstatus_to_exitcode(found[1])
+        if any(codes.values()):
+            break
+        time.sleep(0.002)
+    for worker in workers:
+        kill(worker)
+    kill(preparer)
+    if not any(codes.values()):
+        return 0
+    return KILLED if -signal.SIGKILL in codes.values() else 3
+
+
+def _trace_when_built(fault: Call | Count, pid: int, folder: Path) -> int:
+    while not (folder / f"flow-{fault.worker}").exists():
+        time.sleep(0.001)
+    trace(fault, pid)
+    return 1
 
 
 def _prepare(job: Job, sending: int) -> int:
-    with prepared(job):
+    with prepared(job) as ready:
+        (Path(job.recovery).parent / "purged").write_text(str(ready.preflight.purged))
         os.write(sending, READY)
         signal.pause()
     return 0
 
 
-def _in_child(run: Callable[[], int], folder: Path) -> None:
-    log = os.open(folder.parent / "lives.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+def _work(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
+    folder, recovery = Path(job.recovery).parent, Path(job.recovery)
+    build = play.flow_of
+
+    def built(*arguments: object) -> object:
+        flow = build(*arguments)  # type: ignore[arg-type]
+        (folder / f"flow-{number}").write_text(str(os.getpid()))
+        arm(fault, number)
+        return flow
+
+    play.flow_of = built  # type: ignore[assignment]
+    failure = folder / f"worker-{number}.failure"
+    return play.main([str(recovery / JOB), str(number), addresses, str(failure)])
+
+
+def _fork(run: Callable[[], int], folder: Path) -> int:
+    """Run something in a child that dies with this process; return its number."""
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return child
     code = 1
     try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        log = os.open(folder / "lives.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         code = run()
     except BaseException as error:
         traceback.print_exc()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "worker-s.failure").write_text(repr(error))
+        (folder / f"{os.getpid()}.failure").write_bytes(msgspec.json.encode(repr(error)))
     sys.stderr.flush()
     os._exit(code)
 
 
-def _children(supervisor: int) -> list[int]:
-    path = Path(f"/proc/{supervisor}/task/{supervisor}/children")
-    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _kill_group(leader: int) -> None:
+def _number(path: Path) -> int | None:
     try:
-        os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        _kill(leader)
-
-
-def _last_words(job: Job) -> str:
-    words = [path.read_text() for path in sorted(Path(job.recovery).glob("worker-*.failure"))]
-    return " ".join(words) or "no words"
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
