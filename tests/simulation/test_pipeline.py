@@ -1,0 +1,103 @@
+"""The outputs of all stages together depend on nothing but the content of the partitions.
+
+One content, many schedules: batches, interleavings, pauses, held-back watermarks, checkpoints, crashes. A failure
+prints the seeds that make it again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from config.agents.load import load_manifests
+from config.clock import DAY, HOUR, micros
+from config.policies.load import load_default
+from dataflows.detection import Logics
+from operators.agents.base import CustomerAgent
+from operators.agents.billing import BillingAgent
+from operators.agents.fulfilment import FulfilmentAgent
+from operators.agents.outage import OutageAgent
+from operators.cases import CaseLogic, CaseSettings
+from operators.cause import CauseLogic
+from operators.cause_state import CauseSettings
+from operators.decide import Decider
+from operators.fan_in import FanInSettings
+from operators.journey import JourneyLogic, JourneySettings
+from operators.journey_fold import JourneyLimits
+from operators.telemetry import TelemetryLogic
+from tests.support.pipeline import Content, Output, Pipeline, Schedule
+from tests.support.shop import shop
+from tests.support.telemetry import SETTINGS, STREAMS
+
+SCHEDULES = 12
+PACES = (timedelta(0), timedelta(milliseconds=50), timedelta(days=1))
+MANIFESTS = load_manifests()
+CAUSES = CauseSettings(
+    fan_in={
+        "lane": FanInSettings(window=timedelta(days=5), customers_min=2, ratio=1.0, customers_max=3),
+        "seller": FanInSettings(window=timedelta(days=5), customers_min=3, ratio=1.0, customers_max=4),
+    },
+    fan_out_max=5,
+    touched_max=6,
+    idle_ttl=timedelta(days=8),
+    episode_max=timedelta(days=6),
+)
+JOURNEYS = JourneySettings(
+    finished_ttl=timedelta(days=5),
+    unfinished_ttl=timedelta(days=10),
+    contact_ttl=timedelta(days=3),
+    usage_ttl=timedelta(days=3),
+    signal_ttl=timedelta(days=6),
+    limits=JourneyLimits(orders_max=3, contacts_max=2, records_max=3, signals_max=2),
+)
+CASES = CaseSettings(case_ttl=timedelta(days=4), memory_ttl=timedelta(days=20), contact_window=timedelta(days=3))
+"""Small bounds and short times to live, so that each of them matters."""
+
+
+def logics() -> Logics:
+    agents: list[CustomerAgent] = [FulfilmentAgent.of(MANIFESTS["fulfilment"]), BillingAgent.of(MANIFESTS["billing"])]
+    decider = Decider(load_default(), "act")
+    return Logics(
+        telemetry=lambda: TelemetryLogic(STREAMS, OutageAgent(MANIFESTS["outage"]), micros(SETTINGS.entity_ttl)),
+        journey=lambda: JourneyLogic(agents, JOURNEYS),
+        cause=lambda: CauseLogic(CAUSES),
+        case=lambda: CaseLogic(decider, CASES),
+    )
+
+
+def plainly(content: Content, folder: Path) -> list[Output]:
+    """Return the outputs of the plainest schedule: large batches, no pause, no crash."""
+    return Pipeline(content, logics(), Schedule(0, 1 << 20, 0, 0), folder).run()
+
+
+def schedule(seed: int) -> Schedule:
+    return Schedule(
+        seed,
+        batch_max=(1, 40, 400, 4_000)[seed % 4],
+        crash_rate=(0, 0.01, 0.03)[seed % 3],
+        emit_interval=PACES[seed // 2 % 3],
+        inline_bytes=0 if seed % 11 == 10 else 1 << 30,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_outputs_depend_only_on_the_content_of_the_partitions(seed: int, tmp_path: Path) -> None:
+    content = shop(seed, lateness=(0, 0, DAY)[seed % 3], disorder=(0, 2 * HOUR, 2 * DAY)[seed % 3])
+    expected = plainly(content, tmp_path)
+    assert_full(expected)
+    for number in range(seed * 100, seed * 100 + SCHEDULES):
+        chosen = schedule(number)
+        outputs = Pipeline(content, logics(), chosen, tmp_path / str(number)).run()
+        assert outputs == expected, f"content {seed}, {chosen}"
+
+
+def assert_full(outputs: list[Output]) -> None:
+    """Check that every stage had its say, and that no id was used twice."""
+    types = Counter(output[0] for output in outputs)
+    for kind in ("finding", "case.opened", "case.updated", "case.resolved", "decision"):
+        assert types[kind] > 20, types
+    assert len({(output[0], output[1]) for output in outputs}) == len(outputs)
