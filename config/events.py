@@ -60,10 +60,13 @@ class Reject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     contract: str
     """`type@version` of the contract that judged it, or "" where none could be found."""
     value: bytes
-    """The original bytes; where they exceed 64 kB, empty, and `value_hash` and `value_bytes` stand for them."""
+    """The original bytes; where they, the key or the headers exceed 64 kB, empty, and `value_hash` and `value_bytes`
+    stand for them."""
     value_hash: str
     """BLAKE2b-128 of the original bytes, hexadecimal."""
     value_bytes: int
     key: bytes | None = None
     timestamp: int = 0
     """The record's own (Kafka) timestamp, milliseconds since the epoch."""
+    headers: list[tuple[str, bytes | None]] = []
+    """Those that matter for decoding."""

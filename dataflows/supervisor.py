@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,11 @@ from config.errors import EnvironmentFault, ForestallError
 POLL_S = 0.05
 STOP_GRACE_S = 60.0
 """Wall time that workers get to finish their epoch after a stop, before they are killed."""
+TELL_GRACE_S = 5.0
+"""Wall time that workers get to say why, after one of them failed: the first to go may only have lost its peer."""
+DISK_FREE_MIN = 1 << 20
+"""Bytes; with less free space a worker that failed for no reason of its own failed for that."""
+REPEAT = "Run the same command again: it goes on where the last durable epoch ended."
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -34,6 +40,8 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     remedy: str
     exit_code: int
+    foreseen: bool
+    """Whether it is in our own words, not only the type of an error that nobody expected."""
 
 
 @dataclass(frozen=True)
@@ -49,52 +57,66 @@ def run_workers(
     processes: int,
     folder: Path,
     keep_open: Sequence[int],
+    stop_requested: Callable[[], bool],
     on_poll: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run `command` as so many processes until all have exited well.
 
     Each gets, appended, its number, the addresses of all (or "-" for a single process) and the path of a file to
-    write a `Failure` to.
+    write a `Failure` to. Each starts with SIGTERM blocked, so that a stop waits until its handler is there.
 
     Args:
         command: Program and arguments.
         processes: How many.
-        folder: Where logs and failures of the workers go: `worker-N.log`.
+        folder: Where logs of the workers go: `worker-N.log`.
         keep_open: File descriptors the workers inherit: the lock is held as long as one of them lives.
+        stop_requested: Whether to stop: see `stop_signals`.
         on_poll: Called every `POLL_S`, for progress.
 
     Raises:
         ForestallError: a worker failed, with its own words where it has any.
     """
     addresses = ";".join(_free_addresses(processes)) if processes > 1 else "-"
-    failures = [folder / f"worker-{n}.failure" for n in range(processes)]
-    for failure in failures:
-        failure.unlink(missing_ok=True)
-    with _stop_signals() as stop_requested:
-        workers = []
-        for number, failure in enumerate(failures):
-            with (folder / f"worker-{number}.log").open("ab") as log:
-                workers.append(
-                    subprocess.Popen(
-                        [*command, str(number), addresses, str(failure)],
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        pass_fds=keep_open,
-                        preexec_fn=_die_with_parent,
-                    )
-                )
-        try:
-            stopped = _watch(workers, stop_requested, on_poll)
-        finally:
-            for worker in workers:
-                if worker.poll() is None:
-                    worker.kill()
-                worker.wait()
+    workers: list[subprocess.Popen[bytes]] = []
+    words: list[int] = []
+    try:
+        for number in range(processes):
+            # A pipe, not a file: a disk that is full must not keep a worker from saying so.
+            receiving, sending = os.pipe()
+            words.append(receiving)
+            try:
+                arguments = [*command, str(number), addresses, f"/dev/fd/{sending}"]
+                workers.append(_start(arguments, folder / f"worker-{number}.log", (*keep_open, sending)))
+            finally:
+                os.close(sending)
+        stopped = _watch(workers, stop_requested, on_poll)
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+        told = [_read(receiving) for receiving in words]
     codes = [worker.returncode for worker in workers]
     if any(codes):
-        raise _explanation(failures, codes, folder)
+        raise _explanation([failure for failure in told if failure], codes, folder)
     return Outcome(stopped)
+
+
+def _start(command: Sequence[str], log: Path, keep_open: Sequence[int]) -> subprocess.Popen[bytes]:
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=keep_open,
+                preexec_fn=_prepare_child,
+            )
+    except OSError as error:
+        raise EnvironmentFault(
+            f"no worker can be started with its log {log}: {error.strerror}", remedy="Check the disk, and start again."
+        ) from error
 
 
 def _watch(
@@ -104,6 +126,7 @@ def _watch(
     deadline: float | None = None
     while any(worker.poll() is None for worker in workers):
         if any(worker.poll() for worker in workers):
+            _wait(workers, TELL_GRACE_S)
             break
         if deadline is None and stop_requested():
             deadline = time.monotonic() + STOP_GRACE_S
@@ -117,24 +140,38 @@ def _watch(
     return deadline is not None
 
 
-def _explanation(failures: list[Path], codes: list[int], folder: Path) -> ForestallError:
-    for failure in failures:
-        if failure.exists():
-            told = msgspec.json.decode(failure.read_bytes(), type=Failure)
-            error = EnvironmentFault(told.message, remedy=told.remedy)
-            error.exit_code = told.exit_code
-            return error
+def _wait(workers: list[subprocess.Popen[bytes]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _read(receiving: int) -> Failure | None:
+    """Return what a worker that has exited wrote into its pipe, if anything, and close the pipe."""
+    with os.fdopen(receiving, "rb") as pipe:
+        os.set_blocking(receiving, False)
+        written = pipe.read()
+    return msgspec.json.decode(written, type=Failure) if written else None
+
+
+def _explanation(told: list[Failure], codes: list[int], folder: Path) -> ForestallError:
+    """Return the error of a run: foreseen words before unforeseen ones, a full disk before those."""
+    foreseen = next((failure for failure in told if failure.foreseen), None)
+    if foreseen is not None:
+        error = EnvironmentFault(foreseen.message, remedy=foreseen.remedy)
+        error.exit_code = foreseen.exit_code
+        return error
+    if shutil.disk_usage(folder).free < DISK_FREE_MIN:
+        return EnvironmentFault(f"the disk of {folder} is full", remedy=f"Free space on it. {REPEAT}")
     number, code = next((n, code) for n, code in enumerate(codes) if code)
     how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
-    return EnvironmentFault(
-        f"worker {number} {how}; its log is {folder / f'worker-{number}.log'}",
-        remedy="Run the same command again: it goes on where the last durable epoch ended.",
-    )
+    what = next((failure.message for failure in told), f"worker {number} {how}")
+    return EnvironmentFault(f"{what}; its log is {folder / f'worker-{number}.log'}", remedy=REPEAT)
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGINT into a flag for as long as the workers run."""
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and SIGINT into a flag for as long as the block runs."""
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -148,8 +185,9 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _die_with_parent() -> None:
-    """In the child: get SIGKILL when the supervisor dies, and no SIGINT from the terminal."""
+def _prepare_child() -> None:
+    """In the child: hold SIGTERM back, get SIGKILL when the supervisor dies, and no SIGINT from the terminal."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

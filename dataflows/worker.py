@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -52,6 +52,7 @@ def run_worker(
         stop.set()
 
     signal.signal(signal.SIGTERM, on_stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # the supervisor starts us with it held back
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(*GC_THRESHOLDS)
     several = addresses != "-"
@@ -65,7 +66,7 @@ def run_worker(
             recovery_config=RecoveryConfig(str(recovery), timedelta(0)),
         )
     except BaseException as error:
-        traceback.print_exc()
+        _log(error)
         failure.write_bytes(msgspec.json.encode(_failure(error)))
         sys.stderr.flush()
         # Timely's threads may still hang on a peer that is gone; nothing after this point needs them.
@@ -75,9 +76,28 @@ def run_worker(
 
 def _failure(error: BaseException) -> Failure:
     """Return the error's own words: ours if one of the tree caused it, else its type."""
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, ForestallError):
+            return Failure(cause.message, cause.remedy, cause.exit_code, foreseen=True)
+    for cause in chain:
+        if isinstance(cause, OSError) and cause.filename is not None:
+            return Failure(f"{cause.filename}: {cause.strerror}", "Check the disk and its permissions.", 3, True)
+    return Failure(f"a worker failed: {type(chain[-1]).__name__}", "", 3, foreseen=False)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what caused it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ForestallError):
-            return Failure(cause.message, cause.remedy, cause.exit_code)
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return Failure(f"a worker failed: {type(error).__name__}", "See the worker's log in the recovery folder.", 3)
+
+
+def _log(error: BaseException) -> None:
+    """Write where an error came from. Only errors of ours are quoted: others may quote what is in a record."""
+    for cause in reversed(list(_chain(error))):
+        for line in traceback.format_tb(cause.__traceback__):
+            sys.stderr.write(line)
+        words = f": {cause}" if isinstance(cause, ForestallError) else ""
+        sys.stderr.write(f"{type(cause).__name__}{words}\n")

@@ -53,8 +53,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     """What the partition promised while it was idle."""
     recent: dict[str, int] = {}
     """Event time by id of telemetry at or after the watermark: what the duplicate check remembers."""
-    held: list[tuple[int, int, bytes | None, bytes | None]] = []
-    """(offset, timestamp, key, value) of records whose clock is not believed yet."""
+    held: list[tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = []
+    """(offset, timestamp, key, value, headers) of records whose clock is not believed yet."""
     counts: Counts = msgspec.field(default_factory=Counts)
     doubts: dict[str, int] = {}
     """How often a `should` rule was broken, by `type rule`."""
@@ -170,6 +170,7 @@ class Channel:
         held = self._state.held
         if not held:
             return batch
+        headers = [h[4] for h in held] + (batch.headers or [[]] * len(batch))
         return RawBatch(
             batch.topic,
             batch.partition,
@@ -177,7 +178,7 @@ class Channel:
             [h[1] for h in held] + batch.timestamps,
             [h[2] for h in held] + batch.keys,
             [h[3] for h in held] + batch.values,
-            [[] for _ in held] + batch.headers if batch.headers else [],
+            headers if any(headers) else [],
         )
 
     def _believe(self, times: np.ndarray, batch: RawBatch) -> tuple[np.ndarray, list[int], list[int]]:
@@ -216,31 +217,31 @@ class Channel:
 
         Business events are checked where they are kept, per customer, over a longer time.
         """
-        state = self._state
+        recent = self._state.recent
         telemetry = self._is_telemetry(decoded)[rows]
         chosen = rows[telemetry]
-        index = decoded.index
-        ids = index["id"].gather(chosen)
-        repeated = set(ids.filter(ids.is_duplicated())) if ids.n_unique() < len(ids) else set()
-        if state.recent:
-            repeated.update(ids.filter(ids.is_in(list(state.recent))))
+        found = decoded.index.select("row", "id", "at")
+        if len(chosen) < len(found):
+            found = found[chosen]
+        repeated = pl.Series([False]).new_from_index(0, len(found))
+        if found["id"].n_unique() < len(found):
+            repeated = found["id"].is_duplicated()
+        if recent:
+            repeated = repeated | found["id"].is_in(list(recent))
         dropped: set[int] = set()
-        if repeated:
+        if repeated.any():
             last: dict[str, int] = {}
-            for row, watermark, identity, at in zip(
-                chosen.tolist(), before[telemetry].tolist(), ids, index["at"].gather(chosen), strict=True
-            ):
-                if identity not in repeated:
-                    continue
-                known = last.get(identity, state.recent.get(identity))
+            watermarks = before[telemetry][repeated.to_numpy()].tolist()
+            for (row, identity, at), watermark in zip(found.filter(repeated).iter_rows(), watermarks, strict=True):
+                known = last.get(identity, recent.get(identity))
                 if known is not None and known >= watermark:
                     dropped.add(row)
                 else:
                     last[identity] = at
-        self._remember_ids(index, chosen, dropped)
+        self._remember_ids(found, dropped)
         if not dropped:
             return rows
-        return rows[[row not in dropped for row in rows.tolist()]]
+        return rows[~np.isin(rows, list(dropped))]
 
     def _is_telemetry(self, decoded: Decoded) -> np.ndarray:
         measured = [name in self._decoder.measures for name in decoded.types]
@@ -249,13 +250,11 @@ class Channel:
         mask: np.ndarray = decoded.index["type"].is_in(list(self._decoder.measures)).to_numpy()
         return mask
 
-    def _remember_ids(self, index: pl.DataFrame, chosen: np.ndarray, dropped: set[int]) -> None:
+    def _remember_ids(self, found: pl.DataFrame, dropped: set[int]) -> None:
         watermark, recent = self.watermark, self._state.recent
         kept = {identity: at for identity, at in recent.items() if at >= watermark}
-        fresh = index.select("row", "id", "at")[chosen.tolist()] if len(chosen) < len(index) else index
-        fresh = fresh.filter(pl.col("at") >= watermark)
-        rows = fresh.select("row", "id", "at").iter_rows()
-        self._state.recent = kept | {identity: at for row, identity, at in rows if row not in dropped}
+        fresh = found.filter(pl.col("at") >= watermark).iter_rows()
+        self._state.recent = kept | {identity: at for row, identity, at in fresh if row not in dropped}
 
     # -- what leaves -----------------------------------------------------------------------------------------------
 
@@ -284,7 +283,8 @@ class Channel:
     def _dead_letter(self, reject: Reject) -> Event:
         data = msgspec.structs.asdict(reject)
         data["value"] = b64encode(reject.value).decode()
-        data["key"] = None if reject.key is None else b64encode(reject.key).decode()
+        data["key"] = _text(reject.key)
+        data["headers"] = [[name, _text(value)] for name, value in reject.headers]
         at = max(reject.timestamp, 0) * 1000
         return Event(at, f"{self.name}/{reject.offset}", self.name, "dead_letter", data, self.name, reject.offset)
 
@@ -293,7 +293,12 @@ class Channel:
         self._state.held = []
         for row in held:
             at = full.offsets.index(decoded.index["offset"][row])
-            self._state.held.append((full.offsets[at], full.timestamps[at], full.keys[at], full.values[at]))
+            headers = full.headers[at] if full.headers else []
+            self._state.held.append((full.offsets[at], full.timestamps[at], full.keys[at], full.values[at], headers))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else b64encode(value).decode()
 
 
 def record_digest(key: bytes | None, value: bytes | None) -> str:

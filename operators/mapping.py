@@ -68,11 +68,12 @@ class Mapper:
             record = orjson.loads(value)
         except orjson.JSONDecodeError as error:
             return "not-json", f"not JSON: {error.msg} at byte {error.pos}"
-        if binary:
-            return _from_headers(headers, record)
-        if isinstance(record, dict) and "specversion" in record:
+        if not binary and isinstance(record, dict) and "specversion" in record:
             return value
-        return _mapped(targets, batch, position, record)
+        try:
+            return _from_headers(headers, record) if binary else _mapped(targets, batch, position, record)
+        except orjson.JSONEncodeError as error:
+            return "limits", f"cannot be made a CloudEvent: {error}"
 
 
 def _from_headers(headers: Mapping[str, bytes | None], record: Any) -> bytes | Fault:

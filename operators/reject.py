@@ -38,6 +38,9 @@ def reject(batch: RawBatch, position: int, reason: str, detail: str, contract: s
     """Return the reject of the record at `position` of `batch`."""
     value = batch.values[position] or b""
     key = batch.keys[position]
+    headers = batch.headers[position] if batch.headers else []
+    sizes = (len(value), len(key or b""), sum(len(name) + len(body or b"") for name, body in headers))
+    kept = max(sizes) <= VALUE_BYTES_MAX  # all or none: a record redriven with half its key would be another one
     return Reject(
         topic=batch.topic,
         partition=batch.partition,
@@ -45,11 +48,12 @@ def reject(batch: RawBatch, position: int, reason: str, detail: str, contract: s
         reason=reason,
         detail=detail,
         contract=contract,
-        value=value if len(value) <= VALUE_BYTES_MAX else b"",
+        value=value if kept else b"",
         value_hash=blake2b(value, digest_size=16).hexdigest(),
         value_bytes=len(value),
-        key=key[:VALUE_BYTES_MAX] if key is not None else None,
+        key=key if kept else None,
         timestamp=batch.timestamps[position],
+        headers=headers if kept else [],
     )
 
 

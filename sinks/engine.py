@@ -54,17 +54,28 @@ def parse_url(url: str) -> URL:
     """
     try:
         return make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:
         raise UsageError(
             "That is not the URL of a store.", remedy="Write the store as sqlite:///path/of/store.db."
         ) from error
 
 
 def make_engine(url: URL) -> sa.Engine:
-    """Return an engine whose transactions are durable when they end, and whose writers wait for each other."""
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    """Return an engine whose transactions are durable when they end, and whose writers wait for each other.
+
+    Raises:
+        UsageError: no driver is known or installed for such a database.
+    """
+    # Statements and errors never show parameters: those are our data.
+    try:
+        if url.get_backend_name() != "sqlite":
+            return sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, hide_parameters=True)
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+    except (sa.exc.ArgumentError, ImportError) as error:
+        raise UsageError(
+            f"A store at {url.drivername}://… cannot be reached: there is no driver for it here.",
+            remedy="Write the store as sqlite:///path/of/store.db.",
+        ) from error
 
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:

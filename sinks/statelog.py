@@ -102,7 +102,19 @@ class StateLog:
         Args:
             delta: What changed since the snapshot before.
             whole: Returns the complete state; called when the log is to be rewritten.
+
+        Raises:
+            RecoveryError: the disk is full or gone; the token before still holds.
         """
+        try:
+            return self._snapshot(delta, whole)
+        except OSError as error:
+            raise RecoveryError(
+                f"{self._path(self._generation)}: {error.strerror}",
+                remedy="Free space on its disk, or check it, and start again; nothing is lost.",
+            ) from error
+
+    def _snapshot(self, delta: bytes, whole: Callable[[], bytes]) -> bytes:
         self._snapshots += 1
         self._remove_retired()
         self._tail.append(delta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from config.errors import ForestallError
+from config.errors import EnvironmentFault, ForestallError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,7 +75,24 @@ class ForestallGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ForestallError as error:
-            err.print(f"error: {error.message}", markup=False)
-            if error.remedy:
-                err.print(f"remedy: {error.remedy}", markup=False)
+            _complain(error.message, error.remedy)
             ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # Click's own ways to end
+        except OSError as error:
+            _complain(f"{error.filename or 'the system'}: {error.strerror}", "Check the disk and its permissions.")
+            ctx.exit(EnvironmentFault.exit_code)
+        except Exception as error:
+            # Where it happened, without its words: they may quote what is in a record.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            _complain(
+                f"unexpected {type(error).__name__} in {where.name}, {where.filename}:{where.lineno}",
+                "This is a defect of Forestall: report it with this line.",
+            )
+            ctx.exit(EnvironmentFault.exit_code)
+
+
+def _complain(message: str, remedy: str) -> None:
+    err.print(f"error: {message}", markup=False)
+    if remedy:
+        err.print(f"remedy: {remedy}", markup=False)

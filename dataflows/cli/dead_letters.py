@@ -64,8 +64,9 @@ def _redrive(letters: list[dict[str, Any]], into: Path, until: int | None, as_js
     with RecordingWriter(into, created_at=time.time_ns() // 1000) as writer:
         for letter in whole:
             value = None if letter["reason"] == "tombstone" else b64decode(letter["value"])
-            key = None if letter["key"] is None else b64decode(letter["key"])
-            writer.write(letter["topic"], letter["partition"], letter["offset"], letter["timestamp"], key, value)
+            headers = [(name, _bytes(text)) for name, text in letter["headers"]]
+            place = (letter["topic"], letter["partition"], letter["offset"], letter["timestamp"])
+            writer.write(*place, _bytes(letter["key"]), value, headers)
         writer.finish(until)
     if as_json:
         print_json({"written": len(whole), "too_large": len(letters) - len(whole), "recording": str(into)})
@@ -73,3 +74,7 @@ def _redrive(letters: list[dict[str, Any]], into: Path, until: int | None, as_js
     out.print(f"{len(whole):,} records in {into}", markup=False)
     if len(letters) > len(whole):
         err.print(f"{len(letters) - len(whole):,} were too large to be kept: fetch them from their topic.")
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else b64decode(text)

@@ -93,6 +93,7 @@ def dead_letter(offset: int, reason: str, value: bytes, *, kept: bool = True) ->
         "value_bytes": len(value),
         "key": None if reason == "tombstone" else b64encode(b"k").decode(),
         "timestamp": 1_700_000_000_000 + offset,
+        "headers": [["ce_type", b64encode(b"order.placed").decode()], ["none", None]],
     }
     return Event(0, f"orders/0/{offset}", "orders/0", "dead_letter", data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -101,6 +102,19 @@ def test_after_a_long_silence_a_partition_goes_on_with_nothing_lost() -> None:
     assert [(e.id, e.seq) for e in taken.events] == [("/test|b", 1), ("/test|c", 2), ("/test|d", 3)]
     assert source.counts.held == 0
     assert source.watermark == later + 2 - 5 * SECOND
+
+
+def test_a_held_record_keeps_its_headers() -> None:
+    """Binary mode records are nothing without them."""
+    later, source = START + 200 * DAY, channel()
+    headers: list[tuple[str, bytes | None]] = [("ce_specversion", b"1.0"), ("ce_id", b"b"), ("ce_source", b"/test")]
+    headers += [("ce_type", b"shipment.delivered"), ("ce_time", to_text(later).encode())]
+    silent = batch([delivered(START, "a"), b'{"order_id":"o-1","customer_id":"c-1"}'])
+    assert source.take(replace(silent, headers=[[], headers])).released == []
+    source = channel(source.snapshot())
+    taken = source.take(batch([delivered(later + 1, "c"), delivered(later + 2, "d")], first=2))
+    assert [e.id for e in taken.events] == ["/test|b", "/test|c", "/test|d"]
+    assert taken.released == []
 
 
 def test_telemetry_with_an_id_seen_within_the_lateness_is_dropped() -> None:

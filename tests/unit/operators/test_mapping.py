@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,11 @@ def test_data_of_binary_mode_cannot_set_attributes(plain: Decoder) -> None:
     batch = binary()
     batch.values[0] = orjson.dumps(REQUEST)[:-1] + b'},"id":"forged"}'
     assert [r.reason for r in plain.decode(batch).rejects] == ["not-json"]
+
+
+def test_a_record_too_deep_to_be_written_again_is_rejected(plain: Decoder) -> None:
+    """The reader of JSON goes deeper than its writer."""
+    deep = b"[" * 255 + b"1" + b"]" * 255
+    batch = binary()
+    rejects = plain.decode(replace(batch, values=[deep, *batch.values[1:]])).rejects
+    assert [(reject.offset, reject.reason) for reject in rejects] == [(batch.offsets[0], "limits")]

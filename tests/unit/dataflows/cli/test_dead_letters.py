@@ -56,6 +56,9 @@ def test_redrive_writes_the_original_records(url: str, tmp_path: Path) -> None:
         (2, 1_700_000_000_002, None, None),
         (3, 1_700_000_000_003, b"k", b"{"),
     ]
+    batch = reader.read(1, 1)
+    assert batch is not None
+    assert batch.headers == [[("ce_type", b"order.placed"), ("none", None)]]
 
 
 def test_redrive_as_json_counts(url: str, tmp_path: Path) -> None:
