@@ -62,6 +62,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     """How often a sampled record had a field its contract does not name, by `type field`."""
     last_digest: str = ""
     """BLAKE2b-128 of the last record read: tells whether a recording continues the one read before."""
+    began: int | None = None
+    """The first record's own timestamp, microseconds: what clocks are measured by until one is believed."""
 
 
 @dataclass
@@ -129,9 +131,11 @@ class Channel:
     def take(self, batch: RawBatch) -> Taken:
         """Take in the next records of the partition."""
         state, counts = self._state, self._state.counts
+        if not counts.records and batch.timestamps and batch.timestamps[0] >= 0:
+            state.began = batch.timestamps[0] * 1000
         decoded = self._decoder.decode(self._with_held(batch))
         times = decoded.index["at"].to_numpy()
-        rows, wild, held = self._believe(times, batch)
+        rows, wild, held = self._believe(times)
         before = self._watermarks_before(times[rows])
         released = [self._dead_letter(reject) for reject in decoded.rejects]
         released += [self._dead_letter(self._wild(decoded, batch, int(row))) for row in wild]
@@ -181,15 +185,12 @@ class Channel:
             headers if any(headers) else [],
         )
 
-    def _believe(self, times: np.ndarray, batch: RawBatch) -> tuple[np.ndarray, list[int], list[int]]:
+    def _believe(self, times: np.ndarray) -> tuple[np.ndarray, list[int], list[int]]:
         """Return the rows to believe, the wild ones and those to hold; raises the newest event time."""
         state = self._state
         if not len(times):
             return np.empty(0, np.int64), [], []
-        # A partition that has not spoken is measured by its first record's own timestamp, where there is one.
-        newest = state.newest
-        if newest is None and batch.timestamps and batch.timestamps[0] >= 0:
-            newest = batch.timestamps[0] * 1000
+        newest = state.began if state.newest is None else state.newest
         running = np.maximum.accumulate(times)
         steps = np.diff(running, prepend=running[0] if newest is None else newest)
         if not state.held and steps.max() <= self._jump_max:

@@ -15,6 +15,7 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from config.contracts.compile import Envelope, compile_contracts
@@ -35,6 +36,9 @@ EVENT_TIME_MAX = 4_102_444_800_000_000
 
 SAMPLE_EVERY = 1024
 """One record in so many is looked at for fields its contract does not name."""
+
+ByStruct = list[tuple[type[Envelope], list[int] | None]]
+"""Each type of decoded record with its rows; None stands for all rows."""
 
 
 class Decoded:
@@ -139,7 +143,8 @@ class Decoder:
         quality = Quality()
         at = pl.Series([r.time for r in records], dtype=pl.String()).str.to_datetime("%+", time_unit="us", strict=False)
         at = at.to_physical()
-        judged = self._judge_records(records, at, quality)
+        by_struct = _by_struct(records)
+        judged = self._judge_records(records, by_struct, at, quality)
         if judged:
             faults.update((positions[i], fault) for i, fault in judged.items())
             keep = [i for i in range(len(records)) if i not in judged]
@@ -147,8 +152,9 @@ class Decoder:
             positions = [positions[i] for i in keep]
             values = [values[i] for i in keep]
             at = at.gather(keep)
+            by_struct = _by_struct(records)
         offsets = batch.offsets if len(positions) == len(batch) else [batch.offsets[p] for p in positions]
-        index = self._index(records, at, offsets)
+        index = self._index(records, by_struct, at, offsets)
         self._sample(batch, index["offset"], values, records, quality)
         rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
         return Decoded(self, batch.channel, index, records, rejects, quality)
@@ -171,12 +177,12 @@ class Decoder:
         return values, positions, faults
 
     def _judge_records(
-        self, records: list[Envelope], at: pl.Series, quality: Quality
+        self, records: list[Envelope], by_struct: ByStruct, at: pl.Series, quality: Quality
     ) -> dict[int, tuple[str, str, str]]:
         """Return the faults of decoded records that only their columns show: time, version, rules."""
         faults: dict[int, tuple[str, str, str]] = {}
         should: list[tuple[str, str, list[int]]] = []
-        for struct, rows in self._by_struct(records):
+        for struct, rows in by_struct:
             rules = self._rules.get(struct)
             if rules is None:
                 continue
@@ -205,25 +211,17 @@ class Decoder:
                 quality.should[type_name, rule_name] += accepted
         return faults
 
-    def _by_struct(self, records: list[Envelope]) -> list[tuple[type[Envelope], list[int] | None]]:
-        """Return each type of record with its rows; None stands for all rows."""
-        structs = list(map(type, records))
-        present = dict.fromkeys(structs)
-        if len(present) == 1:
-            return [(structs[0], None)]
-        rows: dict[type[Envelope], list[int]] = {struct: [] for struct in present}
-        for row, struct in enumerate(structs):
-            rows[struct].append(row)
-        return [*rows.items()]
-
-    def _index(self, records: list[Envelope], at: pl.Series, offsets: list[int]) -> pl.DataFrame:
+    def _index(self, records: list[Envelope], by_struct: ByStruct, at: pl.Series, offsets: list[int]) -> pl.DataFrame:
         source = pl.Series([r.source for r in records], dtype=pl.String())
         identity = pl.Series([r.id for r in records], dtype=pl.String())
-        by_struct = self._by_struct(records)
+        names = [self._contract_of[struct].type for struct, _ in by_struct]
         if len(by_struct) == 1:
-            types = pl.repeat(self._contract_of[by_struct[0][0]].type, len(records), dtype=pl.String(), eager=True)
+            types = pl.repeat(names[0], len(records), dtype=pl.String(), eager=True)
         else:
-            types = pl.Series([self._contract_of[type(r)].type for r in records], dtype=pl.String())
+            codes = np.zeros(len(records), np.uint32)
+            for code, (_, rows) in enumerate(by_struct):
+                codes[rows] = code
+            types = pl.Series(names, dtype=pl.String()).gather(pl.Series(codes))
         return pl.DataFrame(
             {
                 "row": pl.int_range(len(records), dtype=pl.Int64, eager=True),
@@ -241,6 +239,17 @@ class Decoder:
         phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
         for i in (offsets % self._sample_every == phase).arg_true().to_list():
             look_for_drift(values[i], self._contract_of[type(records[i])], quality)
+
+
+def _by_struct(records: list[Envelope]) -> ByStruct:
+    structs = list(map(type, records))
+    present = dict.fromkeys(structs)
+    if len(present) == 1:
+        return [(structs[0], None)]
+    rows: dict[type[Envelope], list[int]] = {struct: [] for struct in present}
+    for row, struct in enumerate(structs):
+        rows[struct].append(row)
+    return [*rows.items()]
 
 
 def _within_limits(
