@@ -190,13 +190,13 @@ class Channel:
         state = self._state
         if not len(times):
             return np.empty(0, np.int64), [], []
-        newest = state.began if state.newest is None else state.newest
+        known = state.began if state.newest is None else state.newest
         running = np.maximum.accumulate(times)
-        steps = np.diff(running, prepend=running[0] if newest is None else newest)
+        steps = np.diff(running, prepend=running[0] if known is None else known)
         if not state.held and steps.max() <= self._jump_max:
             rows, wild, held = np.arange(len(times)), [], []
         else:
-            verdicts = judge(times.tolist(), newest, self._lateness, self._jump_max)
+            verdicts = judge(times.tolist(), state.newest, self._lateness, self._jump_max, state.began)
             rows, wild, held = np.array(verdicts.accepted, np.int64), verdicts.wild, verdicts.held
         return rows, wild, held
 

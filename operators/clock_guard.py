@@ -28,7 +28,9 @@ class Verdicts:
     """Not yet decided: to be judged again in front of the next records."""
 
 
-def judge(times: Sequence[int], newest: int | None, lateness: int, jump_max: int) -> Verdicts:
+def judge(
+    times: Sequence[int], newest: int | None, lateness: int, jump_max: int, began: int | None = None
+) -> Verdicts:
     """Judge consecutive event times of one partition.
 
     Args:
@@ -36,11 +38,13 @@ def judge(times: Sequence[int], newest: int | None, lateness: int, jump_max: int
         newest: The newest accepted event time so far; None when the partition has not spoken.
         lateness: The partition's lateness bound, microseconds.
         jump_max: How far ahead of the newest a single record is believed, microseconds.
+        began: What stands for the newest until a record is accepted; None to believe the first one.
     """
     verdicts = Verdicts()
     held: list[int] = []
     for position, at in enumerate(times):
-        plausible = newest is None or at <= newest + jump_max
+        known = began if newest is None else newest
+        plausible = known is None or at <= known + jump_max
         if plausible:
             verdicts.wild += held
             held = []
