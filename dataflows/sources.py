@@ -165,7 +165,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         taken = channel.take(batch)
         idle_watermark = self._reader.idle_until(channel.next_offset)
         if idle_watermark is not None:
-            channel.advance_idle(idle_watermark)
+            channel.promise(idle_watermark)
         self._snapshot = None
         self._board.tell(channel.name, channel.watermark)
         return self._items(channel.watermark, taken, ended=False)
@@ -180,8 +180,10 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
     def _end(self) -> list[StageItem]:
         self._ended = True
         self._board.leave(self._channel.name)
-        watermark = TIME_MAX if self._settings.drain else max(self._channel.watermark, self._reader.until)
-        return self._items(watermark, None, ended=True)
+        # What comes later, in a recording that continues this one, has to keep the promise made here.
+        self._channel.promise(TIME_MAX if self._settings.drain else self._reader.until)
+        self._snapshot = None
+        return self._items(self._channel.watermark, None, ended=True)
 
     def _items(self, watermark: int, taken: Taken | None, *, ended: bool) -> list[StageItem]:
         settings, name = self._settings, self._channel.name

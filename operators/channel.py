@@ -49,8 +49,9 @@ class ChannelState(msgspec.Struct, array_like=True):
     next_offset: int = 0
     newest: int | None = None
     """Newest believed event time."""
-    idle_watermark: int = TIME_MIN
-    """What the partition promised while it was idle."""
+    promised: int = TIME_MIN
+    """The watermark told last. It holds even where no record says so: the partition was idle, or ended; or the
+    lateness is another now."""
     recent: dict[str, int] = {}
     """Event time by id of telemetry at or after the watermark: what the duplicate check remembers."""
     held: list[tuple[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = []
@@ -116,13 +117,11 @@ class Channel:
     def watermark(self) -> int:
         """The partition brings no event earlier than this any more."""
         state = self._state
-        return (
-            state.idle_watermark if state.newest is None else max(state.newest - self._lateness, state.idle_watermark)
-        )
+        return state.promised if state.newest is None else max(state.newest - self._lateness, state.promised)
 
-    def advance_idle(self, watermark: int) -> None:
-        """Promise `watermark` though no record says so: the partition is idle."""
-        self._state.idle_watermark = max(self._state.idle_watermark, watermark)
+    def promise(self, watermark: int) -> None:
+        """Promise `watermark` though no record says so: the partition is idle, or at the end of a recording."""
+        self._state.promised = max(self._state.promised, watermark)
 
     def snapshot(self) -> bytes:
         """Return the state, encoded."""
@@ -157,6 +156,7 @@ class Channel:
         selection = None if len(unique) == len(decoded.index) else pl.Series("row", unique, dtype=pl.Int64)
         self._count_quality(decoded)
         self._remember_held(decoded, batch, held)
+        state.promised = self.watermark
         return Taken(decoded.events(selection), decoded.measures(selection), released)
 
     def _count_quality(self, decoded: Decoded) -> None:
@@ -208,7 +208,7 @@ class Channel:
         start = TIME_MIN if state.newest is None else state.newest
         running = np.maximum.accumulate(np.concatenate(([start], times)))
         state.newest = int(running[-1])
-        before: np.ndarray = np.maximum(running[:-1] - self._lateness, state.idle_watermark)
+        before: np.ndarray = np.maximum(running[:-1] - self._lateness, state.promised)
         return before
 
     # -- duplicates ------------------------------------------------------------------------------------------------

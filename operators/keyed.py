@@ -98,11 +98,17 @@ class KeyedGroup(Generic[S]):
 
         Raises:
             KeyError: the frame's channel was not declared.
+            ValueError: an event comes before what was processed already: its channel broke its promise.
         """
         self._watermarks.raise_to(frame.channel, frame.watermark)
         if frame.ended:
             self._watermarks.end(frame.channel)
+        cut = self._cut
         for event in frame.events:
+            if event.at < cut:
+                raise ValueError(
+                    f"stage {self._logic.name}: {frame.channel} brings {event.at} after {cut} was promised"
+                )
             heappush(self._buffer, self._buffered(event))
         self._arrivals += frame.events
         if frame.partials:

@@ -150,7 +150,7 @@ def test_what_cannot_be_decoded_becomes_a_dead_letter_with_its_bytes() -> None:
 def test_an_idle_partition_promises_a_watermark_and_holds_to_it() -> None:
     source = channel()
     source.take(batch([delivered(START, "a")]))
-    source.advance_idle(START + 60 * SECOND)
+    source.promise(START + 60 * SECOND)
     assert source.watermark == START + 60 * SECOND
     assert [e.type for e in source.take(batch([delivered(START + 1, "b")], first=1)).released] == ["late"]
 
@@ -214,3 +214,11 @@ def test_batches_and_restarts_change_nothing(rows: list[tuple[str, int, int]], s
     counts = one[3][1]
     assert counts.records == len(values)
     assert counts.records == counts.accepted + counts.late + counts.duplicates + counts.rejected + counts.held
+
+
+def test_a_promise_holds_when_the_lateness_is_another_after_a_restart() -> None:
+    source = channel(lateness=5 * SECOND)
+    source.take(batch([delivered(START + 60 * SECOND, "a")]))
+    source = channel(source.snapshot(), lateness=60 * SECOND)
+    assert source.watermark == START + 55 * SECOND
+    assert [e.type for e in source.take(batch([delivered(START + 54 * SECOND, "b")], first=1)).released] == ["late"]

@@ -326,3 +326,11 @@ def test_a_channel_added_since_holds_the_watermark(group: KeyedGroup[Tally]) -> 
     wider.receive(Frame(0, "b", 20))
     assert wider.advance() == []
     assert wider._watermarks.minimum == TIME_MIN
+
+
+def test_a_channel_that_breaks_its_promise_is_refused_before_anything_is_lost() -> None:
+    group = KeyedGroup(TallyLogic(), ["a"])
+    group.receive(Frame(0, "a", 10))
+    group.advance()
+    with pytest.raises(ValueError, match="a brings 9 after 10 was promised"):
+        group.receive(Frame(0, "a", 11, [event(9, "x")]))

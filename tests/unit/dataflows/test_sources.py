@@ -1,0 +1,159 @@
+"""One partition as Bytewax calls it: what it hands over, when it waits, and what it promises at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from config.clock import DAY, SECOND, TIME_MAX, to_text
+from config.contracts import BUILT_IN, load_contracts
+from dataflows.alignment import AlignmentBoard
+from dataflows.sources import Pace, PartitionTicks, Reader, SourceSettings
+from dataflows.stages import StageItem
+from operators.batch import RawBatch
+from operators.channel import Channel
+from operators.decode import Decoder
+from tests.support.cloudevents import cloud_event
+
+DECODER = Decoder(load_contracts(BUILT_IN))
+CHANNELS = ["orders/0", "orders/1"]
+START = 1_700_000_000 * SECOND
+LATENESS = 5 * SECOND
+
+
+class Records:
+    """A reader of deliveries at given seconds, complete until `until`; idle as told by offset."""
+
+    def __init__(self, seconds: list[int], until: int, idle: dict[int, int] | None = None) -> None:
+        self.seconds, self.until, self.idle = seconds, START + until * SECOND, idle or {}
+
+    def read(self, next_offset: int, limit: int) -> RawBatch | None:
+        chosen = self.seconds[next_offset : next_offset + limit]
+        if not chosen:
+            return None
+        offsets = list(range(next_offset, next_offset + len(chosen)))
+        times = [to_text(START + second * SECOND) for second in chosen]
+        data = {"order_id": "o1", "customer_id": "c1"}
+        values: list[bytes | None] = [
+            cloud_event("shipment.delivered", data, id=str(o), time=t) for o, t in zip(offsets, times, strict=True)
+        ]
+        stamps = [START // 1000 + second * 1000 for second in chosen]
+        return RawBatch("orders", 0, offsets, stamps, [None] * len(chosen), values)
+
+    def check_continues(self, next_offset: int, last_digest: str) -> None:
+        pass
+
+    def idle_until(self, next_offset: int) -> int | None:
+        return self.idle.get(next_offset)
+
+    def next_idle(self, next_offset: int) -> int | None:
+        return min((offset for offset in self.idle if offset > next_offset), default=None)
+
+
+class Due:
+    """A pace by which so many records are due."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def limit(self, reader: Reader, next_offset: int, limit: int) -> int:
+        return min(limit, self.count - next_offset)
+
+
+Open = Callable[..., PartitionTicks]
+
+
+@pytest.fixture
+def open_partition(tmp_path: Path) -> Open:
+    AlignmentBoard.create(tmp_path / "board", CHANNELS)
+    board = AlignmentBoard(tmp_path / "board", CHANNELS)
+    board.leave("orders/1")
+
+    def opened(
+        reader: Reader,
+        *,
+        state: bytes | None = None,
+        batch: int = 3,
+        drain: bool = False,
+        pace: Pace | None = None,
+        stopping: bool = False,
+        other: int = TIME_MAX,
+    ) -> PartitionTicks:
+        board.tell("orders/1", other)
+        settings = SourceSettings(batch, DAY, timedelta(0), {"telemetry": 1, "journey": 2}, 2, {}, drain)
+        channel = Channel("orders", 0, DECODER, LATENESS, 30 * DAY, state)
+        return PartitionTicks(settings, channel, reader, board, lambda: stopping, pace)
+
+    return opened
+
+
+def offsets(items: list[StageItem]) -> list[int]:
+    return [event.seq for item in items for frame in item.frames["journey"] for event in frame.events]
+
+
+def watermark(items: list[StageItem]) -> int:
+    (mark,) = {frame.watermark for item in items for frames in item.frames.values() for frame in frames}
+    return mark
+
+
+def ended(items: list[StageItem]) -> set[bool]:
+    return {frame.ended for item in items for frames in item.frames.values() for frame in frames}
+
+
+def test_records_come_in_batches_then_the_end_with_the_time_until_which_all_was_recorded(open_partition: Open) -> None:
+    ticks = open_partition(Records([0, 1, 2, 3], until=60))
+    first, second, end = ticks.next_batch(), ticks.next_batch(), ticks.next_batch()
+    assert [offsets(items) for items in (first, second, end)] == [[0, 1, 2], [3], []]
+    assert [watermark(items) - START for items in (first, second, end)] == [-3 * SECOND, -2 * SECOND, 60 * SECOND]
+    assert [ended(items) for items in (first, second, end)] == [{False}, {False}, {True}]
+    assert [release.ended for _, release in end[0].releases] == [False, True, True]
+    with pytest.raises(StopIteration):
+        ticks.next_batch()
+
+
+def test_a_recording_that_continues_another_keeps_the_promise_made_at_its_end(open_partition: Open) -> None:
+    ticks = open_partition(Records([0, 1], until=60))
+    ticks.next_batch()
+    ticks.next_batch()
+    ticks = open_partition(Records([0, 1, 58, 61], until=100), state=ticks.snapshot())
+    items = ticks.next_batch()
+    assert offsets(items) == [3]
+    assert [e.id for _, release in items[0].releases for e in release.events if e.type == "late"] == ["orders/0/2"]
+
+
+def test_draining_lets_time_run_out(open_partition: Open) -> None:
+    ticks = open_partition(Records([0], until=60), drain=True)
+    ticks.next_batch()
+    assert watermark(ticks.next_batch()) == TIME_MAX
+
+
+def test_an_idle_partition_promises_at_the_offset_where_it_was_idle(open_partition: Open) -> None:
+    ticks = open_partition(Records([0, 1, 2, 3], until=9, idle={2: START + 2 * SECOND + 1}))
+    first, second = ticks.next_batch(), ticks.next_batch()
+    assert (offsets(first), watermark(first)) == ([0, 1], START + 2 * SECOND + 1)
+    assert offsets(second) == [3]
+
+
+def test_a_partition_too_far_ahead_of_the_others_waits(open_partition: Open) -> None:
+    ticks = open_partition(Records([0, 90_000, 90_001], until=200_000), batch=2, other=START)
+    assert offsets(ticks.next_batch()) == [0, 1]
+    assert offsets(ticks.next_batch()) == []
+    assert ticks.next_awake() is not None
+
+
+def test_records_that_are_not_due_are_not_read(open_partition: Open) -> None:
+    pace = Due(2)
+    ticks = open_partition(Records([0, 1, 2], until=9), pace=pace)
+    assert offsets(ticks.next_batch()) == [0, 1]
+    assert offsets(ticks.next_batch()) == []
+    assert ticks.next_awake() is not None
+    pace.count = 3
+    assert offsets(ticks.next_batch()) == [2]
+
+
+def test_a_partition_that_is_asked_to_stop_reads_no_more_and_does_not_say_that_it_ended(open_partition: Open) -> None:
+    with pytest.raises(StopIteration):
+        open_partition(Records([0], until=9), stopping=True).next_batch()
