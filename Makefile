@@ -59,7 +59,7 @@ clean:  ## Remove everything made by these targets
 
 # Without --locked, a machine would quietly resolve versions of its own.
 $(READY): uv.lock pyproject.toml | $(UV)
-	$(UV) sync --locked
+	$(UV) sync --locked --compile-bytecode
 	@touch $@
 
 .tools/uv: .ci/get_uv.py
