@@ -19,14 +19,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
 from dataflows.supervisor import _free_addresses
 from replay import play
 from replay.play import JOB, Job, prepared
-from tests.support.faults import Call, Count, Fault, Kill, Point, arm, kill, prctl, trace
+from sinks import statelog
+from tests.support.faults import Call, Count, Fault, Kill, Point, kill, plant, prctl, strace_command
 
 Damage = Callable[[], None]
 """Switches a safeguard off in the processes of a life: a negative control."""
@@ -184,10 +187,7 @@ def _supervise(job: Job, fault: Fault | None, damage: Damage | None) -> int:
     if os.read(receiving, 1) != READY:
         return 3
     addresses = ";".join(_free_addresses(job.processes)) if job.processes > 1 else "-"
-    workers = [_fork(lambda n=number: _work(job, n, addresses, fault), folder) for number in range(job.processes)]
-    if isinstance(fault, Call | Count):
-        pid = workers[fault.worker]
-        _fork(lambda: _trace_when_built(fault, pid, folder), folder)
+    workers = [_fork(partial(_start, job, number, addresses, fault), folder) for number in range(job.processes)]
     codes: dict[int, int] = {}
     while len(codes) < len(workers):
         for worker in workers:
@@ -204,13 +204,6 @@ def _supervise(job: Job, fault: Fault | None, damage: Damage | None) -> int:
     return KILLED if -signal.SIGKILL in codes.values() else 3
 
 
-def _trace_when_built(fault: Call | Count, pid: int, folder: Path) -> int:
-    while not (folder / f"flow-{fault.worker}").exists():
-        time.sleep(0.001)
-    trace(fault, pid)
-    return 1
-
-
 def _prepare(job: Job, sending: int) -> int:
     with prepared(job) as ready:
         (Path(job.recovery).parent / "purged").write_text(str(ready.preflight.purged))
@@ -219,19 +212,28 @@ def _prepare(job: Job, sending: int) -> int:
     return 0
 
 
-def _work(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
-    folder, recovery = Path(job.recovery).parent, Path(job.recovery)
-    build = play.flow_of
+def _start(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
+    if isinstance(fault, Call | Count) and fault.worker == number:
+        program = [sys.executable, "-m", "tests.support.chaos", str(Path(job.recovery) / JOB), str(number), addresses]
+        command = [*strace_command(fault), *program, str(statelog.COMPACTION_BYTES_MIN)]
+        os.execvp(command[0], command)
+    if isinstance(fault, Point) and fault.worker == number:
+        plant(fault)
+    return _work(job, number, addresses)
 
-    def built(*arguments: object) -> object:
-        flow = build(*arguments)  # type: ignore[arg-type]
+
+def _work(job: Job, number: int, addresses: str) -> int:
+    """Be a worker, one that says when its flow is built."""
+    folder, build, module = Path(job.recovery).parent, play.flow_of, cast(Any, play)
+
+    def built(*arguments: Any) -> Any:
+        flow = build(*arguments)
         (folder / f"flow-{number}").write_text(str(os.getpid()))
-        arm(fault, number)
         return flow
 
-    play.flow_of = built  # type: ignore[assignment]
+    module.flow_of = built
     failure = folder / f"worker-{number}.failure"
-    return play.main([str(recovery / JOB), str(number), addresses, str(failure)])
+    return play.main([str(Path(job.recovery) / JOB), str(number), addresses, str(failure)])
 
 
 def _fork(run: Callable[[], int], folder: Path) -> int:
@@ -261,3 +263,12 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
+
+
+if __name__ == "__main__":  # a worker under strace, which cannot trace a fork of this process without slowing it down
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    job_file, number, addresses, compaction_bytes_min = sys.argv[1:]
+    statelog.COMPACTION_BYTES_MIN = int(compaction_bytes_min)
+    code = _work(msgspec.json.decode(Path(job_file).read_bytes(), type=Job), int(number), addresses)
+    sys.stderr.flush()
+    os._exit(code)
