@@ -8,9 +8,8 @@ decoded twice. Everything that can be columnar is: event times, ids, rules, meas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -22,6 +21,7 @@ from config.contracts.compile import Envelope, compile_contracts
 from config.contracts.model import ContractSet
 from config.events import Event, Reject
 from operators.batch import RawBatch
+from operators.fields import ChosenFields, Fields, RecordFields
 from operators.instants import to_integers
 from operators.limits import broken_limits
 from operators.mapping import Mapper
@@ -37,8 +37,15 @@ EVENT_TIME_MAX = 4_102_444_800_000_000
 SAMPLE_EVERY = 1024
 """One record in so many is looked at for fields its contract does not name."""
 
-ByStruct = list[tuple[type[Envelope], list[int] | None]]
-"""Each type of decoded record with its rows; None stands for all rows."""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The records of one type within a batch."""
+
+    struct: type[Envelope]
+    rows: list[int]
+    """Where they are in the batch's records."""
+    fields: Fields
 
 
 class Decoded:
@@ -50,10 +57,12 @@ class Decoded:
         channel: str,
         index: pl.DataFrame,
         records: list[Envelope],
+        parts: list[Part],
         rejects: list[Reject],
         quality: Quality,
     ) -> None:
         self._decoder = decoder
+        self._parts = {decoder.type_of(part): part for part in parts}
         self._channel = channel
         self.index = index
         """Columns: row (Int64, into `records`), offset (Int64), at (Int64, event time in µs), id (String,
@@ -65,27 +74,32 @@ class Decoded:
     def __len__(self) -> int:
         return len(self.records)
 
-    @cached_property
+    @property
     def types(self) -> tuple[str, ...]:
         """The types of the accepted records, sorted."""
-        return tuple(sorted(self.index["type"].unique()))
+        return tuple(sorted(self._parts))
 
     def measures(self, rows: pl.Series | None = None) -> pl.DataFrame:
         """Return the measures of the telemetry records among `rows` (all, if None), as `operators.measure.SCHEMA`.
 
         Grouped by type; within a type and metric in the order of `rows`.
         """
-        chosen = self.index if rows is None else self.index[rows]
         frames = []
         for name in self.types:
             maker = self._decoder.measures.get(name)
             if maker is None:
                 continue
-            part = chosen if len(self.types) == 1 else chosen.filter(pl.col("type") == name)
-            records = self.records
-            if len(part) < len(records) or rows is not None:
-                records = [self.records[row] for row in part["row"].to_list()]
-            frames.append(maker.frame(list(map(attrgetter("data"), records)), part["at"], part["offset"]))
+            part = self._parts[name]
+            fields, at_rows = part.fields, np.asarray(part.rows)
+            if rows is not None:
+                # Where in this type's fields each row of the batch is; -1 for rows of other types.
+                places = np.full(len(self.records), -1)
+                places[at_rows] = np.arange(len(at_rows))
+                places = places[rows.to_numpy()]
+                places = places[places >= 0]
+                fields, at_rows = ChosenFields(fields, pl.Series(places)), at_rows[places]
+            chosen = self.index if len(at_rows) == len(self.records) else self.index[at_rows]
+            frames.append(maker.frame(fields, chosen["at"], chosen["offset"]))
         if not frames:
             return pl.DataFrame(schema=SCHEMA)
         return frames[0] if len(frames) == 1 else pl.concat(frames)
@@ -130,6 +144,10 @@ class Decoder:
         self._seed = seed
         self._sample_every = sample_every
 
+    def type_of(self, part: Part) -> str:
+        """Return the event type of a part of a batch."""
+        return self._contract_of[part.struct].type
+
     def decode(self, batch: RawBatch) -> Decoded:
         """Return the accepted records of `batch` and the rejects, both in offset order."""
         values, positions, faults = self._candidates(batch)
@@ -143,8 +161,8 @@ class Decoder:
         quality = Quality()
         at = pl.Series([r.time for r in records], dtype=pl.String()).str.to_datetime("%+", time_unit="us", strict=False)
         at = at.to_physical()
-        by_struct = _by_struct(records)
-        judged = self._judge_records(records, by_struct, at, quality)
+        parts = _parts(records)
+        judged = self._judge_records(records, parts, at, quality)
         if judged:
             faults.update((positions[i], fault) for i, fault in judged.items())
             keep = [i for i in range(len(records)) if i not in judged]
@@ -152,12 +170,12 @@ class Decoder:
             positions = [positions[i] for i in keep]
             values = [values[i] for i in keep]
             at = at.gather(keep)
-            by_struct = _by_struct(records)
+            parts = _parts(records)
         offsets = batch.offsets if len(positions) == len(batch) else [batch.offsets[p] for p in positions]
-        index = self._index(records, by_struct, at, offsets)
+        index = self._index(records, parts, at, offsets)
         self._sample(batch, index["offset"], values, records, quality)
         rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
-        return Decoded(self, batch.channel, index, records, rejects, quality)
+        return Decoded(self, batch.channel, index, records, parts, rejects, quality)
 
     def _candidates(self, batch: RawBatch) -> tuple[list[bytes], Sequence[int], dict[int, tuple[str, str, str]]]:
         """Return the values to decode, their positions in the batch, and the faults of the others by position."""
@@ -177,19 +195,18 @@ class Decoder:
         return values, positions, faults
 
     def _judge_records(
-        self, records: list[Envelope], by_struct: ByStruct, at: pl.Series, quality: Quality
+        self, records: list[Envelope], parts: list[Part], at: pl.Series, quality: Quality
     ) -> dict[int, tuple[str, str, str]]:
         """Return the faults of decoded records that only their columns show: time, version, rules."""
         faults: dict[int, tuple[str, str, str]] = {}
         should: list[tuple[str, str, list[int]]] = []
-        for struct, rows in by_struct:
-            rules = self._rules.get(struct)
+        for part in parts:
+            rules = self._rules.get(part.struct)
             if rules is None:
                 continue
-            contract = self._contract_of[struct]
-            chosen = records if rows is None else [records[row] for row in rows]
-            for rule, broken in rules.broken(list(map(attrgetter("data"), chosen))):
-                at_fault = [i if rows is None else rows[i] for i in broken.arg_true().to_list()]
+            contract = self._contract_of[part.struct]
+            for rule, broken in rules.broken(part.fields):
+                at_fault = [part.rows[i] for i in broken.arg_true().to_list()]
                 if rule.must:
                     faults.update((i, ("contract", f"breaks rule {rule.name}", contract.ref)) for i in at_fault)
                 else:
@@ -211,17 +228,13 @@ class Decoder:
                 quality.should[type_name, rule_name] += accepted
         return faults
 
-    def _index(self, records: list[Envelope], by_struct: ByStruct, at: pl.Series, offsets: list[int]) -> pl.DataFrame:
+    def _index(self, records: list[Envelope], parts: list[Part], at: pl.Series, offsets: list[int]) -> pl.DataFrame:
         source = pl.Series([r.source for r in records], dtype=pl.String())
         identity = pl.Series([r.id for r in records], dtype=pl.String())
-        names = [self._contract_of[struct].type for struct, _ in by_struct]
-        if len(by_struct) == 1:
-            types = pl.repeat(names[0], len(records), dtype=pl.String(), eager=True)
-        else:
-            codes = np.zeros(len(records), np.uint32)
-            for code, (_, rows) in enumerate(by_struct):
-                codes[rows] = code
-            types = pl.Series(names, dtype=pl.String()).gather(pl.Series(codes))
+        codes = np.zeros(len(records), np.uint32)
+        for code, part in enumerate(parts):
+            codes[part.rows] = code
+        types = pl.Series(map(self.type_of, parts), dtype=pl.String()).gather(pl.Series(codes))
         return pl.DataFrame(
             {
                 "row": pl.int_range(len(records), dtype=pl.Int64, eager=True),
@@ -241,15 +254,16 @@ class Decoder:
             look_for_drift(values[i], self._contract_of[type(records[i])], quality)
 
 
-def _by_struct(records: list[Envelope]) -> ByStruct:
+def _parts(records: list[Envelope]) -> list[Part]:
+    """Divide records by type."""
     structs = list(map(type, records))
-    present = dict.fromkeys(structs)
-    if len(present) == 1:
-        return [(structs[0], None)]
-    rows: dict[type[Envelope], list[int]] = {struct: [] for struct in present}
-    for row, struct in enumerate(structs):
-        rows[struct].append(row)
-    return [*rows.items()]
+    rows: dict[type[Envelope], list[int]] = {struct: [] for struct in dict.fromkeys(structs)}
+    if len(rows) == 1:
+        rows[structs[0]] = list(range(len(records)))
+    else:
+        for row, struct in enumerate(structs):
+            rows[struct].append(row)
+    return [Part(struct, at, RecordFields([records[row].data for row in at])) for struct, at in rows.items()]  # type: ignore[attr-defined]
 
 
 def _within_limits(

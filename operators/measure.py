@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
 
 import polars as pl
 
 from config.contracts.build import DTYPES
-from config.contracts.compile import Data
 from config.contracts.model import Contract, Measure
-from operators.quality import column
+from operators.fields import Fields
 
 SCHEMA: dict[str, pl.DataType] = {
     "key": pl.String(),
@@ -49,53 +47,53 @@ class Measures:
             names = sorted(set(condition.meta.root_names()))
             self._failed = Failed(condition.fill_null(False), {n: DTYPES[contract.fields[n].type] for n in names})
 
-    def frame(self, data: list[Data], at: pl.Series, offset: pl.Series) -> pl.DataFrame:
-        """Return the measures of `data`, whose event times and offsets are `at` and `offset`, as `SCHEMA`."""
+    def frame(self, fields: Fields, at: pl.Series, offset: pl.Series) -> pl.DataFrame:
+        """Return the measures of records whose event times and offsets are `at` and `offset`, as `SCHEMA`."""
         contract = self._contract
         common = [
-            column(data, contract.key, pl.String()).alias("key"),
+            fields.column(contract.key, pl.String()).alias("key"),
             at.alias("at"),
-            self._failures(data).alias("failed"),
-            self._customers(data).alias("customer"),
+            self._failures(fields).alias("failed"),
+            self._customers(fields).alias("customer"),
             offset.alias("offset"),
-            pl.repeat(contract.ref, len(data), dtype=pl.String(), eager=True).alias("contract"),
+            pl.repeat(contract.ref, len(fields), dtype=pl.String(), eager=True).alias("contract"),
         ]
-        frames = [self._of(measure, data, common) for measure in contract.measures]
+        frames = [self._of(measure, fields, common) for measure in contract.measures]
         return frames[0] if len(frames) == 1 else pl.concat(frames)
 
-    def _of(self, measure: Measure, data: list[Data], common: list[pl.Series]) -> pl.DataFrame:
+    def _of(self, measure: Measure, fields: Fields, common: list[pl.Series]) -> pl.DataFrame:
         if measure.map:
-            return self._of_map(measure, data, common)
-        value = column(data, measure.field, DTYPES[self._contract.fields[measure.field].type])
+            return self._of_map(measure, fields, common)
+        value = fields.column(measure.field, DTYPES[self._contract.fields[measure.field].type])
         if measure.name_field:
-            metric = column(data, measure.name_field, pl.String())
+            metric = fields.column(measure.name_field, pl.String())
         else:
-            metric = pl.repeat(measure.metric, len(data), dtype=pl.String(), eager=True)
+            metric = pl.repeat(measure.metric, len(fields), dtype=pl.String(), eager=True)
         frame = pl.DataFrame([*common, metric.alias("metric"), scaled(value, measure.digits)])
         return (frame.drop_nulls("value") if value.null_count() else frame).select(*SCHEMA)
 
-    def _of_map(self, measure: Measure, data: list[Data], common: list[pl.Series]) -> pl.DataFrame:
-        maps = [entries or {} for entries in map(attrgetter(measure.map), data)]
+    def _of_map(self, measure: Measure, fields: Fields, common: list[pl.Series]) -> pl.DataFrame:
+        maps = [entries or {} for entries in fields.values(measure.map)]
         counts = pl.Series(list(map(len, maps)), dtype=pl.Int64())
         values_field = self._contract.fields[measure.map].values
         assert values_field is not None  # the loader refuses a measure over anything but a map
         value = pl.Series(list(chain.from_iterable(m.values() for m in maps)), dtype=DTYPES[values_field.type])
         metric = pl.Series(list(chain.from_iterable(maps)), dtype=pl.String())
-        rows = pl.int_range(len(data), eager=True).repeat_by(counts).explode(empty_as_null=False)
+        rows = pl.int_range(len(fields), eager=True).repeat_by(counts).explode(empty_as_null=False)
         repeated = [series.gather(rows) for series in common]
         frame = pl.DataFrame([*repeated, metric.alias("metric"), scaled(value, measure.digits)])
         return (frame.drop_nulls("value") if value.null_count() else frame).select(*SCHEMA)
 
-    def _failures(self, data: list[Data]) -> pl.Series:
+    def _failures(self, fields: Fields) -> pl.Series:
         if self._failed is None:
-            return pl.repeat(False, len(data), dtype=pl.Boolean(), eager=True)
-        columns = [column(data, name, dtype) for name, dtype in self._failed.dtypes.items()]
+            return pl.repeat(False, len(fields), dtype=pl.Boolean(), eager=True)
+        columns = [fields.column(name, dtype) for name, dtype in self._failed.dtypes.items()]
         return pl.DataFrame(columns).select(self._failed.condition.alias("failed")).to_series()
 
-    def _customers(self, data: list[Data]) -> pl.Series:
+    def _customers(self, fields: Fields) -> pl.Series:
         if not self._contract.customer:
-            return pl.repeat(None, len(data), dtype=pl.String(), eager=True)
-        return column(data, self._contract.customer, pl.String())
+            return pl.repeat(None, len(fields), dtype=pl.String(), eager=True)
+        return fields.column(self._contract.customer, pl.String())
 
 
 def scaled(value: pl.Series, digits: int) -> pl.Series:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
 import orjson
 import polars as pl
 
 from config.contracts.build import DTYPES
-from config.contracts.compile import Data
 from config.contracts.model import Contract, Field, Rule
+from operators.fields import Fields
 
 DRIFT_PATHS_MAX = 100
 """Distinct paths counted for each batch: a producer with random field names must not fill the counters."""
@@ -44,16 +43,11 @@ class Rules:
         self._dtypes = {name: DTYPES[contract.fields[name].type] for name in self._names}
         self._broken = [(~e).fill_null(False).alias(str(i)) for i, e in enumerate(expressions)]
 
-    def broken(self, data: list[Data]) -> list[tuple[Rule, pl.Series]]:
-        """Return the rules that some of `data` break, each with a Boolean column that says which."""
-        columns = [column(data, name, self._dtypes[name]) for name in self._names]
+    def broken(self, fields: Fields) -> list[tuple[Rule, pl.Series]]:
+        """Return the rules that some records break, each with a Boolean column that says which."""
+        columns = [fields.column(name, self._dtypes[name]) for name in self._names]
         results = pl.DataFrame(columns).select(self._broken).get_columns()
         return [(rule, result) for rule, result in zip(self.rules, results, strict=True) if result.any()]
-
-
-def column(data: list[Data], name: str, dtype: pl.DataType) -> pl.Series:
-    """Return one field of decoded records as a column."""
-    return pl.Series(name, list(map(attrgetter(name), data)), dtype=dtype)
 
 
 def look_for_drift(value: bytes, contract: Contract, quality: Quality) -> None:

@@ -1,0 +1,68 @@
+"""The fields of decoded records as columns: each is made once per batch, when it is first asked for.
+
+Reading one field of all records costs more than anything Polars then does with the column, so rules and measures
+share the columns.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any, Protocol
+
+import polars as pl
+
+from config.contracts.compile import Data
+
+
+class Fields(Protocol):
+    """Records of one type, field by field."""
+
+    def __len__(self) -> int:
+        """How many records there are."""
+
+    def values(self, name: str) -> list[Any]:
+        """Return one field of each record."""
+
+    def column(self, name: str, dtype: pl.DataType) -> pl.Series:
+        """Return one field of each record as a column named like it."""
+
+
+class RecordFields:
+    """The fields of all records of one type in a batch."""
+
+    def __init__(self, data: list[Data]) -> None:
+        self._data = data
+        self._columns: dict[str, pl.Series] = {}
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def values(self, name: str) -> list[Any]:
+        """Return one field of each record."""
+        return list(map(attrgetter(name), self._data))
+
+    def column(self, name: str, dtype: pl.DataType) -> pl.Series:
+        """Return one field of each record as a column named like it."""
+        made = self._columns.get(name)
+        if made is None:
+            made = self._columns[name] = pl.Series(name, self.values(name), dtype=dtype)
+        return made
+
+
+class ChosenFields:
+    """The fields of some records: `rows` of `fields`, in that order."""
+
+    def __init__(self, fields: Fields, rows: pl.Series) -> None:
+        self._fields, self._rows = fields, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def values(self, name: str) -> list[Any]:
+        """Return one field of each record."""
+        values = self._fields.values(name)
+        return [values[row] for row in self._rows.to_list()]
+
+    def column(self, name: str, dtype: pl.DataType) -> pl.Series:
+        """Return one field of each record as a column named like it."""
+        return self._fields.column(name, dtype).gather(self._rows)
