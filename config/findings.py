@@ -73,9 +73,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(event.data, Finding)
 
 
-def finding_id(agent: str, kind: str, entity: str, occurrence: str) -> str:
-    """Return the id of a finding: `H(agent, kind, entity, occurrence)`."""
-    return derived_id("finding", agent, kind, entity, occurrence)
+def finding_id(agent: str, kind: str, entity: str, occurrence: str, *subject: str | int) -> str:
+    """Return the id of a finding: `H(agent, kind, entity, occurrence)`.
+
+    Args:
+        agent: As in `Finding`, and so the next three.
+        kind: …
+        entity: …
+        occurrence: …
+        subject: What else tells it from others: a customer's order is told by its number only as long as no other
+            customer has an order of that number, and it is not heard of again after it was forgotten.
+    """
+    return derived_id("finding", agent, kind, entity, occurrence, *subject)
 
 
 JsonObject = dict[str, Any]

@@ -28,9 +28,7 @@ class Verdicts:
     """Not yet decided: to be judged again in front of the next records."""
 
 
-def judge(
-    times: Sequence[int], newest: int | None, lateness: int, jump_max: int, began: int | None = None
-) -> Verdicts:
+def judge(times: Sequence[int], newest: int | None, lateness: int, jump_max: int, began: int | None = None) -> Verdicts:
     """Judge consecutive event times of one partition.
 
     Args:

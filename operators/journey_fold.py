@@ -46,7 +46,7 @@ def _order(journey: Journey, event: Event, limits: JourneyLimits) -> Order:
     order_id = event.data["order_id"]
     order = journey.orders.get(order_id)
     if order is None:
-        order = journey.orders[order_id] = Order(event.at)
+        order = journey.orders[order_id] = Order(event.at, event.at)
         _bound(journey.orders, limits.orders_max, lambda kept: (kept.ended_at is None, kept.seen_at))
     _note(order, event, limits)
     return order
@@ -56,7 +56,7 @@ def _refund(journey: Journey, event: Event, limits: JourneyLimits) -> Refund:
     refund_id = event.data["refund_id"]
     refund = journey.refunds.get(refund_id)
     if refund is None:
-        refund = journey.refunds[refund_id] = Refund(event.at)
+        refund = journey.refunds[refund_id] = Refund(event.at, event.at)
         _bound(journey.refunds, limits.refunds_max, lambda kept: (kept.posted_at is None, kept.seen_at))
     _note(refund, event, limits)
     refund.order_id = event.data["order_id"]

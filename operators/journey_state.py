@@ -27,8 +27,10 @@ class Reported(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Subject(msgspec.Struct, array_like=True, gc=False):
     """What a finding can be about: which records told of it, and what was found."""
 
+    since: int
+    """When the first record told of it,"""
     seen_at: int
-    """When the last record told of it."""
+    """and the last."""
     records: list[Record] = []
     """The records that told of it, bounded."""
     findings: dict[str, Reported] = {}

@@ -70,7 +70,7 @@ class View:
         subject.findings[found.kind] = Reported(found.occurrence, found.causes)
         self.findings.append(
             Finding(
-                finding_id=finding_id(agent, found.kind, entity, found.occurrence),
+                finding_id=finding_id(agent, found.kind, entity, found.occurrence, self.customer, subject.since),
                 agent=agent,
                 kind=found.kind,
                 entity=entity,
@@ -103,7 +103,7 @@ class View:
             occurrence = f"{reported.occurrence} until {to_text(ended_at)}"
             self.findings.append(
                 Finding(
-                    finding_id=finding_id(agent, kind, entity, occurrence),
+                    finding_id=finding_id(agent, kind, entity, occurrence, self.customer, subject.since),
                     agent=agent,
                     kind=kind,
                     entity=entity,

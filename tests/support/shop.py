@@ -48,16 +48,22 @@ def shop(seed: int, lateness: int = 0, disorder: int = 0) -> Content:
 
 
 def _orders(rng: random.Random) -> Iterator[Event]:
+    at = promised_at = START
     for number in range(ORDERS):
         customer, order = f"c{rng.randrange(CUSTOMERS)}", f"o{number}"
-        at = START + rng.randrange(0, DAYS * DAY // 2, GRID)
-        promised_at = at + rng.randrange(3, 12) * DAY
+        if number % 8 == 1:
+            order = f"o{number - 1}"  # numbers of two shops, or a mistake: one order, two customers
+        else:
+            at = START + rng.randrange(0, DAYS * DAY // 2, GRID)
+            promised_at = at + rng.randrange(3, 12) * DAY
         items = [
             {"product_id": "p", "seller_id": seller, "seller_state": state, "price": rng.choice((9.9, 800.1))}
             for seller, state in rng.sample(SELLERS, rng.choice((1, 1, 2)))
         ]
         placed = {"customer_state": rng.choice(STATES), "promised_at": promised_at, "items": items}
         yield _event(at, "order.placed", order, customer, placed)
+        if rng.random() < 0.1:  # told anew, long after: by then all is forgotten
+            yield _event(at + 50 * DAY, "order.placed", order, customer, placed, again="again")
         yield _event(at, "payment.captured", order, customer, {"amount": 10.1, "sequence": 1})
         if rng.random() < 0.8:
             ship_by = rng.choice((None, at + 2 * DAY))
@@ -72,7 +78,7 @@ def _orders(rng: random.Random) -> Iterator[Event]:
         elif rng.random() < 0.3:
             yield _event(at + 3 * DAY, "order.cancelled", order, customer, {})
         if rng.random() < 0.3:
-            refund = {"refund_id": f"r{number}", "amount": 5.0, "due_at": promised_at}
+            refund = {"refund_id": f"r{order}", "amount": 5.0, "due_at": promised_at}
             yield _event(promised_at - DAY, "refund.requested", order, customer, refund)
             if rng.random() < 0.5:
                 yield _event(promised_at + DAY, "refund.posted", order, customer, refund)
@@ -87,9 +93,9 @@ def _orders(rng: random.Random) -> Iterator[Event]:
             yield _event(at, "account.changed", order, customer, {"field": "email"})
 
 
-def _event(at: int, kind: str, order: str, customer: str, data: dict[str, object]) -> Event:
+def _event(at: int, kind: str, order: str, customer: str, data: dict[str, object], again: str = "") -> Event:
     data = {"order_id": order, "customer_id": customer, **data}
-    return Event(at, f"/shop|{kind}-{order}", customer, kind, data)
+    return Event(at, f"/shop|{kind}-{order}-{customer}{again}", customer, kind, data)
 
 
 def _transits(rng: random.Random) -> Iterator[Measure]:

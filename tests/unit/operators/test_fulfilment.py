@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from config.agents.load import load_manifests
 from config.clock import DAY, HOUR, SECOND, to_text
@@ -55,7 +56,7 @@ def test_ship_by_missed_is_found_a_moment_after_it_passed() -> None:
 
     assert finding.at == SHIP_BY + SECOND
     assert finding.occurrence == to_text(SHIP_BY)
-    assert finding.finding_id == finding_id("fulfilment", MISSED, f"order:{ORDER}", to_text(SHIP_BY))
+    assert finding.finding_id == finding_id("fulfilment", MISSED, f"order:{ORDER}", to_text(SHIP_BY), CUSTOMER, START)
     assert (finding.entity, finding.customer) == (f"order:{ORDER}", CUSTOMER)
     assert (finding.severity, finding.harm_at, finding.money_at_risk) == ("low", PROMISE, 110.0)
     assert finding.causes == ["seller:seller-1"]
@@ -317,3 +318,22 @@ def test_wrong_parameter_is_refused_by_name(tmp_path: Path, line: str, message: 
 
     with pytest.raises(SettingsError, match=message):
         FulfilmentAgent.of(load_manifests(tmp_path)["fulfilment"])
+
+
+def test_orders_of_one_number_and_promise_are_told_apart_by_their_customers() -> None:
+    other = replace(placed(), key="customer-2", id="/shop|other")
+
+    findings = Stage().run([placed(), other], PROMISE + 2 * DAY)
+
+    ids = {finding.finding_id for finding in findings if finding.kind == PASSED}
+    assert len(ids) == 2
+
+
+def test_an_order_told_of_anew_after_it_was_forgotten_leads_to_a_finding_of_its_own() -> None:
+    again = PROMISE + 200 * DAY
+
+    findings = Stage().run([placed(), placed(again)], again + DAY)
+
+    first, second = (finding for finding in findings if finding.kind == PASSED)
+    assert first.occurrence == second.occurrence
+    assert first.finding_id != second.finding_id
