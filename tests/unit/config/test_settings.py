@@ -35,7 +35,7 @@ def test_defaults_alone_are_complete() -> None:
     assert dataclasses.asdict(settings.runtime.key_groups) == {"telemetry": 16, "journey": 16, "cause": 16, "case": 16}
     assert settings.runtime.epoch_interval == timedelta(seconds=1)
     assert settings.runtime.emit_interval == timedelta(milliseconds=50)
-    assert settings.runtime.batch_records == 16_384
+    assert settings.runtime.batch_records == 20_000
     assert settings.time.jump_max == timedelta(days=30)
     assert settings.state.dedupe_ttl == timedelta(days=7)
 
