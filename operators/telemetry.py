@@ -89,10 +89,11 @@ class TelemetryLogic:
             series = state.series[name] = Series(type_name, partial.metric)
         pane = series.open.get(partial.start)
         if pane is None:
-            pane = series.open[partial.start] = Pane()
+            series.open[partial.start] = Pane.of(partial)
             end = partial.start + self._streams[type_name].pane
             context.set_timer(f"{PANE}{end}", end)
-        pane.add(partial)
+        else:
+            pane.add(partial)
 
     def on_event(self, key: str, state: TelemetryState, event: Event, context: Context) -> None:
         """Refuse: sources send partials only.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from math import isqrt
 
 import polars as pl
@@ -45,6 +46,7 @@ def combine(
     return by_group(partials, key_groups)
 
 
+@lru_cache(maxsize=4096)
 def type_of(contract: str) -> str:
     """Return the event type of `type@version`."""
     return contract.partition("@")[0]

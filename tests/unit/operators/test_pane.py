@@ -77,3 +77,15 @@ def test_merging_keeps_the_bound_on_customers_touched() -> None:
     halves = [combine(table(rows[half::2], half), "telemetry/0", 60, 1)[0] for half in (0, 1)]
     (pane,) = merged(halves[0] + halves[1]).values()
     assert set(pane.touched) == set(sorted(customers, key=hash_customer)[:TOUCHED_MAX])
+
+
+def test_a_pane_of_one_partial_equals_an_empty_one_it_is_added_to() -> None:
+    rows = [Measure(value=-(2**40)), Measure(value=2**62, failed=True, customer="c1"), Measure(value=0, offset=7)]
+    (partial,) = combine(table(rows), "telemetry/0", 60, 1)[0]
+    added = Pane()
+    added.add(partial)
+    made = Pane.of(partial)
+    assert made == added
+    made.add(partial)
+    assert made.count == 6
+    assert (partial.buckets, partial.touched) == (added.buckets, added.touched)
