@@ -80,7 +80,7 @@ def test_merging_keeps_the_bound_on_customers_touched() -> None:
 
 
 def test_a_pane_of_one_partial_equals_an_empty_one_it_is_added_to() -> None:
-    rows = [Measure(value=-(2**40)), Measure(value=2**62, failed=True, customer="c1"), Measure(value=0, offset=7)]
+    rows = [Measure(value=-(2**40)), Measure(value=2**62, failed=True, customer="c1"), Measure(value=0)]
     (partial,) = combine(table(rows), "telemetry/0", 60, 1)[0]
     added = Pane()
     added.add(partial)
