@@ -23,6 +23,7 @@ from dataflows.stages import Emitter, StageItem, release_frames
 from operators.batch import RawBatch
 from operators.channel import Channel, Taken
 from operators.window import combine
+from sinks.failures import noted
 from sinks.outbox import Release, part_names
 from sinks.part_writer import ChannelStats
 
@@ -109,6 +110,7 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         """Return all channels: any worker can read any of them."""
         return self._channels
 
+    @noted
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> PartitionTicks:
         """Open a partition where it was left.
 
@@ -143,6 +145,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         # A resumed partition stands where it stood; unsaid, each would wait for the others to say it first.
         board.tell(channel.name, channel.watermark)
 
+    @noted
     def next_batch(self) -> list[StageItem]:
         """Read, decode, judge and aggregate the next records."""
         if self._ended or self._stopping():
@@ -221,6 +224,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         """Return when to look again."""
         return self._awake
 
+    @noted
     def snapshot(self) -> bytes:
         """Return the channel's state."""
         if self._snapshot is None:

@@ -25,6 +25,7 @@ from config.identity import key_group
 from operators.frame import Frame
 from operators.keyed import KeyedGroup
 from operators.logic import KeyedLogic
+from sinks.failures import noted
 from sinks.outbox import Release, part_names, part_of
 from sinks.statelog import StateLog
 
@@ -149,6 +150,7 @@ def route(emitted: Iterable[tuple[str, Event]], receivers: Mapping[str, int]) ->
 class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
     """One key group of a stage, as Bytewax calls it. Which one it is, the first frame or the state tells."""
 
+    @noted
     def __init__(self, stage: Stage, state: bytes | None) -> None:
         self._stage = stage
         self._group: KeyedGroup[Any] = KeyedGroup(stage.logic(), stage.channels)
@@ -170,6 +172,7 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
             self._log = StateLog(stage.place.folder, f"{stage.name}-{number}", stage.place.inline_bytes)
         self._emitter = Emitter(group_channel(stage.name, number), stage.receivers, stage.emit_interval, _wall_clock)
 
+    @noted
     def on_batch(self, values: list[Frame]) -> tuple[Iterable[StageItem], bool]:
         """Take in frames, process what they allow, emit one item."""
         if self._emitter is None:
@@ -183,6 +186,7 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
         frames = self._emitter.frames(group.cut, route(emitted, self._stage.receivers), {}, ended=group.ended)
         return self._item(frames, emitted), StatefulBatchLogic.RETAIN
 
+    @noted
     def on_notify(self) -> tuple[Iterable[StageItem], bool]:
         """Send the empty frames that were held back."""
         assert self._emitter is not None
@@ -205,6 +209,7 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
             return []
         return [StageItem(frames, releases)]
 
+    @noted
     def snapshot(self) -> bytes:
         """Make the group's changes durable and return where they are."""
         if self._snapshot is None:

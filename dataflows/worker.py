@@ -20,6 +20,7 @@ from bytewax.run import cli_main
 
 from config.errors import ForestallError
 from dataflows.supervisor import Failure
+from sinks.failures import first_noted
 
 GC_THRESHOLDS = (50_000, 20, 1_000)
 """Keyed state is millions of objects that live long; the collector's defaults would walk them all the time."""
@@ -65,7 +66,8 @@ def run_worker(
             epoch_interval=epoch_interval,
             recovery_config=RecoveryConfig(str(recovery), timedelta(0)),
         )
-    except BaseException as error:
+    except BaseException as raised:
+        error = first_noted() or raised
         _log(error)
         failure.write_bytes(msgspec.json.encode(_failure(error)))
         sys.stderr.flush()

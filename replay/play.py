@@ -30,16 +30,19 @@ from dataflows.worker import run_worker
 from operators.channel import Channel
 from operators.decode import Decoder
 from operators.streams import build_streams, panes_of
+from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
 from replay.source import RecordedPartition, Speed
 from sinks.engine import store_path
 from sinks.lock import lock_recovery, lock_store
 from sinks.outbox import part_names
-from sinks.preflight import Preflight, preflight
+from sinks.preflight import CHECK_DISK, Preflight, preflight
 from sinks.store import Store
 
 JOB = "job.json"
 BOARD = "alignment"
+SOURCE = "detection.source"
+"""Bytewax's name of the step whose keys are the channels."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -137,10 +140,26 @@ def prepared(job: Job) -> Iterator[Ready]:
         store = stack.enter_context(Store.open(job.store_url, create=True))
         identity = {"flow": "detection", "layout": settings.layout_digest()}
         report = preflight(recovery, identity, store_has_run=store.has_run())
+        _check_channels(recording, channels, report)
         store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()))
         _hand_over(job, recovery, channels)
         total = sum(recording.manifest.topics.values())
         yield Ready(store, total, [lock.descriptor for lock in locks], report)
+
+
+def _check_channels(recording: Recording, channels: list[str], report: Preflight) -> None:
+    """Refuse a recording without a partition that was read before: Bytewax could not go on with its state.
+
+    Raises:
+        RecordingError: The recording lacks one.
+    """
+    missing = sorted({key for step, key in report.states if step == SOURCE} - set(channels))
+    if missing:
+        raise RecordingError(
+            f"{recording.folder} holds no partition {missing[0]}, which the recovery folder goes on with: "
+            "that was made from another recording",
+            remedy="Name the recording it was made from or its continuation, or start with a new store.",
+        )
 
 
 def _hand_over(job: Job, recovery: Path, channels: list[str]) -> None:
@@ -151,7 +170,7 @@ def _hand_over(job: Job, recovery: Path, channels: list[str]) -> None:
     except OSError as error:
         raise RecoveryError(
             f"Recovery folder {recovery}: {error.strerror}.",
-            remedy="Check the disk's free space, and that this user may write there.",
+            remedy=CHECK_DISK,
         ) from error
 
 
@@ -184,7 +203,7 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
         open_channel,
         lambda: AlignmentBoard(recovery / BOARD, channels),
         stopping,
-        None if job.speed is None else Speed(job.speed, min(p.min_timestamp for p in recording.partitions)),
+        None if job.speed is None else Speed(job.speed, _first_stamp(recording)),
     )
     store = Store.open(job.store_url)
     return build(
@@ -199,6 +218,12 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
 
 def _settings(job: Job) -> Settings:
     return load(Path(job.config) if job.config else None, environment())
+
+
+def _first_stamp(recording: Recording) -> int:
+    """Return the timestamp of the first record, milliseconds; partitions without any have no say."""
+    stamps = [part.min_timestamp for part in recording.partitions if part.min_timestamp != NO_TIMESTAMP]
+    return min(stamps, default=recording.recorded_until // 1000)
 
 
 def _channels(recording: Recording) -> list[str]:

@@ -60,8 +60,12 @@ def parse_url(url: str) -> URL:
         ) from error
 
 
-def make_engine(url: URL) -> sa.Engine:
+def make_engine(url: URL, *, new: bool = False) -> sa.Engine:
     """Return an engine whose transactions are durable when they end, and whose writers wait for each other.
+
+    Args:
+        url: Where the database is.
+        new: Whether its file is to be made; only then is the file's journal mode chosen, which stays with the file.
 
     Raises:
         UsageError: no driver is known or installed for such a database.
@@ -80,7 +84,8 @@ def make_engine(url: URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:
         connection.isolation_level = None  # we begin transactions ourselves: the driver would begin them too late
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"cache_size=-{CACHE_KIB}"):
+        pragmas = ("synchronous=FULL", f"cache_size=-{CACHE_KIB}")
+        for pragma in ("journal_mode=WAL", *pragmas) if new else pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

@@ -19,6 +19,7 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink
 
 from config.errors import UsageError
+from sinks.failures import noted
 
 TICK = timedelta(milliseconds=10)
 POLL_S = 0.1
@@ -45,6 +46,7 @@ class GateTicks(StatelessSourcePartition[Any]):
         self._awake: datetime | None = None
         _waiting.pop(threading.get_ident(), None)  # of a run that died on a thread with this number
 
+    @noted
     def next_batch(self) -> list[Any]:
         """Call what waits for durability; end when the run is finished."""
         for callback in _waiting.pop(threading.get_ident(), ()):

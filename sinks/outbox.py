@@ -22,6 +22,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from config.errors import RecoveryError
 from config.events import Event
 from sinks.chain import GENESIS, Entry, canonical, link
+from sinks.failures import noted
 from sinks.gate import register
 from sinks.part_writer import ChannelStats
 from sinks.store import Store
@@ -184,10 +185,12 @@ class OutboxPart(StatefulSinkPartition[Release, bytes]):
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
+    @noted
     def write_batch(self, values: list[Release]) -> None:
         """Take in what the senders say."""
         self._outbox.write(values)
 
+    @noted
     def snapshot(self) -> bytes:
         """Return the state; release once it is durable."""
         state, durable = self._outbox.snapshot()
@@ -222,6 +225,7 @@ class OutboxSink(FixedPartitionedSink[Release, bytes]):
         """
         return self._parts.index(item_key)
 
+    @noted
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> OutboxPart:
         """Take over a part in the store and release what was recovered.
 

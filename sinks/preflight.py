@@ -30,6 +30,19 @@ PARTS = 1
 COMMIT_SKEW_MAX = 1
 """Epochs by which the files of one folder may differ."""
 
+OF_THE_PLACE = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+    }
+)
+"""What SQLite says when the file is whole, and the place it lies at is at fault."""
+
+CHECK_DISK = "Free space on its disk, check that this user may write there, and start again; nothing is lost."
 RESTORE = (
     "Restore the recovery folder and the store from a backup of one moment, "
     "or start with a new store and a new recovery folder."
@@ -45,6 +58,8 @@ class Preflight(NamedTuple):
     """Zombie snapshots deleted."""
     new: bool
     """Whether the folder was made by this preflight."""
+    states: frozenset[tuple[str, str]] = frozenset()
+    """(step, key) of all state that Bytewax will recover."""
 
 
 def preflight(folder: Path, identity: Mapping[str, Any], *, store_has_run: bool) -> Preflight:
@@ -83,7 +98,8 @@ def preflight(folder: Path, identity: Mapping[str, Any], *, store_has_run: bool)
             purged = sum(_purge(connection, resume_epoch) for connection in files.values())
             for path, connection in files.items():
                 _check_pickles(path, connection)
-    return Preflight(resume_epoch, purged, new)
+            states = {row for file in files.values() for row in file.execute("SELECT step_id, state_key FROM snaps")}
+    return Preflight(resume_epoch, purged, new, frozenset(states))
 
 
 @contextmanager
@@ -91,12 +107,10 @@ def _faults(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise RecoveryError(f"Recovery folder {folder}: {error}.", remedy=RESTORE) from error
+        whole = getattr(error, "sqlite_errorcode", 0) & 0xFF in OF_THE_PLACE
+        raise RecoveryError(f"Recovery folder {folder}: {error}.", remedy=CHECK_DISK if whole else RESTORE) from error
     except OSError as error:
-        raise RecoveryError(
-            f"Recovery folder {folder}: {error.strerror}.",
-            remedy="Check the disk's free space, and that this user may write there.",
-        ) from error
+        raise RecoveryError(f"Recovery folder {folder}: {error.strerror}.", remedy=CHECK_DISK) from error
 
 
 def _create(folder: Path, identity: Mapping[str, Any]) -> None:

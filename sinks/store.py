@@ -28,10 +28,10 @@ REVISION = "0001"
 class Store:
     """One store. Safe to share between threads; each process opens its own."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, new: bool = False) -> None:
         self.url = url
         self.name = url.render_as_string(hide_password=True)
-        self._engine = make_engine(url)
+        self._engine = make_engine(url, new=new)
 
     @staticmethod
     def open(url: str, *, create: bool = False) -> Store:
@@ -56,7 +56,7 @@ class Store:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"Store {path}: {error.strerror}.", remedy=REMEDIES["unable to open"]) from error
-        store = Store(parsed)
+        store = Store(parsed, new=path is not None and create and not (path.exists() and path.stat().st_size))
         try:
             store._migrate(create)
         except BaseException:

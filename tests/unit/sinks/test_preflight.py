@@ -86,7 +86,7 @@ def test_zombie_snapshots_are_purged_and_committed_ones_kept(folder: Path) -> No
     execution(folder, 0, 1, 1, {0: 5})
     for epoch in (3, 4, 5, 6):
         snapshot(folder, "key", epoch)
-    assert again(folder) == Preflight(5, 2, new=False)
+    assert again(folder) == Preflight(5, 2, new=False, states=frozenset({("flow.step", "key")}))
     assert sql(folder, "SELECT snap_epoch FROM snaps ORDER BY snap_epoch") == [(3,), (4,)]
     assert again(folder).purged == 0
 
@@ -177,3 +177,24 @@ def test_recovery_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RecoveryError, match=r"file/recovery: Not a directory"):
         preflight(tmp_path / "file" / "recovery", JOB, store_has_run=False)
+
+
+def test_state_that_will_be_recovered_is_listed(folder: Path) -> None:
+    execution(folder, 0, 1, 1, {0: 7})
+    snapshot(folder, "orders/0", 3)
+    snapshot(folder, "crm/0", 9)  # a zombie
+    assert again(folder).states == {("flow.step", "orders/0")}
+
+
+def test_a_place_that_cannot_be_written_is_not_taken_for_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(sqlite3.OperationalError):
+        sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def refuse(connection: sqlite3.Connection, resume_epoch: int) -> int:
+        raise Full("database or disk is full")
+
+    monkeypatch.setattr("sinks.preflight._purge", refuse)
+    with pytest.raises(RecoveryError, match="database or disk is full") as raised:
+        again(folder, store_has_run=False)
+    assert "Free space" in raised.value.remedy
+    assert "backup" not in raised.value.remedy

@@ -110,3 +110,11 @@ def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
 def test_a_token_of_another_kind_or_format_is_refused(tmp_path: Path, token: bytes) -> None:
     with pytest.raises(RecoveryError):
         StateLog.resume(tmp_path, 1, token)
+
+
+def test_a_disk_that_takes_no_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    log = StateLog(tmp_path / "file" / "state", "journey-3", 4)
+    with pytest.raises(RecoveryError, match=r"state/journey-3\.0\.log: Not a directory") as raised:
+        log.snapshot(b"k=1;l=1", lambda: b"")
+    assert "nothing is lost" in raised.value.remedy
