@@ -55,9 +55,6 @@ def main(arguments: list[str]) -> int:
     os.environ.update(SETTINGS)
     statelog.COMPACTION_BYTES_MIN = COMPACTION_BYTES_MIN
     folder = Path(tempfile.mkdtemp(prefix="forestall-chaos-", dir=options.dir))
-    # Workers under strace start from nothing: they shall not compile all modules each time.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     failed = True
     try:
         campaign, failed = _run(options, folder)
@@ -79,7 +76,7 @@ def _run(options: argparse.Namespace, folder: Path) -> tuple[Campaign, bool]:
     say(f"unbroken: {campaign.outputs}")
     if options.crash_points or options.errors:
         campaign.count_calls()
-        say(f"system calls: { {'/'.join(map(str, key)): many for key, many in campaign.calls.items()} }")
+        say(f"system calls: {campaign.calls}")
     failed = False
     for kind, number, total in _rounds(options, campaign):
         started = time.monotonic()
@@ -138,8 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--kills", type=int, default=0, help="lives to end by kill -9 at drawn instants")
-    add("--crash-points", type=int, default=0, help="rounds killed at enumerated system calls, every other one twice")
-    add("--points", type=int, default=0, help="rounds killed three times in the middle of an epoch's commit")
+    add("--crash-points", type=int, default=0, help="rounds killed at enumerated system calls, many of them twice")
+    add(
+        "--points",
+        type=int,
+        default=0,
+        help="rounds killed twice amid an epoch's commit, and stopped by SIGTERM",
+    )
     add("--errors", type=int, default=0, help="rounds in which enumerated system calls say EIO or ENOSPC")
     add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,2")
     add("--events", type=int, default=6_000, help="size of the recording")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.support.faults import CALLS, Call, Fault, Kill, Point, Victim
+from tests.support.faults import CALLS, Call, Fault, Kill, Point, Stop, Victim
 
 Kind = Literal["kill", "call", "error", "point"]
 
@@ -17,8 +16,10 @@ SHORT_S = (0.0, 0.6)
 """Wall time that a second life has after its flow was built: a crash loop."""
 KILLS = (3, 8)
 """Kills of one store."""
-EPOCHS = 12
-"""Points of the protocol are drawn from so many epochs, or nearly."""
+POINTS = 48
+"""Snapshots of sink parts, or releases, of which one is struck at: about a dozen epochs."""
+EARLY = {"pwrite64": 250, "fdatasync": 60, "fsync": 40}
+"""System calls of the first epochs after a start, about a dozen of them."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Ranges:
     """What an unbroken run takes."""
 
     span_s: float
-    """Wall time of the whole life, on the slowest number of processes."""
-    calls: dict[tuple[int, int, str], int]
-    """System calls, by number of processes, worker and name."""
+    """Wall time of a whole life."""
+    calls: dict[str, int]
+    """System calls on one process, by name."""
 
 
 def plan(kind: Kind, number: int, total: int, seed: str, processes: Sequence[int], ranges: Ranges) -> Iterator[Blow]:
@@ -65,25 +66,34 @@ def _kills(draw: random.Random, processes: Sequence[int], ranges: Ranges) -> Ite
 def _calls(
     kind: Kind, number: int, total: int, draw: random.Random, processes: Sequence[int], ranges: Ranges
 ) -> Iterator[Blow]:
-    """Strike at one of all calls, the rounds being spread evenly over them; every other round a second time, soon."""
+    """Strike at one of all calls, the rounds being spread evenly over them.
+
+    On one process, of the whole life; every other round strikes a second time, soon. On several, where tracing a whole
+    life would take long, of the first epochs after a kill at any instant.
+    """
     count = processes[number % len(processes)]
-    worker = (number // len(processes)) % count
-    # fsyncs are few and tell most: each name gets its share of the rounds, not of the calls
-    name = CALLS[draw.randrange(len(CALLS))]
-    most = max(1, ranges.calls[count, worker, name])
-    nth = 1 + int(most * (number + draw.random()) / total) % most
+    name = draw.choice(CALLS)  # each name gets its share of the rounds, not of the calls: fsyncs are few and tell most
+    place = (number + draw.random()) / total
     effect = "signal=KILL" if kind == "call" else draw.choice(("error=EIO", "error=ENOSPC"))
-    yield Blow(count, Call(worker, name, nth, effect))
-    if number % 2:
-        count = draw.choice(processes)
+    if count > 1:
+        yield Blow(count, Kill(draw.uniform(0.3, 1.0) * ranges.span_s))
+        yield Blow(count, Call(draw.randrange(count), name, _nth(EARLY[name], place), effect))
+        return
+    yield Blow(count, Call(0, name, _nth(ranges.calls[name], place), effect))
+    if number // len(processes) % 2:
         name = draw.choice(CALLS)
-        soon = int(math.exp(draw.uniform(0.0, math.log(300 if name == "pwrite64" else 40))))
-        yield Blow(count, Call(draw.randrange(count), name, soon, effect))
+        yield Blow(count, Call(0, name, _nth(EARLY[name], draw.random() ** 2), effect))
+
+
+def _nth(most: int, place: float) -> int:
+    return 1 + int(most * place) % max(most, 1)
 
 
 def _points(draw: random.Random, processes: Sequence[int]) -> Iterator[Blow]:
-    """Strike in the middle of an epoch's commit; then again, a few epochs later."""
+    """Strike in the middle of an epoch's commit; then again, or stop the next life before it reads a record."""
     count = draw.choice(processes)
-    name: Literal["snapshot", "release"] = draw.choice(("snapshot", "release"))
-    for nth in (draw.randint(1, 4 * EPOCHS), draw.randint(2, 12), draw.randint(2, 12)):
-        yield Blow(count, Point(draw.randrange(count), name, max(1, nth // count)))
+    for most in (POINTS, POINTS // 4):
+        name: Literal["snapshot", "release"] = draw.choice(("snapshot", "release"))
+        yield Blow(count, Point(draw.randrange(count), name, draw.randint(1, most)))
+        if draw.random() < 0.5:
+            yield Blow(count, Stop(draw.choice((0.0, 0.0, 0.2))))

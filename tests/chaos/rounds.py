@@ -60,7 +60,7 @@ class Campaign:
         spec = Spec(1, events, usual_days(events), "full")
         apart(lambda: simulate(spec, self._recording), folder)
         self._reference, self._span_s = self._unbroken()
-        self._calls: dict[tuple[int, int, str], int] = {}
+        self._calls: dict[str, int] = {}
 
     @property
     def outputs(self) -> dict[str, int]:
@@ -68,17 +68,15 @@ class Campaign:
         return self._reference.counts
 
     @property
-    def calls(self) -> dict[tuple[int, int, str], int]:
-        """System calls of an unbroken run, by number of processes, worker and name; empty until `count_calls`."""
+    def calls(self) -> dict[str, int]:
+        """System calls of an unbroken run on one process, by name; empty until `count_calls`."""
         return self._calls
 
     def count_calls(self) -> None:
         """Find the range of system calls that can be struck at."""
-        for processes in self._processes:
-            for worker in range(processes):
-                log = self._folder / "strace.log"
-                self._ended_well(f"count-{processes}-{worker}", processes, Count(worker, log))
-                self._calls |= {(processes, worker, name): many for name, many in counted(log).items()}
+        log = self._folder / "strace.log"
+        self._ended_well("count", 1, Count(0, log))
+        self._calls = counted(log)
 
     def run(self, kind: Kind, number: int, total: int) -> list[str]:
         """Run round `number` of `total`; return what was violated."""

@@ -28,8 +28,7 @@ import msgspec
 from dataflows.supervisor import _free_addresses
 from replay import play
 from replay.play import JOB, Job, prepared
-from sinks import statelog
-from tests.support.faults import Call, Count, Fault, Kill, Point, kill, plant, prctl, strace_command
+from tests.support.faults import Call, Count, Fault, Kill, Point, Stop, arm, kill, prctl, trace
 
 Damage = Callable[[], None]
 """Switches a safeguard off in the processes of a life: a negative control."""
@@ -49,6 +48,8 @@ class End(Enum):
     WELL = "ended well"
     STRUCK = "struck"
     """By what was meant to befall it."""
+    STOPPED = "stopped"
+    """When asked to, in good order."""
     FAILED = "failed"
     """By itself, though nothing was done to it."""
 
@@ -132,7 +133,9 @@ def _watch(supervisor: int, job: Job, fault: Fault | None, chosen: int) -> End:
             code = os.waitstatus_to_exitcode(status)
             meant = isinstance(fault, Point | Call) and code == KILLED
             spoilt = isinstance(fault, Call) and fault.effect.startswith("error")
-            return End.WELL if code == 0 else End.STRUCK if meant or spoilt else End.FAILED
+            if code == 0:
+                return End.STOPPED if isinstance(fault, Stop) else End.WELL
+            return End.STRUCK if meant or spoilt else End.FAILED
         now = time.monotonic()
         if now - started > HANGS_S:
             (folder / "hang.failure").write_text(f"nothing ended within {HANGS_S:.0f} s")
@@ -187,7 +190,9 @@ def _supervise(job: Job, fault: Fault | None, damage: Damage | None) -> int:
     if os.read(receiving, 1) != READY:
         return 3
     addresses = ";".join(_free_addresses(job.processes)) if job.processes > 1 else "-"
-    workers = [_fork(partial(_start, job, number, addresses, fault), folder) for number in range(job.processes)]
+    workers = [_fork(partial(_work, job, number, addresses, fault), folder) for number in range(job.processes)]
+    if isinstance(fault, Call | Count):
+        _fork(partial(_trace_when_built, fault, workers[fault.worker], folder), folder)
     codes: dict[int, int] = {}
     while len(codes) < len(workers):
         for worker in workers:
@@ -212,23 +217,21 @@ def _prepare(job: Job, sending: int) -> int:
     return 0
 
 
-def _start(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
-    if isinstance(fault, Call | Count) and fault.worker == number:
-        program = [sys.executable, "-m", "tests.support.chaos", str(Path(job.recovery) / JOB), str(number), addresses]
-        command = [*strace_command(fault), *program, str(statelog.COMPACTION_BYTES_MIN)]
-        os.execvp(command[0], command)
-    if isinstance(fault, Point) and fault.worker == number:
-        plant(fault)
-    return _work(job, number, addresses)
+def _trace_when_built(fault: Call | Count, pid: int, folder: Path) -> int:
+    while not (folder / f"flow-{fault.worker}").exists():
+        time.sleep(0.001)
+    trace(fault, pid)
+    return 1
 
 
-def _work(job: Job, number: int, addresses: str) -> int:
+def _work(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
     """Be a worker, one that says when its flow is built."""
     folder, build, module = Path(job.recovery).parent, play.flow_of, cast(Any, play)
 
     def built(*arguments: Any) -> Any:
         flow = build(*arguments)
         (folder / f"flow-{number}").write_text(str(os.getpid()))
+        arm(fault, number)
         return flow
 
     module.flow_of = built
@@ -263,12 +266,3 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-
-
-if __name__ == "__main__":  # a worker under strace, which cannot trace a fork of this process without slowing it down
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    job_file, number, addresses, compaction_bytes_min = sys.argv[1:]
-    statelog.COMPACTION_BYTES_MIN = int(compaction_bytes_min)
-    code = _work(msgspec.json.decode(Path(job_file).read_bytes(), type=Job), int(number), addresses)
-    sys.stderr.flush()
-    os._exit(code)

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,6 +56,13 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """SIGTERM to all workers, some wall time after their flow was built: at 0, before they read a record."""
+
+    after_s: float
+
+
+@dataclass(frozen=True)
 class Count:
     """Harmless: writes down every system call of a worker, for the range that `Call` can draw from."""
 
@@ -61,7 +70,7 @@ class Count:
     log: Path
 
 
-Fault = Kill | Call | Point | Count
+Fault = Kill | Call | Point | Stop | Count
 
 
 def has_strace() -> bool:
@@ -70,13 +79,28 @@ def has_strace() -> bool:
     return strace is not None and subprocess.run([strace, "-qq", "-o", os.devnull, "true"], check=False).returncode == 0
 
 
-def strace_command(fault: Call | Count) -> list[str]:
-    """Return what to put before a worker's command to let the fault happen to it."""
-    # With seccomp, only the calls that count stop; without, two processes that poll each other take five times longer.
-    command = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none"]
-    if isinstance(fault, Count):
-        return [*command, "-o", str(fault.log)]
-    return [*command, "-e", f"inject={fault.syscall}:{fault.effect}:when={fault.nth}", "-o", os.devnull]
+def arm(fault: Fault | None, worker: int) -> None:
+    """In a worker whose flow is built: let the fault happen to it, if it is meant."""
+    if isinstance(fault, Stop):
+        if fault.after_s:
+            threading.Timer(fault.after_s, _stop).start()
+        else:
+            _stop()
+    elif isinstance(fault, Call | Count) and fault.worker == worker:
+        _wait_for_tracer()
+    elif isinstance(fault, Point) and fault.worker == worker:
+        _plant(fault)
+
+
+def trace(fault: Call | Count, pid: int) -> None:
+    """Become the tracer of the worker `pid`."""
+    # Not with --seccomp-bpf, which is faster: strace 6.1 then injects errors but no signals.
+    arguments = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", "-p", str(pid)]
+    if isinstance(fault, Call):
+        arguments += ["-e", f"inject={fault.syscall}:{fault.effect}:when={fault.nth}", "-o", os.devnull]
+    else:
+        arguments += ["-o", str(fault.log)]
+    os.execvp(arguments[0], arguments)
 
 
 def counted(log: Path) -> dict[str, int]:
@@ -95,8 +119,22 @@ def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def plant(point: Point) -> None:
-    """Let this worker kill itself at a point."""
+def _stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _wait_for_tracer() -> None:
+    set_ptracer, anybody = 0x59616D61, -1
+    prctl(set_ptracer, anybody)
+    status = Path("/proc/self/status")
+    deadline = time.monotonic() + 10
+    while "TracerPid:\t0\n" in status.read_text():
+        if time.monotonic() > deadline:
+            raise RuntimeError("strace did not attach: may this user trace (kernel.yama.ptrace_scope)?")
+        time.sleep(0.001)
+
+
+def _plant(point: Point) -> None:
     from sinks.outbox import OutboxPart
     from sinks.part_writer import PartWriter
 
