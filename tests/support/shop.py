@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
-from config.clock import DAY, HOUR, MINUTE, from_text
+from config.clock import DAY, HOUR, MINUTE, from_text, to_text
 from config.events import Event
 from operators.streams import panes_of
+from tests.support.cloudevents import cloud_event
 from tests.support.measures import Measure
 from tests.support.pipeline import Content, Fact
+from tests.support.recordings import Record
 from tests.support.telemetry import STREAMS
 
 START = from_text("2025-03-03T00:00:00Z")
@@ -120,3 +123,43 @@ def _requests(rng: random.Random) -> Iterator[Measure]:
                         customer=f"c{rng.randrange(CUSTOMERS)}",
                         contract="request.completed@1.0.0",
                     )
+
+
+def recorded(content: Content, *, stamped: bool = False) -> dict[tuple[str, int], list[Record]]:
+    """Return the partitions of a shop as records, stamped with their event time, or with none."""
+    partitions: dict[tuple[str, int], list[Record]] = {}
+    for name, facts in content.partitions.items():
+        topic, _, number = name.rpartition("/")
+        partitions[topic, int(number)] = [
+            (offset, fact.at // 1000 if stamped else -1, None, _encoded(fact, f"{name}/{offset}"))
+            for offset, fact in enumerate(facts)
+        ]
+    return partitions
+
+
+def _encoded(fact: Fact, place: str) -> bytes:
+    if isinstance(fact, Event):
+        source, _, identity = fact.id.partition("|")
+        data = {name: _text(name, value) for name, value in fact.data.items()}
+        return cloud_event(
+            fact.type, _ELSE.get(fact.type, {}) | data, source=source, id=identity, time=to_text(fact.at)
+        )
+    if fact.metric == "transit_hours":
+        data = {"lane": fact.key, "metric": fact.metric, "value": fact.value / 1e6}
+    else:
+        data = {"service": fact.key, "route": "/", "status": 500 if fact.failed else 200}
+        data |= {"duration_ms": fact.value / 1e3, "customer_id": fact.customer}
+    return cloud_event(fact.contract.partition("@")[0], data, id=place, time=to_text(fact.at))
+
+
+def _text(name: str, value: Any) -> Any:
+    if name in ("promised_at", "ship_by", "due_at") and value is not None:
+        return to_text(value)
+    return [{"freight": 1.0, **item} for item in value] if name == "items" else value
+
+
+_ELSE: dict[str, dict[str, object]] = {
+    "payment.captured": {"method": "card", "installments": 1},
+    "ticket.opened": {"category": "delivery"},
+}
+"""What contracts ask for beyond what the stages look at."""
