@@ -91,6 +91,7 @@ def run_workers(
                 os.close(sending)
         stopped = _watch(workers, stop_requested, on_poll)
     finally:
+        overdue = {number for number, worker in enumerate(workers) if worker.poll() is None}
         for worker in workers:
             if worker.poll() is None:
                 worker.kill()
@@ -98,7 +99,7 @@ def run_workers(
         told = [_read(receiving) for receiving in words]
     codes = [worker.returncode for worker in workers]
     if any(codes):
-        raise _explanation([failure for failure in told if failure], codes, folder)
+        raise _explanation(told, codes, overdue, folder)
     return Outcome(stopped)
 
 
@@ -154,19 +155,38 @@ def _read(receiving: int) -> Failure | None:
     return msgspec.json.decode(written, type=Failure) if written else None
 
 
-def _explanation(told: list[Failure], codes: list[int], folder: Path) -> ForestallError:
-    """Return the error of a run: foreseen words before unforeseen ones, a full disk before those."""
-    foreseen = next((failure for failure in told if failure.foreseen), None)
+def _explanation(told: list[Failure | None], codes: list[int], overdue: set[int], folder: Path) -> ForestallError:
+    """Return the error of a run, by what most likely came first.
+
+    Args:
+        told: What each worker said.
+        codes: Their exit codes.
+        overdue: Those that were killed by us, since they did not end.
+        folder: Where their logs are.
+    """
+    foreseen = next((failure for failure in told if failure and failure.foreseen), None)
     if foreseen is not None:
         error = EnvironmentFault(foreseen.message, remedy=foreseen.remedy)
         error.exit_code = foreseen.exit_code
         return error
     if shutil.disk_usage(folder).free < DISK_FREE_MIN:
         return EnvironmentFault(f"the disk of {folder} is full", remedy=f"Free space on it. {REPEAT}")
-    number, code = next((n, code) for n, code in enumerate(codes) if code)
-    how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
-    what = next((failure.message for failure in told), f"worker {number} {how}")
+    number, what = _first_cause(told, codes, overdue)
     return EnvironmentFault(f"{what}; its log is {folder / f'worker-{number}.log'}", remedy=REPEAT)
+
+
+def _first_cause(told: list[Failure | None], codes: list[int], overdue: set[int]) -> tuple[int, str]:
+    """Return the worker at fault and what happened: a kill from outside is why its peers failed."""
+    ended = [(number, code) for number, code in enumerate(codes) if code and number not in overdue]
+    for number, code in ended:
+        if code < 0:
+            return number, f"worker {number} was killed by signal {-code}"
+    for number, failure in enumerate(told):
+        if failure is not None:
+            return number, failure.message
+    for number, code in ended:
+        return number, f"worker {number} exited with {code}"
+    return min(overdue), f"worker {min(overdue)} did not end within {STOP_GRACE_S:.0f} s"
 
 
 @contextmanager

@@ -60,6 +60,20 @@ sys.exit(1)
     assert failure(tmp_path, script, 2).message == "the store is gone"
 
 
+def test_a_killed_worker_is_why_its_peer_failed(tmp_path: Path) -> None:
+    script = """
+import os, signal, time
+if number == "1":
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(0.5)
+tell("a worker failed: PanicException", 3, False)
+sys.exit(1)
+"""
+    assert (
+        failure(tmp_path, script, 2).message == f"worker 1 was killed by signal 9; its log is {tmp_path}/worker-1.log"
+    )
+
+
 def test_an_unforeseen_failure_names_the_log(tmp_path: Path) -> None:
     error = failure(tmp_path, "tell('a worker failed: KeyError', 3, False); sys.exit(1)")
     assert error.message == f"a worker failed: KeyError; its log is {tmp_path}/worker-0.log"
@@ -93,7 +107,7 @@ time.sleep(60)
 
 def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "STOP_GRACE_S", 0.2)
-    with pytest.raises(EnvironmentFault, match="killed by signal 9"):
+    with pytest.raises(EnvironmentFault, match="worker 0 did not end within 0 s; its log"):
         run(tmp_path, "import time; time.sleep(60)", stop=lambda: True)
 
 
