@@ -1,0 +1,1 @@
+"""What `make bench` measures: throughput against bare decoding, cost per layer, memory, snapshots, state."""

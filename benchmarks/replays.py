@@ -1,0 +1,58 @@
+"""Whole replays: a real worker process, recovery on, an SQLite store, everything durable."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+
+from benchmarks.probe import REPORT
+from benchmarks.recordings import FOLDER, records_in
+from benchmarks.usage import Seconds
+from dataflows.supervisor import run_workers, stop_signals
+from replay.play import JOB, Job, prepared
+from replay.recording import Recording
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What one replay took and did."""
+
+    records: int
+    processing: Seconds
+    """From the built flow to the last output in the store: reading, all stages, every snapshot, every release."""
+    start_wall_s: float
+    """Before that: checks, locks, interpreter, imports."""
+    counts: dict[str, int]
+    """Outputs by kind."""
+    probe: dict[str, Any]
+    """See `benchmarks.probe.Probe.report`."""
+
+
+def replay(recording: Recording, advance: Callable[[int, int], None]) -> Replay:
+    """Replay `recording` into a store of its own, which is removed."""
+    with TemporaryDirectory(dir=FOLDER) as scratch, stop_signals() as stop_requested:
+        job = Job(str(recording.folder), f"sqlite:///{scratch}/store.db", f"{scratch}/recovery")
+        began = time.perf_counter()
+        with prepared(job) as ready:
+            recovery = Path(job.recovery)
+            command = [sys.executable, "-P", "-m", "benchmarks.probe", str(recovery / JOB)]
+            run_workers(
+                command,
+                1,
+                recovery,
+                ready.descriptors,
+                stop_requested,
+                lambda: advance(ready.store.totals()["records"], ready.records),
+            )
+            counts = ready.store.counts()
+        wall = time.perf_counter() - began
+        probe = orjson.loads((recovery / REPORT).read_bytes())
+    processing = Seconds(**probe["processing"])
+    return Replay(records_in(recording), processing, wall - processing.wall, counts, probe)
