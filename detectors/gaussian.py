@@ -7,13 +7,14 @@ metric is roughly symmetric, a direction, a floor under the deviation, fading me
 from __future__ import annotations
 
 from math import copysign, erfc, expm1, inf, isfinite, log1p, sqrt
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
-from river.anomaly import GaussianScorer
-from river.proba import Gaussian as Normal
 
 from detectors.base import Score, Usual
+
+if TYPE_CHECKING:
+    from river.proba import Gaussian as Normal
 
 SQRT_2 = sqrt(2)
 
@@ -62,9 +63,12 @@ class Gaussian:
     """See the module; state is [weight, mean, sum of squared deviations, held-back values]."""
 
     def __init__(self, parameters: GaussianParameters) -> None:
+        # Here, not above: importing River brings SciPy, a second, and only the workers that judge need it.
+        from river.anomaly import GaussianScorer
+
         self._parameters = parameters
         self._scorer = GaussianScorer(grace_period=parameters.grace)  # type: ignore[no-untyped-call]
-        self._variance = cast(Normal, self._scorer.gaussian)._var
+        self._variance = cast("Normal", self._scorer.gaussian)._var
         self._held: list[float] = []
         self._last: tuple[float, Score] | None = None
         """The last value judged and its score, while nothing was learned since: `learn_one` need not judge again."""

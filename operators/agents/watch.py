@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from config.agents.load import DetectorEntry, Manifest, Reads
@@ -21,18 +22,25 @@ Series = tuple[str, str]
 """Event type and metric."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watch:
-    """One detector of the manifest, ready to build."""
+    """One detector of the manifest. It is built when it first judges: checking a manifest needs no learner."""
 
     entry: DetectorEntry
     reads: Reads
     over: int
     """Length of the window it reads, µs; 0 for the pane."""
-    detector: Detector
-    """One for all services: it takes on the state of the one it judges, since building it costs more than judging."""
-    fresh: list[Any]
-    """Its state before it has learned anything."""
+    parameters: Parameters
+
+    @cached_property
+    def detector(self) -> Detector:
+        """One for all services: it takes on the state of the one it judges, for building costs more than judging."""
+        return self.parameters.build()
+
+    @cached_property
+    def fresh(self) -> list[Any]:
+        """Its state before it has learned anything."""
+        return self.parameters.build().encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +102,4 @@ def watch_of(manifest: Manifest, entry: DetectorEntry, reads: Reads) -> Watch:
     except ValueError as error:
         raise SettingsError(f"{field}: reads.over: {error}.", remedy="Write a span such as 5m.") from error
     parameters: Parameters = manifest.parameters(entry.name, METHODS[entry.method])
-    detector = parameters.build()
-    return Watch(entry, reads, over, detector, detector.encode())
+    return Watch(entry, reads, over, parameters)
