@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-BROADCAST = "*"
-"""The key of an event that every key group of the receiving stage gets (a fleet signal)."""
+BROADCAST = "\0"
+"""The key of an event that every key group of the receiving stage gets (a fleet signal). No record can have it: one
+with a NUL character is rejected."""
 
 RELEASE = "release"
 """The stage name under which a logic emits what shall leave the job: the outbox."""

@@ -22,7 +22,7 @@ from config.contracts.model import ContractSet
 from config.events import Event, Reject
 from operators.batch import RawBatch
 from operators.fields import ChosenFields, Fields, RecordFields
-from operators.instants import to_integers
+from operators.instants import impossible, to_integers
 from operators.limits import broken_limits
 from operators.mapping import Mapper
 from operators.measure import SCHEMA, Measures
@@ -140,6 +140,7 @@ class Decoder:
         self._decode = compiled.decoder.decode
         self._contract_of = compiled.contracts
         self._rules = {struct: Rules(c) for struct, c in compiled.contracts.items() if c.rules}
+        self._impossible = {struct: find for struct, c in compiled.contracts.items() if (find := impossible(c.body))}
         self._mapper = Mapper(contracts)
         self._seed = seed
         self._sample_every = sample_every
@@ -201,10 +202,15 @@ class Decoder:
         faults: dict[int, tuple[str, str, str]] = {}
         should: list[tuple[str, str, list[int]]] = []
         for part in parts:
+            contract = self._contract_of[part.struct]
+            if find := self._impossible.get(part.struct):
+                for row in part.rows:
+                    if (path := find(records[row].data)) is not None:  # type: ignore[attr-defined]
+                        detail = f"Expected an instant within 1900 … 2199 - at `$.data{path}`"
+                        faults[row] = ("contract", detail, contract.ref)
             rules = self._rules.get(part.struct)
             if rules is None:
                 continue
-            contract = self._contract_of[part.struct]
             for rule, broken in rules.broken(part.fields):
                 at_fault = [part.rows[i] for i in broken.arg_true().to_list()]
                 if rule.must:

@@ -75,6 +75,8 @@ BAD = (
     Bad(order().replace(b"10.0", b"1e999"), "not-json", "not JSON: "),
     Bad(item(price=-1), "contract", "$.data.items[0].price"),
     Bad(order(promised_at=f"tomorrow, {CANARY}"), "contract", "$.data.promised_at"),
+    Bad(order(promised_at="9999-12-31T23:59:59Z"), "contract", "$.data.promised_at"),
+    Bad(order(promised_at="0001-01-01T00:00:00+14:00"), "contract", "$.data.promised_at"),
     Bad(order(**{CANARY: "x" * (11 << 20)}), "limits", "bytes, more than 1048576"),
     Bad(order(items="?").replace(b'"?"', NESTED), "limits", "nested more than 256 levels deep"),
     Bad(cloud_event("order.placed", ORDER, time="9999-12-31T23:59:59Z"), "time", "outside 2000-01-01 … 2100-01-01"),
@@ -90,13 +92,20 @@ Records = Iterator[tuple[str, int, int, int, bytes | None, bytes | None]]
 
 
 def good(world: Recording) -> Records:
-    """Yield the records of a world at offsets with room between them, the keys no UTF-8; one record comes twice."""
+    """Yield the records of a world at offsets with room between them, the keys no UTF-8; one record comes twice.
+
+    One customer has a name that has a meaning elsewhere, as a wildcard.
+    """
     for part in world.partitions:
         batch = world.reader(part.topic, part.partition).read(0, 10_000)
         assert batch is not None
         assert len(batch) == part.records
         for offset, stamp, key, value in zip(batch.offsets, batch.timestamps, batch.keys, batch.values, strict=True):
             yield part.topic, part.partition, offset * STEP, stamp, b"\xff\xfe" + (key or b""), value
+            if (part.topic, part.partition, offset) == ("orders", 0, 0):
+                time = to_text(stamp * 1000)
+                strange = cloud_event("order.placed", {**ORDER, "customer_id": "*", "promised_at": time}, time=time)
+                yield "orders", 0, 1, stamp, b"*", strange
             if offset == part.records // 2:
                 yield part.topic, part.partition, offset * STEP + STEP - 2, stamp, key, value
 

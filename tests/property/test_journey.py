@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.clock import DAY, HOUR
-from config.events import Event
+from config.events import BROADCAST, Event
 from tests.support.journeys import (
     PROMISE,
     SHIP_BY,
@@ -104,7 +104,7 @@ def test_findings_are_made_once_ended_at_most_once_and_leave_nothing_behind(even
     assert len(set(ended)) == len(ended)
     assert set(ended) <= set(opened)
     assert len({finding.finding_id for finding in findings}) == len(findings)
-    customers = stage.group.keys - (stage.journey("*") is not None)
+    customers = stage.group.keys - (stage.journey(BROADCAST) is not None)
     assert customers == 0
     assert stage.group.open_timers == 0
 
