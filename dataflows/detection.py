@@ -3,7 +3,7 @@
     source ─┬─► telemetry ─┬─► journey ─┬─► cause ─► case ─► outbox
             ├──────────────┼──► journey │
             │              └──► cause   └──► case
-            └─► outbox (late records, dead letters)
+            └─► outbox (late records, dead letters; what each stage has open at the end)
 
 Only wiring: what a stage does stands in `operators/`, and every choice comes in from outside.
 """
@@ -57,8 +57,7 @@ def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: Stat
     groups = layout.key_groups
 
     def stage(name: str, count: int, logic: MakeLogic, channels: tuple[str, ...], **receivers: int) -> Stage:
-        parts = 0 if receivers else layout.sink_parts
-        return Stage(name, count, logic, channels, receivers, parts, layout.emit_interval, place)
+        return Stage(name, count, logic, channels, receivers, layout.sink_parts, layout.emit_interval, place)
 
     telemetry = stage(
         "telemetry", groups.telemetry, logics.telemetry, sources, journey=groups.journey, cause=groups.cause
@@ -129,9 +128,15 @@ def build(
         ),
     )
     releases = op.merge(
-        "releases", gate, releases_of("source_releases", items), releases_of("case_releases", case_items)
+        "releases",
+        gate,
+        releases_of("source_releases", items),
+        releases_of("telemetry_releases", telemetry_items),
+        releases_of("journey_releases", journey_items),
+        releases_of("cause_releases", cause_items),
+        releases_of("case_releases", case_items),
     )
-    senders = frozenset(sources + case.outlets)
+    senders = frozenset(sources).union(*(stage.outlets for stage in made.values()))
     op.output("outbox", releases, OutboxSink(store_url, part_names(layout.sink_parts), senders))
     assert_gated(flow)
     return flow

@@ -27,6 +27,7 @@ from operators.keyed import KeyedGroup
 from operators.logic import KeyedLogic
 from sinks.failures import noted
 from sinks.outbox import Release, part_names, part_of
+from sinks.part_writer import ChannelStats
 from sinks.statelog import StateLog
 
 
@@ -42,8 +43,7 @@ class StatePlace:
 class Stage:
     """What is needed to build one stage.
 
-    `receivers` are the stages it sends frames to, with their number of key groups; `sink_parts` is 0 for a stage
-    that releases nothing.
+    `receivers` are the stages it sends frames to, with their number of key groups.
     """
 
     name: str
@@ -197,14 +197,23 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
         return None if self._emitter is None else self._emitter.due_at
 
     def _item(self, frames: dict[str, list[Frame]], emitted: list[tuple[str, Event]]) -> list[StageItem]:
-        stage = self._stage
-        releases: list[tuple[str, Release]] = []
-        if stage.sink_parts:
-            channel = group_channel(stage.name, self._number)
-            events = [event for to, event in emitted if to == RELEASE]
-            ended = self._group.ended and not self._ended_told
-            self._ended_told = self._ended_told or ended
-            releases = release_frames(channel, self._number, stage.sink_parts, events, ended)
+        stage, group = self._stage, self._group
+        channel = group_channel(stage.name, self._number)
+        events = [event for to, event in emitted if to == RELEASE]
+        ended = group.ended and not self._ended_told
+        self._ended_told = self._ended_told or ended
+        releases = release_frames(channel, self._number, stage.sink_parts, events, ended)
+        if ended:
+            stats = ChannelStats(
+                channel,
+                next_offset=0,
+                watermark=group.cut,
+                open_keys=group.keys,
+                open_timers=group.open_timers,
+                open_events=group.open_events,
+            )
+            # First, for a sender that has ended says no more.
+            releases.insert(0, (part_of(self._number, part_names(stage.sink_parts)), Release(channel, stats=[stats])))
         if not releases and not any(frames.values()):
             return []
         return [StageItem(frames, releases)]

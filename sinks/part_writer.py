@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class ChannelStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a source partition says of itself: totals since its first record."""
+    """What a source partition says of itself, totals since its first record; or a key group, at its end."""
 
     channel: str
-    """`topic/partition`."""
+    """`topic/partition`, or `@stage/group`."""
     next_offset: int
     watermark: int
     """Event time, microseconds since the epoch."""
@@ -31,6 +31,12 @@ class ChannelStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
     duplicates: int = 0
     rejected: int = 0
     held: int = 0
+    open_keys: int = 0
+    """Of a key group: keys with state,"""
+    open_timers: int = 0
+    """timers set and not due by the end of the input,"""
+    open_events: int = 0
+    """and events later than it."""
 
 
 Insert = Callable[[sa.Connection, str, Sequence[Entry]], None]

@@ -16,6 +16,7 @@ from sinks.store import Store
 
 Row = dict[str, Any]
 
+_OF_SOURCE = channels.c.channel.not_like("@%")
 _LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 
 
@@ -84,7 +85,19 @@ def top_open_cases(store: Store, limit: int = 10) -> list[Row]:
 
 def channel_statistics(store: Store) -> list[Row]:
     """Return what each source partition last said of itself."""
-    return _rows(store, sa.select(channels).order_by(channels.c.channel))
+    said = [column for column in channels.c if not column.name.startswith("open_")]
+    return _rows(store, sa.select(*said).where(_OF_SOURCE).order_by(channels.c.channel))
+
+
+def open_by_stage(store: Store) -> dict[str, Row]:
+    """Return the keys, timers and events that each stage has open at the end of the input; none before that."""
+    counted = ("keys", "timers", "events")
+    stages: dict[str, Row] = {}
+    for row in _rows(store, sa.select(channels).where(~_OF_SOURCE).order_by(channels.c.channel)):
+        stage = stages.setdefault(row["channel"].removeprefix("@").partition("/")[0], dict.fromkeys(counted, 0))
+        for name in counted:
+            stage[name] += row[f"open_{name}"]
+    return stages
 
 
 def bodies(store: Store, kind: str) -> Iterator[Any]:

@@ -65,8 +65,11 @@ channels = sa.Table(
     sa.Column("duplicates", sa.BigInteger, nullable=False),
     sa.Column("rejected", sa.BigInteger, nullable=False),
     sa.Column("held", sa.BigInteger, nullable=False),
+    sa.Column("open_keys", sa.BigInteger, nullable=False),
+    sa.Column("open_timers", sa.BigInteger, nullable=False),
+    sa.Column("open_events", sa.BigInteger, nullable=False),
 )
-"""What each source partition last said of itself. Not part of the digest."""
+"""What each source partition last said of itself, and each key group at its end. Not part of the digest."""
 
 cases = sa.Table(
     "cases",

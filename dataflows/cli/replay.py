@@ -10,6 +10,7 @@ from config.errors import UsageError
 from dataflows.cli.console import json_option, out, print_json, progress
 from replay.play import Job, default_recovery, play
 from sinks.engine import store_path
+from sinks.queries import open_by_stage
 from sinks.store import Store
 
 
@@ -74,6 +75,7 @@ def _show(job: Job, as_json: bool) -> None:
     with Store.open(job.store_url) as store:
         totals, counts, digest = store.totals(), store.counts(), store.digest()
         cases, complete = store.cases(), store.all_done()
+        still_open = open_by_stage(store)
     document = {
         "events": totals["records"],
         "late": counts.get("late", 0),
@@ -86,6 +88,7 @@ def _show(job: Job, as_json: bool) -> None:
         "actions": counts.get("action", 0),
         "digest": digest,
         "complete": complete,
+        "open": still_open,
         "store": job.store_url,
     }
     if as_json:
@@ -95,5 +98,7 @@ def _show(job: Job, as_json: bool) -> None:
     out.print(f"{state} {job.recording}")
     for name in ("events", "late", "duplicates", "held", "dead_letters", "findings", "cases", "decisions", "actions"):
         out.print(f"  {name.replace('_', ' '):14}{document[name]:>12,}")
+    timers = sum(stage["timers"] for stage in still_open.values())
+    out.print(f"  {'open timers':14}{timers:>12,}")
     out.print(f"  {'digest':14}{digest[:32]}…")
     out.print(f"what was found: forestall report --store {job.store_url}", markup=False)

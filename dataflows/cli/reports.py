@@ -60,6 +60,7 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
             "dead_letters": queries.dead_letters_by_reason(opened),
             "late": queries.late_by_topic(opened),
             "channels": queries.channel_statistics(opened),
+            "open": queries.open_by_stage(opened),
             "complete": opened.all_done(),
             "digest": opened.digest(),
         }
@@ -108,6 +109,8 @@ def _show_report(document: dict[str, Any]) -> None:
     _show_counts("Late records", "topic", document["late"])
     columns = ("channel", "records", "late", "duplicates", "rejected", "watermark")
     _show("Channels", columns, [row | {"watermark": to_text(row["watermark"])} for row in document["channels"]])
+    rows = [{"stage": stage} | counts for stage, counts in document["open"].items()]
+    _show("Open at the end of the input", ("stage", "keys", "timers", "events"), rows)
     if not document["complete"]:
         out.print("The run into this store is not complete: `forestall replay` goes on with it.")
 

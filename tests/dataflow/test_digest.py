@@ -55,6 +55,7 @@ def assert_equal(left: dict[str, Left]) -> None:
     assert {name: each.counts for name, each in left.items()} == dict.fromkeys(left, plain.counts)
     assert {name: each.digest for name, each in left.items()} == dict.fromkeys(left, plain.digest)
     assert {name: each.totals for name, each in left.items()} == dict.fromkeys(left, plain.totals)
+    assert {name: each.open_ for name, each in left.items()} == dict.fromkeys(left, plain.open_)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,10 @@ def test_a_finished_replay_repeated_changes_nothing(world: dict[str, Left]) -> N
 def test_draining_lets_what_is_open_come_due_and_changes_nothing_else(world: dict[str, Left], folder: Path) -> None:
     assert world["drained"].counts["finding"] > world["plain"].counts["finding"]
     assert outputs(folder / "plain") <= outputs(folder / "drained")
+    assert world["plain"].open_["journey"]["timers"] > 0
+    assert {stage: (of["timers"], of["events"]) for stage, of in world["drained"].open_.items()} == dict.fromkeys(
+        ("telemetry", "journey", "cause", "case"), (0, 0)
+    )
 
 
 def test_heavy_ties_without_any_lateness(tmp_path: Path) -> None:

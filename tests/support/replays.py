@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from replay.play import Job
+from sinks.queries import open_by_stage
 from sinks.store import Store
 from tests.support.chaos import End, live
 
@@ -45,6 +46,8 @@ class Left:
     counts: Mapping[str, int]
     """Outputs by kind."""
     totals: Mapping[str, int]
+    open_: Mapping[str, Mapping[str, int]]
+    """Keys, timers and events that were open at the end, by stage."""
 
 
 def replayed(runs: Mapping[str, Run], folder: Path) -> dict[str, Left]:
@@ -65,7 +68,7 @@ def replayed(runs: Mapping[str, Run], folder: Path) -> dict[str, Left]:
 def left_in(folder: Path) -> Left:
     """Return what is in the store of a run."""
     with Store.open(f"sqlite:///{folder / 'store.db'}") as store:
-        return Left(store.digest(), store.counts(), store.totals())
+        return Left(store.digest(), store.counts(), store.totals(), open_by_stage(store))
 
 
 def _jobs(run: Run, folder: Path) -> Sequence[Job]:

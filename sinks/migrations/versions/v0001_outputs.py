@@ -42,7 +42,10 @@ def upgrade() -> None:
         sa.Column("id", TEXT, nullable=False),
         sa.Column("chain", sa.LargeBinary, nullable=False),
     )
-    numbers = ("next_offset", "watermark", "records", "accepted", "late", "duplicates", "rejected", "held")
+    numbers = (
+        *("next_offset", "watermark", "records", "accepted", "late", "duplicates", "rejected", "held"),
+        *("open_keys", "open_timers", "open_events"),
+    )
     op.create_table(
         "channels",
         sa.Column("channel", TEXT, primary_key=True),

@@ -7,6 +7,8 @@ import pytest
 
 from config.errors import UsageError
 from sinks import queries
+from sinks.chain import GENESIS
+from sinks.part_writer import ChannelStats
 from sinks.store import Store
 from tests.support.stores import filled
 
@@ -68,3 +70,20 @@ def test_timeline_holds_what_belongs_to_the_case_and_nothing_else(store: Store) 
 def test_channels_are_shown_as_they_last_said(store: Store) -> None:
     (row,) = queries.channel_statistics(store)
     assert (row["channel"], row["next_offset"], row["records"], row["rejected"]) == ("orders/0", 10, 10, 4)
+
+
+def test_what_key_groups_have_open_is_summed_by_stage(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path / 'store.db'}", create=True) as store:
+        store.begin_run(["part-000"], "job")
+        stats = [
+            ChannelStats("@journey/0", 0, 9, open_keys=1, open_timers=2, open_events=3),
+            ChannelStats("@journey/1", 0, 9, open_keys=10, open_timers=20),
+            ChannelStats("@case/0", 0, 9, open_timers=5),
+            ChannelStats("orders/0", 7, 9, records=7),
+        ]
+        store.open_part("part-000", 0, [GENESIS]).release([], stats)
+        assert queries.open_by_stage(store) == {
+            "case": {"keys": 0, "timers": 5, "events": 0},
+            "journey": {"keys": 11, "timers": 22, "events": 3},
+        }
+        assert [row["channel"] for row in queries.channel_statistics(store)] == ["orders/0"]
