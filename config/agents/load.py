@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from config.errors import SettingsError
+from config.yaml_text import read_yaml
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parent
@@ -117,7 +118,7 @@ def load_manifest(path: Path) -> Manifest:
             the message names file and field.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}.", remedy="Give the path of a manifest.") from error
     except yaml.YAMLError as error:

@@ -14,6 +14,7 @@ from config.contracts.document import Document
 from config.contracts.model import Contract, ContractSet
 from config.contracts.reader import Reader
 from config.errors import ContractError
+from config.yaml_text import read_yaml
 
 BUILT_IN = FilePath(__file__).parent
 """The folder of the contracts that come with Forestall."""
@@ -80,7 +81,7 @@ def parse_contract(body: bytes, file: str) -> Contract:
     if len(body) > BYTES_MAX:
         raise ContractError(f"{file}: {len(body)} bytes are too many for a contract", remedy="Split it by type.")
     try:
-        content = yaml.load(body, UniqueKeyLoader)
+        content = read_yaml(body, UniqueKeyLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
@@ -92,7 +93,7 @@ def parse_contract(body: bytes, file: str) -> Contract:
     return build_contract(document, reader, digest)
 
 
-class UniqueKeyLoader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.CSafeLoader):
     """Refuses a mapping that names a key twice, of which YAML would keep the last in silence.
 
     Instants and dates stay text: contracts hold none that YAML should understand.

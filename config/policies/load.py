@@ -32,6 +32,7 @@ from config.policies.bundle import (
     TableDocument,
     Value,
 )
+from config.yaml_text import read_yaml
 
 D = TypeVar("D", BundleDocument, TableDocument)
 
@@ -196,8 +197,8 @@ def _require(file: Path, fields: Mapping[str, str]) -> None:
 def _read(file: Path, kind: type[D]) -> tuple[D, list[int]]:
     """Return the document, and the line of each rule."""
     try:
-        node = yaml.compose(file.read_text("utf-8"), Loader=yaml.SafeLoader)
-        content = yaml.load(file.read_text("utf-8"), Loader=_StrictLoader)
+        content = read_yaml(file.read_text("utf-8"), _StrictLoader)
+        node = yaml.compose(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
     except OSError as error:
         raise PolicyError(f"{file}: cannot be read: {error.strerror}", remedy="Add it, or leave it out.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -216,7 +217,7 @@ def _rule_lines(node: yaml.Node | None) -> list[int]:
     return []
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader):
     """YAML in which a repeated key is an error: the second would silently replace the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
