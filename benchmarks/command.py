@@ -26,7 +26,7 @@ SIZES = {"fifth": 0.2, "whole": 1.0, "fourfold": 4.0}
 LAYER_EVENTS = 1_000_000
 GATE_RATE = 20_000
 """Business events per second in the state gate: a tenth of 200,000 events a second, twice what one worker does."""
-GATE_EPOCHS = 60
+GATE_EPOCHS = 40
 EPOCH_S = 1.0
 """The default epoch interval."""
 
