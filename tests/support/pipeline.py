@@ -93,7 +93,7 @@ class Schedule:
 
 
 CUTS = 16
-"""Batches end at multiples of it: schedules then share the costly aggregation of equal batches."""
+"""Batches of measures end at multiples of it: schedules then share the costly aggregation of equal batches."""
 
 
 class Pipeline:
@@ -153,7 +153,7 @@ class Pipeline:
             frames = self.emitters[name].frames(watermark, {}, {}, ended=True)
         else:
             end = min(begin + self.rng.randrange(1, self.schedule.batch_max + 1), len(accepted))
-            if end < len(accepted):
+            if end < len(accepted) and isinstance(accepted[begin][1], Measure):
                 end = max(end // CUTS * CUTS, begin + CUTS - begin % CUTS)
             self.positions[name] = end = min(end, len(accepted))
             events, partials = content.events(name, begin, end), content.partials(name, begin, end)

@@ -57,7 +57,7 @@ def _orders(rng: random.Random) -> Iterator[Event]:
         if number % 8 == 1:
             order = f"o{number - 1}"  # numbers of two shops, or a mistake: one order, two customers
         else:
-            at = START + rng.randrange(0, DAYS * DAY // 2, GRID)
+            at = START + rng.randrange(0, DAYS * DAY // 2, 2 * DAY)
             promised_at = at + rng.randrange(3, 12) * DAY
         items = [
             {"product_id": "p", "seller_id": seller, "seller_state": state, "price": rng.choice((9.9, 800.1))}
