@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_every_benchmark_runs_on_a_small_world(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--events", "20000", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, check=True)
+    found = orjson.loads(ran.stdout)
+    assert found["b_whole"]["records"] >= 20_000
+    assert found["b_fourfold"]["records"] == 80_000
+    assert found["b_over_a"] == found["b_whole"]["per_s"] / found["a"]["per_s"]
+    assert found["c"]["outputs"]["finding"] > 0
+    assert found["gate"]["log_bytes"] > 0
+    assert orjson.loads((tmp_path / "var/bench/result.json").read_bytes()) == found
+
+
+def test_a_size_too_small_to_measure_is_misuse() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--events", "10"]
+    ran = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, check=False)
+    assert ran.returncode == 2
+    assert b"--events" in ran.stderr
