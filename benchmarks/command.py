@@ -24,9 +24,9 @@ from replay.world.model import Mix
 EVENTS = 5_000_000
 SIZES = {"fifth": 0.2, "whole": 1.0, "fourfold": 4.0}
 LAYER_EVENTS = 1_000_000
-GATE_RATE = 20_000
-"""Business events per second in the state gate: a tenth of 200,000 events a second, twice what one worker does."""
-GATE_EPOCHS = 40
+GATE_RATE = 10_000
+"""Journeys that change per second in the state gate: what a tenth of 100,000 events a second are in (c)."""
+GATE_EPOCHS = 30
 EPOCH_S = 1.0
 """The default epoch interval."""
 

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from config.clock import micros
-from config.settings import Settings, load
+from config.settings import Settings, environment, load
 from dataflows.detection import receivers_of
 from dataflows.domain import load_contract_set, load_logics
 from dataflows.stages import Emitter, route
 from dataflows.worker import GC_THRESHOLDS
+from detectors.gaussian import GaussianParameters
 from operators.channel import Channel
 from operators.decode import Decoder
 from operators.keyed import KeyedGroup
@@ -44,7 +45,8 @@ class Spent:
 
 def layers(recording: Recording, events: int, advance: Advance) -> dict[str, float]:
     """Return nanoseconds of CPU per event, by layer, over the first `events` records."""
-    settings: Settings = load()
+    settings: Settings = load(None, environment())
+    GaussianParameters(direction="up").build()  # imports the learners now, not amid the measurement
     contracts = load_contract_set(settings)
     decoder = Decoder(contracts)
     panes = panes_of(build_streams(settings.telemetry, contracts))
