@@ -8,6 +8,9 @@ BIN := .venv/bin
 STORE := var/run.db
 BUNDLED := replay/bundled
 TESTS ?= tests
+SEEDS ?= 1
+KILLS ?= 200
+CRASH_POINTS ?= 100
 
 # One thread per worker: with more, Polars and the workers fight over the same cores.
 export POLARS_MAX_THREADS ?= 1
@@ -47,8 +50,11 @@ format: $(READY)  ## Format the code and apply safe fixes
 bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
 	$(BIN)/python -m benchmarks
 
-chaos: $(READY)  ## Kill real processes at seeded instants and compare results (long)
-	$(BIN)/python -m pytest tests/chaos
+chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leave (half an hour each)
+	@for seed in $(SEEDS); do \
+	  $(BIN)/python -m tests.chaos.campaign --seed $$seed --kills $(KILLS) --crash-points $(CRASH_POINTS) \
+	    --points 10 --zombies 4 --errors 10 --processes 1,2 || exit 1; \
+	done
 
 bundled: $(READY)  ## Make the bundled recording again from its seed
 	$(BIN)/python -m replay.world --bundled $(BUNDLED)

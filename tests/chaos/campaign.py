@@ -99,6 +99,7 @@ def _rounds(options: argparse.Namespace, campaign: Campaign) -> Iterator[tuple[K
         "call": options.crash_points,
         "point": options.points,
         "error": options.errors,
+        "zombie": options.zombies,
     }
     if options.only:
         name, _, number = options.only.partition(":")
@@ -142,8 +143,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="rounds killed twice amid an epoch's commit, and stopped by SIGTERM",
     )
+    add("--zombies", type=int, default=0, help="rounds that leave one worker's half of an epoch, on two processes")
     add("--errors", type=int, default=0, help="rounds in which enumerated system calls say EIO or ENOSPC")
-    add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,2")
+    add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,1,2")
     add("--events", type=int, default=6_000, help="size of the recording")
     add("--seed", default="1", help="of all that is drawn")
     add("--only", metavar="ROUND", help="one round, as kill:17")

@@ -9,15 +9,15 @@ from typing import Literal
 
 from tests.support.faults import CALLS, Call, Fault, Kill, Point, Stop, Victim
 
-Kind = Literal["kill", "call", "error", "point"]
+Kind = Literal["kill", "call", "error", "point", "zombie"]
 
 VICTIMS: tuple[Victim, ...] = ("all", "all", "worker", "worker", "supervisor")
 SHORT_S = (0.0, 0.6)
 """Wall time that a second life has after its flow was built: a crash loop."""
 KILLS = (3, 8)
 """Kills of one store."""
-POINTS = 48
-"""Snapshots of sink parts, or releases, of which one is struck at: about a dozen epochs."""
+POINTS = 24
+"""Snapshots of sink parts with new outputs, or releases, of which one is struck at: about a dozen epochs."""
 EARLY = {"pwrite64": 250, "fdatasync": 60, "fsync": 40}
 """System calls of the first epochs after a start, about a dozen of them."""
 
@@ -48,6 +48,10 @@ def plan(kind: Kind, number: int, total: int, seed: str, processes: Sequence[int
         yield from _kills(draw, processes, ranges)
     elif kind == "point":
         yield from _points(draw, processes)
+    elif kind == "zombie":
+        # One worker has written its part of an epoch, the other dies before it has; then a life too short to read.
+        yield Blow(2, Point(1, "snapshot", 1 + 3 * number))
+        yield Blow(2, Stop(0.0))
     else:
         yield from _calls(kind, number, total, draw, processes, ranges)
 
@@ -56,7 +60,7 @@ def _kills(draw: random.Random, processes: Sequence[int], ranges: Ranges) -> Ite
     count = draw.choice(processes)
     for _ in range(draw.randint(*KILLS)):
         victim = draw.choice(VICTIMS)
-        yield Blow(count, Kill(draw.uniform(0.0, ranges.span_s), False, victim), draw.randrange(count))
+        yield Blow(count, Kill(ranges.span_s * draw.random() ** 1.5, False, victim), draw.randrange(count))
         if draw.random() < 0.3:
             count = draw.choice(processes)
         if draw.random() < 0.4:

@@ -132,7 +132,7 @@ class Campaign:
     def _unbroken(self) -> tuple[Content, float]:
         """Run unbroken on each number of processes; return what all of them leave, and the wall time of the slowest."""
         contents, span_s = [], 0.0
-        for processes in self._processes:
+        for processes in sorted(set(self._processes)):
             started = time.monotonic()
             contents.append(content_of(self._ended_well(f"unbroken-{processes}", processes)))
             span_s = max(span_s, time.monotonic() - started)

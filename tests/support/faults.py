@@ -9,14 +9,16 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 CALLS = ("pwrite64", "fdatasync", "fsync")
 """All that SQLite and the state logs do to files."""
+
+PAUSE_S = 0.1
+"""At a point, the other workers get so long to write what they have of the epoch: it will be a zombie."""
 
 Victim = Literal["all", "worker", "supervisor"]
 
@@ -46,7 +48,8 @@ class Call:
 class Point:
     """A worker kills itself the `nth` time it comes to a point of the protocol.
 
-    `snapshot`: a sink part is about to return its snapshot; those of sources and groups are already on disk.
+    `snapshot`: a sink part is about to return a snapshot with new outputs; those of sources and groups are already on
+    disk.
     `release`: the store has committed a release; the outbox has not forgotten it yet.
     """
 
@@ -138,31 +141,31 @@ def _plant(point: Point) -> None:
     from sinks.outbox import OutboxPart
     from sinks.part_writer import PartWriter
 
-    left = point.nth
+    left, told = point.nth, dict[str, int]()
+    snapshot, release = OutboxPart.snapshot, PartWriter.release
 
     def struck() -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            die()
+            time.sleep(PAUSE_S)
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    def then(run: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any) -> Any:
-            result = run(*arguments)
+    def on_snapshot(part: Any) -> bytes:
+        state = snapshot(part)
+        if part._outbox.seq > told.get(part._outbox.part, 0):
+            told[part._outbox.part] = part._outbox.seq
             struck()
-            return result
+        return state
 
-        return wrapped
+    def on_release(*arguments: Any) -> None:
+        release(*arguments)
+        struck()
 
     if point.name == "snapshot":
-        setattr(OutboxPart, "snapshot", then(OutboxPart.snapshot))  # noqa: B010
+        cast(Any, OutboxPart).snapshot = on_snapshot
     else:
-        setattr(PartWriter, "release", then(PartWriter.release))  # noqa: B010
-
-
-def die() -> None:
-    """Kill this process as `kill -9` would."""
-    os.kill(os.getpid(), signal.SIGKILL)
+        cast(Any, PartWriter).release = on_release
 
 
 def kill(pid: int) -> None:
