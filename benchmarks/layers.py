@@ -19,7 +19,7 @@ from dataflows.detection import receivers_of
 from dataflows.domain import load_contract_set, load_logics
 from dataflows.stages import Emitter, route
 from dataflows.worker import GC_THRESHOLDS
-from detectors.gaussian import GaussianParameters
+from detectors.methods import load_learners
 from operators.channel import Channel
 from operators.decode import Decoder
 from operators.keyed import KeyedGroup
@@ -46,7 +46,7 @@ class Spent:
 def layers(recording: Recording, events: int, advance: Advance) -> dict[str, float]:
     """Return nanoseconds of CPU per event, by layer, over the first `events` records."""
     settings: Settings = load(None, environment())
-    GaussianParameters(direction="up").build()  # imports the learners now, not amid the measurement
+    load_learners()
     contracts = load_contract_set(settings)
     decoder = Decoder(contracts)
     panes = panes_of(build_streams(settings.telemetry, contracts))

@@ -9,3 +9,8 @@ METHODS: dict[str, type[GaussianParameters] | type[ThresholdParameters]] = {
     "gaussian": GaussianParameters,
     "threshold": ThresholdParameters,
 }
+
+
+def load_learners() -> None:
+    """Import what the methods learn with now, which takes a second: else the first judgement would wait for it."""
+    import river.anomaly  # noqa: F401

@@ -27,6 +27,7 @@ from dataflows.sources import PartitionSource, SourceSettings
 from dataflows.stages import StatePlace
 from dataflows.supervisor import Outcome, run_workers, stop_signals
 from dataflows.worker import run_worker
+from detectors.methods import load_learners
 from operators.channel import Channel
 from operators.decode import Decoder
 from operators.streams import build_streams, panes_of
@@ -181,6 +182,8 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
     channels = _channels(recording)
     recovery = Path(job.recovery)
     runtime, time = settings.runtime, settings.time
+    logics = load_logics(settings)
+    load_learners()
     contracts = load_contract_set(settings)
     decoder = Decoder(contracts)
 
@@ -208,7 +211,7 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
     store = Store.open(job.store_url)
     return build(
         Layout(runtime.key_groups, runtime.sink_parts, runtime.emit_interval),
-        load_logics(settings),
+        logics,
         source,
         job.store_url,
         StatePlace(recovery / "state", runtime.state_inline_bytes),
