@@ -20,7 +20,7 @@ from operators.pane import Pane, Partial, feature, hash_customer, smallest
 from operators.sketch import bucket_column
 from operators.streams import Stream
 
-_SERIES = ("key", "metric", "start")
+_SERIES = ("contract", "key", "metric", "start")
 _LARGEST_SUM = 2**127 - 1
 
 
@@ -39,11 +39,17 @@ def combine(
     Returns:
         Partials by key group, in order of first row.
     """
-    partials: list[Partial] = []
-    for part in measures.partition_by("contract", maintain_order=True):
-        size = pane_us if isinstance(pane_us, int) else pane_us.get(type_of(part["contract"][0]), MINUTE)
-        partials += aggregate(part.with_columns(start=pl.col("at") // size * size), channel)
-    return by_group(partials, key_groups)
+    if measures.is_empty():
+        return {}
+    # All contracts in one go: what Polars costs at any size would else fall on each of them, however few its rows.
+    size: int | pl.Expr
+    if isinstance(pane_us, int):
+        size = pane_us
+    else:
+        contracts = measures["contract"].unique().to_list()
+        sizes = [pane_us.get(type_of(contract), MINUTE) for contract in contracts]
+        size = sizes[0] if len(set(sizes)) == 1 else pl.col("contract").replace_strict(contracts, sizes)
+    return by_group(aggregate(measures.with_columns(start=pl.col("at") // size * size), channel), key_groups)
 
 
 @lru_cache(maxsize=4096)
@@ -65,10 +71,9 @@ def by_group(partials: list[Partial], key_groups: int) -> dict[int, list[Partial
 
 
 def aggregate(part: pl.DataFrame, channel: str) -> list[Partial]:
-    """Aggregate rows of one contract by key, metric and `start` (Int64, µs), a column beside those of `combine`."""
+    """Aggregate rows by contract, key, metric and `start` (Int64, µs), a column beside those of `combine`."""
     if part.is_empty():
         return []
-    contract = part["contract"][0]
     # The latest value is the last row of its group; within a partition, rows are mostly in order of time already.
     part = part.with_columns(bucket_column(part["value"])).sort("at", maintain_order=True)
     value = pl.col("value")
@@ -93,21 +98,21 @@ def aggregate(part: pl.DataFrame, channel: str) -> list[Partial]:
         )
         .collect()
     )
-    keys, metrics, starts = (table[name].to_list() for name in _SERIES)
+    contracts, keys, metrics, starts = (table[name].to_list() for name in _SERIES)
     touched = _touched(part)
     return list(
         map(
             Partial,
             keys,
             metrics,
-            [contract] * len(keys),
+            contracts,
             starts,
             [channel] * len(keys),
             *(table[name].to_list() for name in ("first", "last", "count", "failures", "total")),
             _squares(table),
             *(table[name].to_list() for name in ("low", "high", "latest_at", "latest_offset", "latest_value")),
             _histograms(table),
-            [touched.get(series, {}) for series in zip(keys, metrics, starts, strict=True)]
+            [touched.get(series, {}) for series in zip(contracts, keys, metrics, starts, strict=True)]
             if touched
             else [{}] * len(keys),
         )
@@ -152,12 +157,13 @@ def _histograms(table: pl.DataFrame) -> list[dict[int, int]]:
     return histograms
 
 
-def _touched(part: pl.DataFrame) -> dict[tuple[str, str, int], dict[str, int]]:
+def _touched(part: pl.DataFrame) -> dict[tuple[str, str, str, int], dict[str, int]]:
     """Return the customers of failed records by series and pane; only failures, which are few, cost Python time."""
     failed = part.filter(pl.col("failed") & pl.col("customer").is_not_null())
-    touched: dict[tuple[str, str, int], dict[str, int]] = {}
-    for key, metric, start, customer in failed.select(*_SERIES, "customer").unique(maintain_order=True).iter_rows():
-        touched.setdefault((key, metric, start), {})[customer] = hash_customer(customer)
+    touched: dict[tuple[str, str, str, int], dict[str, int]] = {}
+    rows = failed.select(*_SERIES, "customer").unique(maintain_order=True).iter_rows()
+    for contract, key, metric, start, customer in rows:
+        touched.setdefault((contract, key, metric, start), {})[customer] = hash_customer(customer)
     return {series: smallest(customers) for series, customers in touched.items()}
 
 
