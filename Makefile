@@ -35,7 +35,7 @@ run: $(READY)  ## Replay the bundled recording into a fresh store and report wha
 test: $(READY)  ## Run all tests, with line and branch coverage of at least 90 %
 	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=90
 
-test-fast: $(READY)  ## Run the tests that take moments (under a minute in all)
+test-fast: $(READY)  ## Run the tests that take moments (about a minute in all)
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" -q
 
 lint: $(READY)  ## Check style, format and types
