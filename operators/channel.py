@@ -219,7 +219,7 @@ class Channel:
         Business events are checked where they are kept, per customer, over a longer time.
         """
         recent = self._state.recent
-        telemetry = self._is_telemetry(decoded)[rows]
+        telemetry = decoded.is_telemetry[rows]
         chosen = rows[telemetry]
         found = decoded.index.select("row", "id", "at")
         if len(chosen) < len(found):
@@ -243,13 +243,6 @@ class Channel:
         if not dropped:
             return rows
         return rows[~np.isin(rows, list(dropped))]
-
-    def _is_telemetry(self, decoded: Decoded) -> np.ndarray:
-        measured = [name in self._decoder.measures for name in decoded.types]
-        if all(measured) or not any(measured):
-            return np.full(len(decoded), all(measured))
-        mask: np.ndarray = decoded.index["type"].is_in(list(self._decoder.measures)).to_numpy()
-        return mask
 
     def _remember_ids(self, found: pl.DataFrame, dropped: set[int]) -> None:
         watermark, recent = self.watermark, self._state.recent

@@ -8,7 +8,6 @@ decoded twice. Everything that can be columnar is: event times, ids, rules, meas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zlib import crc32
@@ -18,34 +17,28 @@ import numpy as np
 import polars as pl
 
 from config.contracts.compile import Envelope, compile_contracts
-from config.contracts.model import ContractSet
+from config.contracts.model import Contract, ContractSet
 from config.events import Event, Reject
 from operators.batch import RawBatch
-from operators.fields import ChosenFields, Fields, RecordFields
-from operators.instants import impossible, to_integers
+from operators.fields import ChosenFields
+from operators.gather import Gathered, Part, Plan
+from operators.instants import to_integers
 from operators.limits import broken_limits
 from operators.mapping import Mapper
 from operators.measure import SCHEMA, Measures
 from operators.quality import Quality, Rules, look_for_drift
-from operators.reject import judge, reject, version_differs
+from operators.reject import judge, reject
 
 EVENT_TIME_MIN = 946_684_800_000_000
 """2000-01-01: no business record is older; 1970 is what a broken clock says."""
 EVENT_TIME_MAX = 4_102_444_800_000_000
 """2100-01-01 (exclusive): no record comes from the future; 9999 is what "never" says."""
 
+CHUNK = 2000
+"""Records decoded at a time; see `gather`."""
+
 SAMPLE_EVERY = 1024
 """One record in so many is looked at for fields its contract does not name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The records of one type within a batch."""
-
-    struct: type[Envelope]
-    rows: list[int]
-    """Where they are in the batch's records."""
-    fields: Fields
 
 
 class Decoded:
@@ -56,28 +49,25 @@ class Decoded:
         decoder: Decoder,
         channel: str,
         index: pl.DataFrame,
-        records: list[Envelope],
+        is_telemetry: np.ndarray,
         parts: list[Part],
         rejects: list[Reject],
         quality: Quality,
     ) -> None:
         self._decoder = decoder
-        self._parts = {decoder.type_of(part): part for part in parts}
         self._channel = channel
+        self.parts = {part.contract.type: part for part in sorted(parts, key=lambda part: part.contract.type)}
+        """The records by type; sorted."""
         self.index = index
-        """Columns: row (Int64, into `records`), offset (Int64), at (Int64, event time in µs), id (String,
-        `source|id`), type (String)."""
-        self.records = records
+        """Columns: row (Int64), offset (Int64), at (Int64, event time in µs), id (String, `source|id`),
+        type (String)."""
+        self.is_telemetry = is_telemetry
+        """By row."""
         self.rejects = rejects
         self.quality = quality
 
     def __len__(self) -> int:
-        return len(self.records)
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The types of the accepted records, sorted."""
-        return tuple(sorted(self._parts))
+        return len(self.index)
 
     def measures(self, rows: pl.Series | None = None) -> pl.DataFrame:
         """Return the measures of the telemetry records among `rows` (all, if None), as `operators.measure.SCHEMA`.
@@ -85,20 +75,19 @@ class Decoded:
         Grouped by type; within a type and metric in the order of `rows`.
         """
         frames = []
-        for name in self.types:
+        for name, part in self.parts.items():
             maker = self._decoder.measures.get(name)
             if maker is None:
                 continue
-            part = self._parts[name]
-            fields, at_rows = part.fields, np.asarray(part.rows)
+            fields, at_rows = part.fields, part.rows
             if rows is not None:
                 # Where in this type's fields each row of the batch is; -1 for rows of other types.
-                places = np.full(len(self.records), -1)
+                places = np.full(len(self), -1)
                 places[at_rows] = np.arange(len(at_rows))
                 places = places[rows.to_numpy()]
                 places = places[places >= 0]
                 fields, at_rows = ChosenFields(fields, pl.Series(places)), at_rows[places]
-            chosen = self.index if len(at_rows) == len(self.records) else self.index[at_rows]
+            chosen = self.index if len(at_rows) == len(self) else self.index[at_rows]
             frames.append(maker.frame(fields, chosen["at"], chosen["offset"]))
         if not frames:
             return pl.DataFrame(schema=SCHEMA)
@@ -110,17 +99,20 @@ class Decoded:
         The key is the contract's entity key; data are the contract's fields, instants in µs since the epoch,
         personal fields without a purpose left out.
         """
-        chosen = self.index if rows is None else self.index[rows]
-        business = self._decoder.business
-        if not any(name in business for name in self.types):
+        if self.is_telemetry.all():
             return []
-        chosen = chosen.filter(pl.col("type").is_in(list(business)))
-        data = [self.records[row].data for row in chosen["row"].to_list()]
-        plain: list[dict[str, Any]] = msgspec.to_builtins(data, builtin_types=(datetime,))
+        kept = np.full(len(self), None, object)
+        for part in self.parts.values():
+            if part.data:
+                kept[part.rows] = part.data
+        chosen = np.arange(len(self)) if rows is None else rows.to_numpy()
+        chosen = chosen[~self.is_telemetry[chosen]]
+        plain: list[dict[str, Any]] = msgspec.to_builtins(kept[chosen].tolist(), builtin_types=(datetime,))
         events = []
-        columns = (chosen[name].to_list() for name in ("at", "id", "type", "offset"))
+        index = self.index[chosen]
+        columns = (index[name].to_list() for name in ("at", "id", "type", "offset"))
         for at, identity, name, offset, fields in zip(*columns, plain, strict=True):
-            contract, convert = business[name]
+            contract, convert = self._decoder.business[name]
             if convert is not None:
                 convert(fields)
             events.append(Event(at, identity, fields[contract.key], name, fields, self._channel, offset))
@@ -138,45 +130,62 @@ class Decoder:
         """By business type: the contract, and what makes the instants in its data integers."""
         compiled = compile_contracts(contracts)
         self._decode = compiled.decoder.decode
-        self._contract_of = compiled.contracts
-        self._rules = {struct: Rules(c) for struct, c in compiled.contracts.items() if c.rules}
-        self._impossible = {struct: find for struct, c in compiled.contracts.items() if (find := impossible(c.body))}
+        self._rules = {c.type: Rules(c) for c in contracts if c.rules}
+        self._plans = {
+            struct: self._plan(contract, code) for code, (struct, contract) in enumerate(compiled.contracts.items())
+        }
+        self._by_code = [plan.contract for plan in self._plans.values()]
+        self._type_names = pl.Series([contract.type for contract in self._by_code], dtype=pl.String())
+        self._telemetry = np.array([contract.flow == "telemetry" for contract in self._by_code])
         self._mapper = Mapper(contracts)
         self._seed = seed
         self._sample_every = sample_every
 
-    def type_of(self, part: Part) -> str:
-        """Return the event type of a part of a batch."""
-        return self._contract_of[part.struct].type
+    def _plan(self, contract: Contract, code: int) -> Plan:
+        measures, rules = self.measures.get(contract.type), self._rules.get(contract.type)
+        columns = set(measures.columns if measures else ()) | set(rules.columns if rules else ())
+        return Plan(contract, code, columns, set(measures.lists if measures else ()))
 
     def decode(self, batch: RawBatch) -> Decoded:
         """Return the accepted records of `batch` and the rejects, both in offset order."""
         values, positions, faults = self._candidates(batch)
-        records, failed = decode_all(self._decode, values)
-        if failed:
+        gathered = Gathered(self._plans)
+        bad: set[int] = set()
+        for start in range(0, len(values), CHUNK):
+            chunk = values[start : start + CHUNK]
+            records, failed = decode_all(self._decode, chunk)
             for i, error in failed:
-                faults[positions[i]] = judge(values[i], error, self.contracts)
-            bad = {i for i, _ in failed}
+                faults[positions[start + i]] = judge(chunk[i], error, self.contracts)
+                bad.add(start + i)
+            gathered.add(records)
+        if bad:
             positions = [p for i, p in enumerate(positions) if i not in bad]
             values = [v for i, v in enumerate(values) if i not in bad]
         quality = Quality()
-        at = pl.Series([r.time for r in records], dtype=pl.String()).str.to_datetime("%+", time_unit="us", strict=False)
-        at = at.to_physical()
-        parts = _parts(records)
-        judged = self._judge_records(records, parts, at, quality)
+        at, identity, codes, parts = gathered.at, gathered.identity, gathered.codes, gathered.parts
+        judged = self._judge_records(gathered, at, codes, parts, quality)
         if judged:
             faults.update((positions[i], fault) for i, fault in judged.items())
-            keep = [i for i in range(len(records)) if i not in judged]
-            records = [records[i] for i in keep]
-            positions = [positions[i] for i in keep]
-            values = [values[i] for i in keep]
-            at = at.gather(keep)
-            parts = _parts(records)
+            keep = np.full(len(codes), True)
+            keep[list(judged)] = False
+            rows, numbers = np.flatnonzero(keep), np.cumsum(keep) - 1
+            positions = [positions[i] for i in rows.tolist()]
+            values = [values[i] for i in rows.tolist()]
+            at, identity, codes = at.gather(rows), identity.gather(rows), codes[rows]
+            parts = [kept for part in parts if len((kept := part.keep(keep, numbers)).rows)]
         offsets = batch.offsets if len(positions) == len(batch) else [batch.offsets[p] for p in positions]
-        index = self._index(records, parts, at, offsets)
-        self._sample(batch, index["offset"], values, records, quality)
+        index = pl.DataFrame(
+            {
+                "row": pl.int_range(len(codes), dtype=pl.Int64, eager=True),
+                "offset": pl.Series(offsets, dtype=pl.Int64()),
+                "at": at,
+                "id": identity,
+                "type": self._type_names.gather(pl.Series(codes)),
+            }
+        )
+        self._sample(batch, index["offset"], values, codes, quality)
         rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
-        return Decoded(self, batch.channel, index, records, parts, rejects, quality)
+        return Decoded(self, batch.channel, index, self._telemetry[codes], parts, rejects, quality)
 
     def _candidates(self, batch: RawBatch) -> tuple[list[bytes], Sequence[int], dict[int, tuple[str, str, str]]]:
         """Return the values to decode, their positions in the batch, and the faults of the others by position."""
@@ -196,80 +205,43 @@ class Decoder:
         return values, positions, faults
 
     def _judge_records(
-        self, records: list[Envelope], parts: list[Part], at: pl.Series, quality: Quality
+        self, gathered: Gathered, at: pl.Series, codes: np.ndarray, parts: list[Part], quality: Quality
     ) -> dict[int, tuple[str, str, str]]:
         """Return the faults of decoded records that only their columns show: time, version, rules."""
         faults: dict[int, tuple[str, str, str]] = {}
+        for row, path in gathered.impossible.items():
+            detail = f"Expected an instant within 1900 … 2199 - at `$.data{path}`"
+            faults[row] = ("contract", detail, self._by_code[codes[row]].ref)
         should: list[tuple[str, str, list[int]]] = []
         for part in parts:
-            contract = self._contract_of[part.struct]
-            if find := self._impossible.get(part.struct):
-                for row in part.rows:
-                    if (path := find(records[row].data)) is not None:  # type: ignore[attr-defined]
-                        detail = f"Expected an instant within 1900 … 2199 - at `$.data{path}`"
-                        faults[row] = ("contract", detail, contract.ref)
-            rules = self._rules.get(part.struct)
-            if rules is None:
-                continue
-            for rule, broken in rules.broken(part.fields):
-                at_fault = [part.rows[i] for i in broken.arg_true().to_list()]
+            contract = part.contract
+            rules = self._rules.get(contract.type)
+            for rule, broken in rules.broken(part.fields) if rules else ():
+                at_fault: list[int] = part.rows[broken.to_numpy()].tolist()
                 if rule.must:
                     faults.update((i, ("contract", f"breaks rule {rule.name}", contract.ref)) for i in at_fault)
                 else:
                     should.append((contract.type, rule.name, at_fault))
-        schemas = [r.dataschema for r in records]
-        if schemas.count(None) < len(schemas):
-            for i, schema in enumerate(schemas):
-                contract = self._contract_of[type(records[i])]
-                if version_differs(schema, contract.major):
-                    detail = f"`dataschema` is not of major version {contract.major}"
-                    faults[i] = ("unknown-version", detail, contract.ref)
+        for row in gathered.foreign:
+            contract = self._by_code[codes[row]]
+            faults[row] = ("unknown-version", f"`dataschema` is not of major version {contract.major}", contract.ref)
         possible = at.is_between(EVENT_TIME_MIN, EVENT_TIME_MAX, closed="left").fill_null(False)
         if not possible.all():
-            for i in (~possible).arg_true().to_list():
-                what = "no RFC 3339 instant" if at[i] is None else "outside 2000-01-01 … 2100-01-01"
-                faults[i] = ("time", f"`time` is {what}", self._contract_of[type(records[i])].ref)
+            for row in (~possible).arg_true().to_list():
+                what = "no RFC 3339 instant" if at[row] is None else "outside 2000-01-01 … 2100-01-01"
+                faults[row] = ("time", f"`time` is {what}", self._by_code[codes[row]].ref)
         for type_name, rule_name, at_fault in should:
             if accepted := sum(i not in faults for i in at_fault):
                 quality.should[type_name, rule_name] += accepted
         return faults
 
-    def _index(self, records: list[Envelope], parts: list[Part], at: pl.Series, offsets: list[int]) -> pl.DataFrame:
-        source = pl.Series([r.source for r in records], dtype=pl.String())
-        identity = pl.Series([r.id for r in records], dtype=pl.String())
-        codes = np.zeros(len(records), np.uint32)
-        for code, part in enumerate(parts):
-            codes[part.rows] = code
-        types = pl.Series(map(self.type_of, parts), dtype=pl.String()).gather(pl.Series(codes))
-        return pl.DataFrame(
-            {
-                "row": pl.int_range(len(records), dtype=pl.Int64, eager=True),
-                "offset": pl.Series(offsets, dtype=pl.Int64()),
-                "at": at,
-                "id": pl.select(pl.concat_str(source, identity, separator="|")).to_series(),
-                "type": types,
-            }
-        )
-
     def _sample(
-        self, batch: RawBatch, offsets: pl.Series, values: list[bytes], records: list[Envelope], quality: Quality
+        self, batch: RawBatch, offsets: pl.Series, values: list[bytes], codes: np.ndarray, quality: Quality
     ) -> None:
         """Look for schema drift in a sample that depends on seed, partition and offset, not on the batching."""
         phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
         for i in (offsets % self._sample_every == phase).arg_true().to_list():
-            look_for_drift(values[i], self._contract_of[type(records[i])], quality)
-
-
-def _parts(records: list[Envelope]) -> list[Part]:
-    """Divide records by type."""
-    structs = list(map(type, records))
-    rows: dict[type[Envelope], list[int]] = {struct: [] for struct in dict.fromkeys(structs)}
-    if len(rows) == 1:
-        rows[structs[0]] = list(range(len(records)))
-    else:
-        for row, struct in enumerate(structs):
-            rows[struct].append(row)
-    return [Part(struct, at, RecordFields([records[row].data for row in at])) for struct, at in rows.items()]  # type: ignore[attr-defined]
+            look_for_drift(values[i], self._by_code[codes[i]], quality)
 
 
 def _within_limits(

@@ -6,6 +6,7 @@ share the columns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -47,6 +48,30 @@ class RecordFields:
         if made is None:
             made = self._columns[name] = pl.Series(name, self.values(name), dtype=dtype)
         return made
+
+
+class MadeFields:
+    """Fields that were made before: only those that are asked for later.
+
+    Args:
+        count: How many records.
+        columns: By name.
+        lists: Values of fields that are no columns, by name.
+    """
+
+    def __init__(self, count: int, columns: Mapping[str, pl.Series], lists: Mapping[str, list[Any]]) -> None:
+        self._count, self._columns, self._lists = count, columns, lists
+
+    def __len__(self) -> int:
+        return self._count
+
+    def values(self, name: str) -> list[Any]:
+        """Return one field of each record."""
+        return self._lists[name]
+
+    def column(self, name: str, dtype: pl.DataType) -> pl.Series:
+        """Return one field of each record as a column named like it."""
+        return self._columns[name].cast(dtype)
 
 
 class ChosenFields:

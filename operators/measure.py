@@ -47,6 +47,19 @@ class Measures:
             names = sorted(set(condition.meta.root_names()))
             self._failed = Failed(condition.fill_null(False), {n: DTYPES[contract.fields[n].type] for n in names})
 
+    @property
+    def columns(self) -> set[str]:
+        """The fields that it reads as columns."""
+        contract = self._contract
+        named = {contract.key, contract.customer} | {m.field for m in contract.measures if not m.map}
+        named |= {m.name_field for m in contract.measures} | set(self._failed.dtypes if self._failed else ())
+        return named - {""}
+
+    @property
+    def lists(self) -> set[str]:
+        """The fields, maps of numbers, that it reads as lists."""
+        return {m.map for m in self._contract.measures if m.map}
+
     def frame(self, fields: Fields, at: pl.Series, offset: pl.Series) -> pl.DataFrame:
         """Return the measures of records whose event times and offsets are `at` and `offset`, as `SCHEMA`."""
         contract = self._contract

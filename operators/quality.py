@@ -39,13 +39,14 @@ class Rules:
     def __init__(self, contract: Contract) -> None:
         self.rules: tuple[Rule, ...] = contract.rules
         expressions = [pl.sql_expr(rule.expression) for rule in self.rules]
-        self._names = sorted({name for e in expressions for name in e.meta.root_names()})
-        self._dtypes = {name: DTYPES[contract.fields[name].type] for name in self._names}
+        names = sorted({name for e in expressions for name in e.meta.root_names()})
+        self.columns = {name: DTYPES[contract.fields[name].type] for name in names}
+        """The fields that it reads, and their types."""
         self._broken = [(~e).fill_null(False).alias(str(i)) for i, e in enumerate(expressions)]
 
     def broken(self, fields: Fields) -> list[tuple[Rule, pl.Series]]:
         """Return the rules that some records break, each with a Boolean column that says which."""
-        columns = [fields.column(name, self._dtypes[name]) for name in self._names]
+        columns = [fields.column(name, dtype) for name, dtype in self.columns.items()]
         results = pl.DataFrame(columns).select(self._broken).get_columns()
         return [(rule, result) for rule, result in zip(self.rules, results, strict=True) if result.any()]
 

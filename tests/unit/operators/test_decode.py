@@ -13,7 +13,7 @@ import pytest
 
 from config.contracts import BUILT_IN, ContractSet, load_contracts, parse_contract
 from config.contracts.compile import Envelope, compile_contracts
-from operators.decode import Decoded, Decoder, decode_all
+from operators.decode import CHUNK, Decoded, Decoder, decode_all
 from operators.limits import NESTING_MAX, RECORD_BYTES_MAX
 from operators.reject import REASONS, VALUE_BYTES_MAX
 from tests.support.cloudevents import AT, ORDER, REQUEST, cloud_event, raw_batch, request
@@ -37,6 +37,11 @@ def rejected(decoded: Decoded) -> tuple[str, str]:
     return reject.reason, reject.detail
 
 
+def statuses(decoded: Decoded) -> list[int]:
+    """The statuses of the decoded requests."""
+    return decoded.parts["request.completed"].fields.column("status", pl.Int64()).to_list()
+
+
 def test_accepted_records_are_indexed_by_offset_time_id_and_type(decoder: Decoder) -> None:
     order = cloud_event("order.placed", ORDER, id="7", source="/shop", time="2024-05-01T14:00:00.000001+02:00")
     decoded = decoder.decode(raw_batch([request(), order]))
@@ -47,7 +52,7 @@ def test_accepted_records_are_indexed_by_offset_time_id_and_type(decoder: Decode
     assert decoded.index.schema == {
         "row": pl.Int64(), "offset": pl.Int64(), "at": pl.Int64(), "id": pl.String(), "type": pl.String()
     }  # fmt: skip
-    assert decoded.types == ("order.placed", "request.completed")
+    assert list(decoded.parts) == ["order.placed", "request.completed"]
     assert decoded.rejects == []
 
 
@@ -117,7 +122,7 @@ def test_bad_record_is_rejected_with_its_reason_and_costs_its_neighbours_nothing
     assert (found, detail in text) == (reason, True), text
     amid = decoder.decode(raw_batch([request(status=201), value, request(status=202)]))
     assert amid.index["offset"].to_list() == [100, 102]
-    assert [r.data.status for r in amid.records] == [201, 202]  # type: ignore[attr-defined]
+    assert statuses(amid) == [201, 202]
     assert [(r.offset, r.reason) for r in amid.rejects] == [(101, reason)]
 
 
@@ -153,7 +158,7 @@ def test_keys_need_not_be_text(decoder: Decoder, key: bytes | None) -> None:
 
 def test_last_of_duplicate_names_counts(decoder: Decoder) -> None:
     value = request().replace(b'"status":200', b'"status":200,"status":500')
-    assert decoder.decode(raw_batch([value])).records[0].data.status == 500  # type: ignore[attr-defined]
+    assert statuses(decoder.decode(raw_batch([value]))) == [500]
 
 
 def test_time_reads_utc_offsets_and_drops_what_is_below_a_microsecond(decoder: Decoder) -> None:
@@ -399,7 +404,7 @@ def test_business_records_become_events_keyed_by_customer(decoder: Decoder) -> N
 def test_personal_field_without_purpose_is_never_decoded(decoder: Decoder) -> None:
     decoded = decoder.decode(raw_batch([cloud_event("review.answered", {**PII, "comment": 5})]))
     assert decoded.events()[0].data == {k: v for k, v in PII.items() if k != "comment"}
-    assert not hasattr(decoded.records[0].data, "comment")  # type: ignore[attr-defined]
+    assert not hasattr(decoded.parts["review.answered"].data[0], "comment")
 
 
 def test_absent_instant_stays_null(decoder: Decoder) -> None:
@@ -458,5 +463,21 @@ def test_every_record_of_the_microservice_shop_is_well(shared_data: Path, decode
         values = [orjson.loads(line)["payload"].encode() for line in dump]
     decoded = decoder.decode(raw_batch(values))
     assert (len(decoded), decoded.rejects) == (len(values), [])
-    expected = sum(v is not None for r in decoded.records for v in r.data.metrics.values())  # type: ignore[attr-defined]
+    maps = [metrics for part in decoded.parts.values() for metrics in part.fields.values("metrics")]
+    expected = sum(value is not None for metrics in maps for value in metrics.values())
     assert len(decoded.measures()) == expected > len(values)
+
+
+def test_what_stands_in_other_chunks_changes_nothing(decoder: Decoder) -> None:
+    order = cloud_event("order.placed", ORDER, id="o")
+    values = [cloud_event("request.completed", {**REQUEST, "status": 200 + i % 7}, id=str(i)) for i in range(2 * CHUNK)]
+    soon = cloud_event("request.completed", REQUEST, time="soon")
+    values[1], values[CHUNK], values[-1] = b"{", soon, order
+    decoded = decoder.decode(raw_batch(values))
+    assert [r.offset for r in decoded.rejects] == [101, 100 + CHUNK]
+    assert decoded.index["offset"].to_list() == [100 + i for i in range(2 * CHUNK) if i not in (1, CHUNK)]
+    assert decoded.index["id"].to_list()[1:3] == ["/test|2", "/test|3"]
+    assert statuses(decoded) == [200 + i % 7 for i in range(2 * CHUNK - 1) if i not in (1, CHUNK)]
+    (event,) = decoded.events()
+    assert (event.id, event.seq) == ("/test|o", 100 + 2 * CHUNK - 1)
+    assert len(decoded.measures()) == 2 * CHUNK - 3

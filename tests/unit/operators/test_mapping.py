@@ -102,7 +102,7 @@ def test_topics_are_matched_by_pattern_and_other_topics_are_not_mapped(plain: De
 
 
 def test_cloudevents_on_a_mapped_topic_are_taken_as_they_are(plain: Decoder) -> None:
-    assert decode(plain, "shop.payments", cloud_event("request.completed", REQUEST)).types == ("request.completed",)
+    assert decode(plain, "shop.payments", cloud_event("request.completed", REQUEST)).parts.keys() == {"request.completed"}
 
 
 CHANGE = {
