@@ -100,6 +100,7 @@ def _rounds(options: argparse.Namespace, campaign: Campaign) -> Iterator[tuple[K
         "point": options.points,
         "error": options.errors,
         "zombie": options.zombies,
+        "hold": options.holds,
     }
     if options.only:
         name, _, number = options.only.partition(":")
@@ -144,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rounds killed twice amid an epoch's commit, and stopped by SIGTERM",
     )
     add("--zombies", type=int, default=0, help="rounds that leave one worker's half of an epoch, on two processes")
+    add("--holds", type=int, default=0, help="rounds killed while one of two threads has yet to commit an epoch")
     add("--errors", type=int, default=0, help="rounds in which enumerated system calls say EIO or ENOSPC")
     add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,1,2")
     add("--events", type=int, default=6_000, help="size of the recording")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import bytewax.operators as op
 
 from dataflows import detection
-from sinks import gate as gate_module
 from sinks import preflight
 from sinks.outbox import Outbox
 
@@ -23,7 +21,7 @@ def purge() -> None:
 
 
 def gate() -> None:
-    """Let the gate tick beside the outbox instead of upstream of it, and seldom."""
+    """Let the gate tick beside the outbox instead of upstream of it."""
 
     def merge(step: str, *streams: Any) -> Any:
         return op.merge(step, *(streams[1:] if step == "releases" else streams))
@@ -31,9 +29,6 @@ def gate() -> None:
     altered: Any = detection
     altered.op = SimpleNamespace(input=op.input, output=op.output, merge=merge)
     altered.assert_gated = lambda flow: None
-    # Upstream of the sink the gate may tick at any rate. Beside it, a gate that ticks seldom stays behind in an epoch
-    # that the outbox has left.
-    gate_module.TICK = timedelta(milliseconds=30)
 
 
 def durability() -> None:

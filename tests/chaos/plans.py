@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.support.faults import CALLS, Call, Fault, Kill, Point, Stop, Victim
+from tests.support.faults import CALLS, Call, Fault, Hold, Kill, Point, Stop, Victim
 
-Kind = Literal["kill", "call", "error", "point", "zombie"]
+Kind = Literal["kill", "call", "error", "point", "zombie", "hold"]
 
 VICTIMS: tuple[Victim, ...] = ("all", "all", "worker", "worker", "supervisor")
 SHORT_S = (0.0, 0.6)
@@ -29,6 +29,8 @@ class Blow:
     processes: int
     fault: Fault
     chosen: int = 0
+    workers: int = 1
+    """Threads per process."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def plan(kind: Kind, number: int, total: int, seed: str, processes: Sequence[int
         # One worker has written its part of an epoch, the other dies before it has; then a life too short to read.
         yield Blow(2, Point(1, "snapshot", 1 + 3 * number))
         yield Blow(2, Stop(0.0))
+    elif kind == "hold":
+        yield Blow(1, Hold(2 + number), workers=2)
     else:
         yield from _calls(kind, number, total, draw, processes, ranges)
 

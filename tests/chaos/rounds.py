@@ -95,7 +95,7 @@ class Campaign:
         seen: frozenset[Output] = frozenset()
         blows = plan(kind, number, total, self._seed, self._processes, Ranges(self._span_s, self._calls))
         for blow in blows:
-            job = msgspec.structs.replace(job, processes=blow.processes)
+            job = msgspec.structs.replace(job, processes=blow.processes, workers=blow.workers)
             life = self._live(job, figures, blow.fault, blow.chosen)
             figures.struck += life.end is End.STRUCK
             if life.end is End.FAILED:

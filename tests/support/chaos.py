@@ -28,7 +28,7 @@ import msgspec
 from dataflows.supervisor import _free_addresses
 from replay import play
 from replay.play import JOB, Job, prepared
-from tests.support.faults import Call, Count, Fault, Kill, Point, Stop, arm, kill, prctl, trace
+from tests.support.faults import Call, Count, Fault, Hold, Kill, Point, Stop, arm, kill, prctl, trace
 
 Damage = Callable[[], None]
 """Switches a safeguard off in the processes of a life: a negative control."""
@@ -131,7 +131,7 @@ def _watch(supervisor: int, job: Job, fault: Fault | None, chosen: int) -> End:
         pid, status = os.waitpid(supervisor, os.WNOHANG)
         if pid:
             code = os.waitstatus_to_exitcode(status)
-            meant = isinstance(fault, Point | Call) and code == KILLED
+            meant = isinstance(fault, Point | Hold | Call) and code == KILLED
             spoilt = isinstance(fault, Call) and fault.effect.startswith("error")
             if code == 0:
                 return End.STOPPED if isinstance(fault, Stop) else End.WELL

@@ -11,6 +11,8 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,6 +21,11 @@ CALLS = ("pwrite64", "fdatasync", "fsync")
 
 PAUSE_S = 0.1
 """At a point, the other workers get so long to write what they have of the epoch: it will be a zombie."""
+
+TICK = timedelta(milliseconds=250)
+"""Of the gate under a `Hold`: many epochs, so that a gate that is free to stay behind does."""
+HOLD_S = 3 * TICK.total_seconds()
+"""The gate ticks at least twice in it."""
 
 Victim = Literal["all", "worker", "supervisor"]
 
@@ -59,6 +66,29 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A process is killed between the snapshots of an epoch and its commit, after a time in which its gates tick.
+
+    Of two workers, each a thread, that had to snapshot their outboxes, the first has done so, with new outputs; the
+    second is held in doing it, so that the epoch is not durable. The gate must not release what the first one took:
+
+        first worker                              second worker
+        outbox: snapshot of epoch e, registered
+                                                  outbox: snapshot of epoch e, held: e cannot be committed
+        gate: called?
+                                                  kill -9: the run resumes at e
+
+    With the gate upstream of the outbox, the first line needs all gates to have left e; and a source that has left e
+    is not called until e is committed on all workers. So the gate keeps silent, and e is run again unseen. A gate that
+    is not upstream may still be in e, or before it, where it may be called at any time: it releases, and the next
+    life finds the store ahead of the recovery.
+    """
+
+    nth: int
+    """How often it comes to that before it happens."""
+
+
+@dataclass(frozen=True)
 class Stop:
     """SIGTERM to all workers, some wall time after their flow was built: at 0, before they read a record."""
 
@@ -73,7 +103,7 @@ class Count:
     log: Path
 
 
-Fault = Kill | Call | Point | Stop | Count
+Fault = Kill | Call | Point | Hold | Stop | Count
 
 
 def has_strace() -> bool:
@@ -93,6 +123,8 @@ def arm(fault: Fault | None, worker: int) -> None:
         _wait_for_tracer()
     elif isinstance(fault, Point) and fault.worker == worker:
         _plant(fault)
+    elif isinstance(fault, Hold):
+        _hold(fault)
 
 
 def trace(fault: Call | Count, pid: int) -> None:
@@ -166,6 +198,33 @@ def _plant(point: Point) -> None:
         cast(Any, OutboxPart).snapshot = on_snapshot
     else:
         cast(Any, PartWriter).release = on_release
+
+
+def _hold(hold: Hold) -> None:
+    from dataflows.sources import PartitionTicks
+    from sinks import gate
+    from sinks.outbox import OutboxPart
+
+    snapshot, next_batch = OutboxPart.snapshot, PartitionTicks.next_batch
+    told, took, met = dict[str, int](), set[int](), count(1)
+    gate.TICK = TICK
+
+    def on_batch(source: Any) -> Any:
+        took.clear()  # no source is read between the first snapshot of an outbox in an epoch and the epoch's commit
+        return next_batch(source)
+
+    def on_snapshot(part: Any) -> bytes:
+        state, worker = snapshot(part), threading.get_ident()
+        if took - {worker} and next(met) == hold.nth:
+            time.sleep(HOLD_S)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if part._outbox.seq > told.get(part._outbox.part, 0):
+            told[part._outbox.part] = part._outbox.seq
+            took.add(worker)
+        return state
+
+    cast(Any, OutboxPart).snapshot = on_snapshot
+    cast(Any, PartitionTicks).next_batch = on_batch
 
 
 def kill(pid: int) -> None:
