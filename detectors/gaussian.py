@@ -70,8 +70,9 @@ class Gaussian:
         self._scorer = GaussianScorer(grace_period=parameters.grace)  # type: ignore[no-untyped-call]
         self._variance = cast("Normal", self._scorer.gaussian)._var
         self._held: list[float] = []
-        self._last: tuple[float, Score] | None = None
-        """The last value judged and its score, while nothing was learned since: `learn_one` need not judge again."""
+        self._last: tuple[float, float, Score] | None = None
+        """The last value judged, on the scale too, and its score: while nothing was learned since, `learn_one` need not
+        judge again."""
         self.size_max = 32 + 9 * (parameters.adapt_after + 3)
 
     def decode(self, state: list[Any]) -> None:
@@ -90,7 +91,7 @@ class Gaussian:
     def score_one(self, x: float) -> Score:
         """Judge `x`: `value` is in deviations. Raises ValueError when `x` is not finite."""
         if self._last is not None and self._last[0] == x:
-            return self._last[1]
+            return self._last[2]
         parameters = self._parameters
         y = self._scaled(x)
         if self._variance.mean.n < parameters.grace:
@@ -101,13 +102,14 @@ class Gaussian:
             p_value = erfc(value / SQRT_2) * (1.0 if parameters.direction == "both" else 0.5)
             flagged = value > parameters.threshold and abs(x - self._expected()) >= parameters.change_min
             score = Score(value, p_value, flagged=flagged, strength=max(0.0, value / parameters.threshold))
-        self._last = (x, score)
+        self._last = (x, y, score)
         return score
 
     def learn_one(self, x: float, *, suspect: bool = False) -> bool:
         """Learn a normal value; hold back a flagged or suspect one until so many show that it is the new normal."""
-        flagged, y = self.score_one(x).flagged, self._scaled(x)
-        self._last = None
+        flagged = self.score_one(x).flagged
+        assert self._last is not None  # it has just been judged
+        y, self._last = self._last[1], None
         if not (suspect or flagged):
             if self._held:
                 del self._held[0]

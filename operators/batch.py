@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -9,16 +10,17 @@ from dataclasses import dataclass, field
 class RawBatch:
     """Consecutive records of one partition, as parallel columns in offset order.
 
-    Offsets rise but may have holes (compaction, transaction markers). `values[i]` is None for a tombstone.
+    Offsets rise but may have holes (compaction, transaction markers). `values[i]` is None for a tombstone. What is
+    asked for may be made at that moment: ask once, for a stretch rather than for each record.
     """
 
     topic: str
     partition: int
     offsets: list[int]
-    timestamps: list[int]
+    timestamps: Sequence[int]
     """The records' own timestamps, milliseconds since the epoch; -1 where there is none."""
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
     headers: list[list[tuple[str, bytes | None]]] = field(default_factory=list)
     """Empty when no record of the batch has a header that matters for decoding."""
 

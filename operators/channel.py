@@ -130,7 +130,7 @@ class Channel:
     def take(self, batch: RawBatch) -> Taken:
         """Take in the next records of the partition."""
         state, counts = self._state, self._state.counts
-        if not counts.records and batch.timestamps and batch.timestamps[0] >= 0:
+        if not counts.records and len(batch) and batch.timestamps[0] >= 0:
             state.began = batch.timestamps[0] * 1000
         decoded = self._decoder.decode(self._with_held(batch))
         times = decoded.index["at"].to_numpy()
@@ -179,9 +179,9 @@ class Channel:
             batch.topic,
             batch.partition,
             [h[0] for h in held] + batch.offsets,
-            [h[1] for h in held] + batch.timestamps,
-            [h[2] for h in held] + batch.keys,
-            [h[3] for h in held] + batch.values,
+            [*(h[1] for h in held), *batch.timestamps],
+            [*(h[2] for h in held), *batch.keys],
+            [*(h[3] for h in held), *batch.values],
             headers if any(headers) else [],
         )
 

@@ -7,6 +7,7 @@ decoded twice. Everything that can be columnar is: event times, ids, rules, meas
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,9 @@ EVENT_TIME_MIN = 946_684_800_000_000
 """2000-01-01: no business record is older; 1970 is what a broken clock says."""
 EVENT_TIME_MAX = 4_102_444_800_000_000
 """2100-01-01 (exclusive): no record comes from the future; 9999 is what "never" says."""
+
+Fault = tuple[str, str, str]
+"""Why a record is rejected: reason, detail, contract."""
 
 CHUNK = 2000
 """Records decoded at a time; see `gather`."""
@@ -148,19 +152,20 @@ class Decoder:
 
     def decode(self, batch: RawBatch) -> Decoded:
         """Return the accepted records of `batch` and the rejects, both in offset order."""
-        values, positions, faults = self._candidates(batch)
-        gathered = Gathered(self._plans)
-        bad: set[int] = set()
-        for start in range(0, len(values), CHUNK):
-            chunk = values[start : start + CHUNK]
-            records, failed = decode_all(self._decode, chunk)
-            for i, error in failed:
-                faults[positions[start + i]] = judge(chunk[i], error, self.contracts)
-                bad.add(start + i)
+        faults: dict[int, Fault] = {}
+        gathered, sampled = Gathered(self._plans), dict[int, bytes]()
+        positions: list[int] = []
+        sample = self._sample_of(batch)
+        for start in range(0, len(batch), CHUNK):
+            values, places = self._candidates(batch, range(start, min(start + CHUNK, len(batch))), faults)
+            records, failed = decode_all(self._decode, values)
+            if failed:
+                faults.update((places[i], judge(values[i], error, self.contracts)) for i, error in failed)
             gathered.add(records)
-        if bad:
-            positions = [p for i, p in enumerate(positions) if i not in bad]
-            values = [v for i, v in enumerate(values) if i not in bad]
+            for place in sample[bisect_left(sample, start) : bisect_left(sample, start + CHUNK)]:
+                if place not in faults:
+                    sampled[place] = values[bisect_left(places, place)]
+            positions += [place for place in places if place not in faults] if failed else places
         quality = Quality()
         at, identity, codes, parts = gathered.at, gathered.identity, gathered.codes, gathered.parts
         judged = self._judge_records(gathered, at, codes, parts, quality)
@@ -170,9 +175,11 @@ class Decoder:
             keep[list(judged)] = False
             rows, numbers = np.flatnonzero(keep), np.cumsum(keep) - 1
             positions = [positions[i] for i in rows.tolist()]
-            values = [values[i] for i in rows.tolist()]
             at, identity, codes = at.gather(rows), identity.gather(rows), codes[rows]
             parts = [kept for part in parts if len((kept := part.keep(keep, numbers)).rows)]
+        for place, value in sampled.items():
+            if place not in faults:
+                look_for_drift(value, self._by_code[codes[bisect_left(positions, place)]], quality)
         offsets = batch.offsets if len(positions) == len(batch) else [batch.offsets[p] for p in positions]
         index = pl.DataFrame(
             {
@@ -183,32 +190,39 @@ class Decoder:
                 "type": self._type_names.gather(pl.Series(codes)),
             }
         )
-        self._sample(batch, index["offset"], values, codes, quality)
         rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
         return Decoded(self, batch.channel, index, self._telemetry[codes], parts, rejects, quality)
 
-    def _candidates(self, batch: RawBatch) -> tuple[list[bytes], Sequence[int], dict[int, tuple[str, str, str]]]:
-        """Return the values to decode, their positions in the batch, and the faults of the others by position."""
-        positions: Sequence[int] = range(len(batch))
-        faults: dict[int, tuple[str, str, str]] = {}
-        values = [value for value in batch.values if value is not None]
-        if len(values) < len(batch):
-            faults = {i: ("tombstone", "no value", "") for i, value in enumerate(batch.values) if value is None}
-            positions = [p for p in positions if p not in faults]
-        values, positions = _within_limits(values, positions, faults)
+    def _candidates(
+        self, batch: RawBatch, places: Sequence[int], faults: dict[int, Fault]
+    ) -> tuple[list[bytes], Sequence[int]]:
+        """Return the values to decode of those at `places`, and where they are; the faults of the others are noted."""
+        found = batch.values[places[0] : places[-1] + 1]
+        values = [value for value in found if value is not None]
+        if len(values) < len(found):
+            absent = {place for place, value in zip(places, found, strict=True) if value is None}
+            faults.update((place, ("tombstone", "no value", "")) for place in absent)
+            places = [place for place in places if place not in absent]
+        values, places = _within_limits(values, places, faults)
         if batch.headers or self._mapper.targets(batch.topic):
-            made = [self._mapper.canonical(batch, p) for p in positions]
-            faults.update((p, (*m, "")) for p, m in zip(positions, made, strict=True) if isinstance(m, tuple))
-            positions = [p for p, m in zip(positions, made, strict=True) if not isinstance(m, tuple)]
+            made = [self._mapper.canonical(batch, place) for place in places]
+            faults.update((place, (*m, "")) for place, m in zip(places, made, strict=True) if isinstance(m, tuple))
+            places = [place for place, m in zip(places, made, strict=True) if not isinstance(m, tuple)]
             # Keys and headers have entered the text: once more.
-            values, positions = _within_limits([m for m in made if not isinstance(m, tuple)], positions, faults)
-        return values, positions, faults
+            values, places = _within_limits([m for m in made if not isinstance(m, tuple)], places, faults)
+        return values, places
+
+    def _sample_of(self, batch: RawBatch) -> list[int]:
+        """Return where to look for schema drift: depends on seed, partition and offset, not on the batching."""
+        phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
+        places: list[int] = np.flatnonzero(np.array(batch.offsets, np.int64) % self._sample_every == phase).tolist()
+        return places
 
     def _judge_records(
         self, gathered: Gathered, at: pl.Series, codes: np.ndarray, parts: list[Part], quality: Quality
-    ) -> dict[int, tuple[str, str, str]]:
+    ) -> dict[int, Fault]:
         """Return the faults of decoded records that only their columns show: time, version, rules."""
-        faults: dict[int, tuple[str, str, str]] = {}
+        faults: dict[int, Fault] = {}
         for row, path in gathered.impossible.items():
             detail = f"Expected an instant within 1900 … 2199 - at `$.data{path}`"
             faults[row] = ("contract", detail, self._by_code[codes[row]].ref)
@@ -235,25 +249,17 @@ class Decoder:
                 quality.should[type_name, rule_name] += accepted
         return faults
 
-    def _sample(
-        self, batch: RawBatch, offsets: pl.Series, values: list[bytes], codes: np.ndarray, quality: Quality
-    ) -> None:
-        """Look for schema drift in a sample that depends on seed, partition and offset, not on the batching."""
-        phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
-        for i in (offsets % self._sample_every == phase).arg_true().to_list():
-            look_for_drift(values[i], self._by_code[codes[i]], quality)
-
 
 def _within_limits(
-    values: list[bytes], positions: Sequence[int], faults: dict[int, tuple[str, str, str]]
+    values: list[bytes], places: Sequence[int], faults: dict[int, Fault]
 ) -> tuple[list[bytes], Sequence[int]]:
-    """Return values and positions without those beyond a limit, whose faults are noted."""
+    """Return values and their places without those beyond a limit, whose faults are noted."""
     broken = broken_limits(values)
     if not broken:
-        return values, positions
-    faults.update((positions[i], (*fault, "")) for i, fault in broken.items())
+        return values, places
+    faults.update((places[i], (*fault, "")) for i, fault in broken.items())
     kept = [i for i in range(len(values)) if i not in broken]
-    return [values[i] for i in kept], [positions[i] for i in kept]
+    return [values[i] for i in kept], [places[i] for i in kept]
 
 
 def decode_all(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import date
 
 import numpy as np
 import polars as pl
 
 _PUNCTUATION = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":", 19: "."}
 _SECONDS_END = 19
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAY_SECONDS = 86_400
 _LENGTHS = {_SECONDS_END + 1, *range(_SECONDS_END + 3, _SECONDS_END + 9)}
 """Of an instant in UTC with no, or one to six, digits of a second's fraction."""
 
@@ -43,28 +45,37 @@ def _alike(texts: list[str]) -> np.ndarray | None:
     digits[list(places)] = 0
     if (digits > 9).any():
         return None
-    return _instants(digits, length - 2 - _SECONDS_END)
+    return _instants(digits.astype(np.int32), length - 2 - _SECONDS_END)
 
 
 def _instants(digits: np.ndarray, fraction_digits: int) -> np.ndarray | None:
     """Return the instants of rows of digits by place, None if one is of no calendar or clock."""
 
-    def numbers() -> Iterator[np.ndarray]:
-        for start, end in ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19), (20, 20 + fraction_digits)):
-            number = np.zeros(digits.shape[1], np.int32)
-            for place in range(start, end):
-                number *= 10
-                number += digits[place]
-            yield number
+    def number(start: int, end: int) -> np.ndarray:
+        value: np.ndarray = digits[start].copy()
+        for place in range(start + 1, end):
+            value *= 10
+            value += digits[place]
+        return value
 
-    year, month, day, hour, minute, second, fraction = numbers()
-    months = (year - 1970) * 12 + month - 1
-    first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    after = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    days = first + day - 1
-    possible = (month >= 1) & (month <= 12) & (day >= 1) & (days < after) & (hour < 24) & (minute < 60) & (second < 60)
-    if not possible.all():
+    hour, minute, second = number(11, 13), number(14, 16), number(17, 19)
+    if max(hour.max() - 23, minute.max() - 59, second.max() - 59) > 0:
         return None
-    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
-    at: np.ndarray = seconds * 1_000_000 + fraction * 10 ** (6 - fraction_digits)
+    days = _days((number(0, 4) * 100 + number(5, 7)) * 100 + number(8, 10))
+    if days is None:
+        return None
+    at: np.ndarray = (days * _DAY_SECONDS + (hour * 60 + minute) * 60 + second) * 1_000_000
+    if fraction_digits > 0:
+        at += number(_SECONDS_END + 1, _SECONDS_END + 1 + fraction_digits) * 10 ** (6 - fraction_digits)
     return at
+
+
+def _days(dates: np.ndarray) -> np.ndarray | None:
+    """Return days since the epoch (Int64) of dates such as 20240501, None if one is in no calendar. Few differ."""
+    distinct, which = np.unique(dates, return_inverse=True)
+    try:
+        days = [date(d // 10_000, d // 100 % 100, d % 100).toordinal() - _EPOCH for d in distinct.tolist()]
+    except ValueError:
+        return None
+    found: np.ndarray = np.array(days, np.int64)[which]
+    return found

@@ -203,15 +203,13 @@ def feature(pane: Pane, name: str, unit: int) -> float:
     Raises:
         ValueError: no such feature.
     """
-    if _is_percentile(name):
-        return pane.quantile(int(name[1:]) / 100) / unit
     match name:
-        case "count":
-            return float(pane.count)
-        case "failure_rate":
-            return pane.failure_rate
         case "mean":
             return pane.total / (pane.count * unit)
+        case "failure_rate":
+            return pane.failure_rate
+        case "count":
+            return float(pane.count)
         case "deviation":
             return float(pane.variance**0.5) / unit
         case "low":
@@ -220,4 +218,6 @@ def feature(pane: Pane, name: str, unit: int) -> float:
             return pane.high / unit
         case "latest":
             return pane.latest[3] / unit
-    raise ValueError(f"{name!r} is not a feature of a pane")
+    if not _is_percentile(name):
+        raise ValueError(f"{name!r} is not a feature of a pane")
+    return pane.quantile(int(name[1:]) / 100) / unit

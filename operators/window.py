@@ -194,6 +194,7 @@ class Closed:
 
     def __init__(self, stream: Stream, metric: str, start: int, panes: Mapping[int, Pane]) -> None:
         self.stream, self.metric, self.start = stream, metric, start
+        self.unit = stream.unit(metric)
         self.end = start + stream.pane
         self._panes = panes
         self._windows = {0: panes[start]}
@@ -207,4 +208,4 @@ class Closed:
 
     def feature(self, name: str, length: int = 0) -> float:
         """Return a feature (`operators.pane.feature`) of `over(length)` in the metric's own unit."""
-        return feature(self.over(length), name, self.stream.unit(self.metric))
+        return feature(self.over(length), name, self.unit)

@@ -7,11 +7,13 @@ are all different. Keys and headers repeat, so they have dictionaries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, pairwise
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import pyarrow as pa
+
+T = TypeVar("T")
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -89,6 +91,29 @@ def to_list(column: pa.Array) -> list[Any]:
     """Return a flat column as Python values; by way of NumPy, which is a third faster than `to_pylist`."""
     values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
     return values
+
+
+class Column(Sequence[T]):
+    """A flat column as Python values that are made when they are asked for.
+
+    Reading a stretch at a time, its values take the memory of those before, still in the processor's caches.
+    """
+
+    def __init__(self, column: pa.Array) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, place: int | slice) -> T | list[T]:
+        return to_list(self._column[place]) if isinstance(place, slice) else self._column[place].as_py()
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(to_list(self._column))
 
 
 def header_lists(column: pa.Array) -> list[Headers]:

@@ -15,8 +15,8 @@ from replay.integrity import measure
 from replay.manifest import NO_TIMESTAMP, TIMESTAMP_MAX, Partition, RecordingFile, RowGroup, file_name
 from replay.unfinished import PARTIAL, disk_faults, publish, sync
 
-ROW_GROUP_ROWS = 20_000
-ROW_GROUP_BYTES = 16 << 20
+ROW_GROUP_ROWS = 50_000
+ROW_GROUP_BYTES = 32 << 20
 """Uncompressed; bounds what a reader must hold where records are large."""
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from config.errors import RecordingError
 from operators.batch import RawBatch
-from replay.columns import header_lists, one_chunk, to_list
+from replay.columns import Column, header_lists, one_chunk
 from replay.integrity import REMEDY
 from replay.manifest import Partition, RecordingFile, RowGroup
 
@@ -94,9 +94,9 @@ class PartitionReader:
             topic=self.partition.topic,
             partition=self.partition.partition,
             offsets=decoded.offsets[cut].tolist(),
-            timestamps=to_list(columns["timestamp"][cut]),
-            keys=to_list(columns["key"][cut]),
-            values=to_list(columns["value"][cut]),
+            timestamps=Column(columns["timestamp"][cut]),
+            keys=Column(columns["key"][cut]),
+            values=Column(columns["value"][cut]),
             headers=header_lists(columns["headers"][cut]) if "headers" in columns else [],
         )
 

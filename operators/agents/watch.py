@@ -13,7 +13,7 @@ from config.duration import parse_duration
 from config.errors import SettingsError
 from detectors.base import Detector, Parameters, Score, Usual
 from detectors.methods import METHODS
-from operators.pane import is_feature
+from operators.pane import feature, is_feature
 from operators.window import Closed
 
 NOTHING = Usual()
@@ -72,9 +72,10 @@ def judge(
     judged = []
     for name, series in closed.items():
         for watch in watches.get(name, ()):
-            if series.over(watch.over).count < watch.reads.records_min:
+            window = series.over(watch.over)
+            if window.count < watch.reads.records_min:
                 continue
-            x, detector = series.feature(watch.reads.feature, watch.over), watch.detector
+            x, detector = feature(window, watch.reads.feature, series.unit), watch.detector
             detector.decode(states.get(watch.entry.name, watch.fresh))
             score = detector.score_one(x)
             usual, says = (detector.usual(x), detector.explain(x)) if score.flagged else (NOTHING, "")

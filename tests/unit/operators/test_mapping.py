@@ -102,7 +102,8 @@ def test_topics_are_matched_by_pattern_and_other_topics_are_not_mapped(plain: De
 
 
 def test_cloudevents_on_a_mapped_topic_are_taken_as_they_are(plain: Decoder) -> None:
-    assert decode(plain, "shop.payments", cloud_event("request.completed", REQUEST)).parts.keys() == {"request.completed"}
+    decoded = decode(plain, "shop.payments", cloud_event("request.completed", REQUEST))
+    assert list(decoded.parts) == ["request.completed"]
 
 
 CHANGE = {
@@ -244,7 +245,7 @@ def test_binary_mode_with_bad_headers_is_rejected(plain: Decoder, headers: dict[
 
 def test_data_of_binary_mode_cannot_set_attributes(plain: Decoder) -> None:
     batch = binary()
-    batch.values[0] = orjson.dumps(REQUEST)[:-1] + b'},"id":"forged"}'
+    batch = replace(batch, values=[orjson.dumps(REQUEST)[:-1] + b'},"id":"forged"}', *batch.values[1:]])
     assert [r.reason for r in plain.decode(batch).rejects] == ["not-json"]
 
 

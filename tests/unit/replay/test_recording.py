@@ -14,7 +14,7 @@ from replay.writer import RecordingWriter
 from tests.support.recordings import MADE_AT, numbered, record
 
 FILE = "topic=orders/partition=0/00000.parquet"
-ROWS = 45_000
+ROWS = 105_000
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_recording_tells_what_it_holds(whole: Path) -> None:
     assert (orders.records, orders.first_offset, orders.end_offset) == (ROWS, 0, ROWS)
     assert (orders.min_timestamp, orders.max_timestamp) == (0, (ROWS - 1) * 1_000)
     assert recording.recorded_until == ((ROWS - 1) * 1_000 + 1) * 1_000
-    assert recording.manifest.recorded_until_text == "1970-01-01T12:29:59.001000Z"
+    assert recording.manifest.recorded_until_text == "1970-01-02T05:09:59.001000Z"
     assert recording.labels == whole / "labels.json"
     assert orders.bytes == (whole / FILE).stat().st_size
     assert list(recording.problems()) == []
@@ -113,7 +113,7 @@ def test_half_a_file_is_refused_with_the_row_where_it_breaks(folder: Path, verif
     (folder / FILE).write_bytes(body[: groups[0].end_byte + 100])
     message = refusal(folder, verify=verify).message
     assert FILE in message
-    assert "cut off in row group 1, row 20000 (offset 20000) and on" in message
+    assert "cut off in row group 1, row 50000 (offset 50000) and on" in message
 
 
 def test_a_file_without_its_footer_is_refused(folder: Path) -> None:
@@ -126,12 +126,12 @@ def test_a_changed_byte_is_refused_with_the_row_group_where_it_lies(folder: Path
     groups = Recording.open(folder).reader("orders", 0).index
     change_byte(folder / FILE, groups[1].end_byte - 10)
     message = refusal(folder).message
-    assert "damaged in row group 1 (rows 20000…39999, offsets 20000…39999)" in message
+    assert "damaged in row group 1 (rows 50000…99999, offsets 50000…99999)" in message
 
 
 def test_a_changed_byte_in_the_footer_is_refused(folder: Path) -> None:
     change_byte(folder / FILE, (folder / FILE).stat().st_size - 100)
-    assert "footer, after row 44999" in refusal(folder).message
+    assert "footer, after row 104999" in refusal(folder).message
 
 
 def test_changed_labels_are_refused(folder: Path) -> None:

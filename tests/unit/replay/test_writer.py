@@ -11,6 +11,7 @@ import pytest
 
 from config.errors import EnvironmentFault, RecordingError, UsageError
 from replay.manifest import Idle
+from replay.partition_writer import ROW_GROUP_ROWS
 from replay.recording import Recording
 from replay.writer import RecordingWriter
 from tests.support.recordings import MADE_AT, batch_of, numbered, record, records_of
@@ -107,7 +108,7 @@ def test_times_span_all_that_was_given_in_whatever_order(tmp_path: Path) -> None
     stamps = [50, 90, 20, 70]
     with RecordingWriter(tmp_path / "R", created_at=MADE_AT, rows_per_file=1) as writer:
         for offset, stamp in enumerate(stamps):
-            writer.append(batch_of([(20_000 * offset + o, stamp, None, None) for o in range(20_000)]))
+            writer.append(batch_of([(ROW_GROUP_ROWS * offset + o, stamp, None, None) for o in range(ROW_GROUP_ROWS)]))
         manifest = writer.finish()
     assert len(manifest.partitions[0].files) == 4
     assert (manifest.partitions[0].min_timestamp, manifest.partitions[0].max_timestamp) == (20, 90)
