@@ -53,7 +53,7 @@ bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
 chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leave (half an hour each)
 	@for seed in $(SEEDS); do \
 	  $(BIN)/python -m tests.chaos.campaign --seed $$seed --kills $(KILLS) --crash-points $(CRASH_POINTS) \
-	    --points 10 --zombies 4 --errors 10 --processes 1,2 || exit 1; \
+	    --points 10 --zombies 4 --holds 2 --errors 10 --processes 1,2 || exit 1; \
 	done
 
 bundled: $(READY)  ## Make the bundled recording again from its seed
