@@ -153,19 +153,7 @@ class Decoder:
     def decode(self, batch: RawBatch) -> Decoded:
         """Return the accepted records of `batch` and the rejects, both in offset order."""
         faults: dict[int, Fault] = {}
-        gathered, sampled = Gathered(self._plans), dict[int, bytes]()
-        positions: list[int] = []
-        sample = self._sample_of(batch)
-        for start in range(0, len(batch), CHUNK):
-            values, places = self._candidates(batch, range(start, min(start + CHUNK, len(batch))), faults)
-            records, failed = decode_all(self._decode, values)
-            if failed:
-                faults.update((places[i], judge(values[i], error, self.contracts)) for i, error in failed)
-            gathered.add(records)
-            for place in sample[bisect_left(sample, start) : bisect_left(sample, start + CHUNK)]:
-                if place not in faults:
-                    sampled[place] = values[bisect_left(places, place)]
-            positions += [place for place in places if place not in faults] if failed else places
+        gathered, positions, sampled = self._gather(batch, faults)
         quality = Quality()
         at, identity, codes, parts = gathered.at, gathered.identity, gathered.codes, gathered.parts
         judged = self._judge_records(gathered, at, codes, parts, quality)
@@ -192,6 +180,26 @@ class Decoder:
         )
         rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
         return Decoded(self, batch.channel, index, self._telemetry[codes], parts, rejects, quality)
+
+    def _gather(self, batch: RawBatch, faults: dict[int, Fault]) -> tuple[Gathered, list[int], dict[int, bytes]]:
+        """Return the columns of the records that can be decoded, their places in the batch, and a sample of values.
+
+        The faults of the others are noted by place.
+        """
+        gathered, sampled = Gathered(self._plans), dict[int, bytes]()
+        positions: list[int] = []
+        sample = self._sample_of(batch)
+        for start in range(0, len(batch), CHUNK):
+            values, places = self._candidates(batch, range(start, min(start + CHUNK, len(batch))), faults)
+            records, failed = decode_all(self._decode, values)
+            if failed:
+                faults.update((places[i], judge(values[i], error, self.contracts)) for i, error in failed)
+            gathered.add(records)
+            for place in sample[bisect_left(sample, start) : bisect_left(sample, start + CHUNK)]:
+                if place not in faults:
+                    sampled[place] = values[bisect_left(places, place)]
+            positions += [place for place in places if place not in faults] if failed else places
+        return gathered, positions, sampled
 
     def _candidates(
         self, batch: RawBatch, places: Sequence[int], faults: dict[int, Fault]
