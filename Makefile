@@ -21,7 +21,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench chaos bundled clean
+.PHONY: help run test test-fast lint format bench chaos broker bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,13 @@ chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leav
 	  $(BIN)/python -m tests.chaos.campaign --seed $$seed --kills $(KILLS) --crash-points $(CRASH_POINTS) \
 	    --points 10 --zombies 4 --holds 2 --errors 10 --processes 1,2 || exit 1; \
 	done
+
+broker:  ## Get Apache Kafka's jars for the tests of topics (needs Java 17 and Maven, about 45 MB)
+	@for tool in java mvn; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is needed to get and run Kafka (Debian: apt-get install default-jre-headless maven)." >&2; exit 1; }; \
+	done
+	mvn -q -B -f tests/support/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+	  -DoutputDirectory=$(CURDIR)/var/kafka/libs
 
 bundled: $(READY)  ## Make the bundled recording again from its seed
 	$(BIN)/python -m replay.world --bundled $(BUNDLED)

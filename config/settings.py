@@ -23,7 +23,7 @@ from config.layers import Key, Layer, Leaf, build, flatten, leaves
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 PREFIX = "FORESTALL_"
-NOT_SETTINGS = frozenset({"FORESTALL_DATA", "FORESTALL_REQUIRE"})
+NOT_SETTINGS = frozenset({"FORESTALL_DATA", "FORESTALL_REQUIRE", "FORESTALL_TEST_KAFKA", "FORESTALL_TEST_POSTGRES"})
 """Variables that the test suite reads; they are none of the job's."""
 
 Affects = Literal["results", "layout", "pace", "place"]

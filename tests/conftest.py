@@ -6,11 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+if TYPE_CHECKING:
+    from tests.support.kafka import Broker
+
 ROOT = Path(__file__).resolve().parents[1]
+MARKED = {"shared_data", "kafka"}
+"""Fixtures that are markers too."""
 REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
 
 # Examples are the same on every machine and in every run: a red suite is red for everybody. The `search` profile
@@ -39,6 +45,24 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A real Kafka broker of this run: that of `$FORESTALL_TEST_KAFKA`, else one of our own on loopback.
+
+    Where there is none the test is skipped, or fails under `FORESTALL_REQUIRE=all`. Take fresh topics of it; a test
+    that kills it must leave it running.
+    """
+    from tests.support.kafka import Unavailable, broker
+
+    try:
+        running = broker(tmp_path_factory.mktemp("kafka"))
+    except Unavailable as error:
+        absent(str(error))
+        raise
+    yield running
+    running.stop()
+
+
 def absent(reason: str) -> None:
     """Skip the test at hand for something this machine lacks, or fail it under `FORESTALL_REQUIRE=all`.
 
@@ -51,10 +75,10 @@ def absent(reason: str) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that take the `shared_data` fixture, so that the marker cannot be forgotten."""
+    """Mark tests by what they need, so that the marker cannot be forgotten."""
     for item in items:
-        if "shared_data" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.shared_data)
+        for name in MARKED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

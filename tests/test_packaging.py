@@ -106,7 +106,7 @@ def test_changelog_knows_the_version() -> None:
 
 def test_every_dependency_is_explained_and_no_other() -> None:
     declared = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
-    names = {re.split(r"[<>=!~ ]", dependency)[0] for dependency in declared}
+    names = {re.split(r"[<>=!~ \[]", dependency)[0] for dependency in declared}
     text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", text, flags=re.M)) == names
 
@@ -120,7 +120,7 @@ def test_every_dependency_of_the_job_is_imported() -> None:
     for module, names in packages_distributions().items():
         for name in names:
             modules.setdefault(re.sub(r"[-_.]+", "-", name).lower(), set()).add(module)
-    declared = {re.split(r"[<>=!~ ]", dependency)[0] for dependency in PROJECT["project"]["dependencies"]}
+    declared = {re.split(r"[<>=!~ \[]", dependency)[0] for dependency in PROJECT["project"]["dependencies"]}
     assert {name for name in declared if not modules[name] & imported} == set()
 
 
