@@ -8,11 +8,13 @@ ForestallError
 │   ├── ContractError       a contract document
 │   ├── PolicyError         a policy bundle
 │   ├── ExpressionError     a condition that cannot be read
-│   └── RecordingError      a recording: missing, damaged, of another lineage
+│   ├── RecordingError      a recording: missing, damaged, of another lineage
+│   └── TopicError          a topic: missing, made anew, or its records deleted before they were read
 └── EnvironmentFault      the place we run in is at fault                        exit 3
     ├── StoreError          the store: unreachable, full, of a newer version
     │   ├── FencedError       a newer run has taken the sink part over
     │   └── SequenceError     store and recovered state do not continue each other
+    ├── BrokerError         a Kafka broker: unreachable, or it refuses us
     └── RecoveryError       the recovery folder: locked, damaged, of another job
 
 Every message names the thing at fault and its value; `remedy` says what to do about it. Neither ever holds
@@ -28,14 +30,19 @@ class ForestallError(Exception):
     Args:
         message: What is wrong, naming the file, field or offset and the value.
         remedy: What the reader can do about it, as an imperative sentence.
+        retry: Whether the same thing may go well a moment later; by default as its class says.
     """
 
     exit_code = 3
+    retry = False
+    """Whether a job that failed of it is worth starting again."""
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
+    def __init__(self, message: str, *, remedy: str = "", retry: bool | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        if retry is not None:
+            self.retry = retry
 
     def __str__(self) -> str:
         return f"{self.message} Remedy: {self.remedy}" if self.remedy else self.message
@@ -77,8 +84,14 @@ class RecordingError(InputError):
     """A recording is missing, damaged, or does not continue the one read before."""
 
 
+class TopicError(InputError):
+    """A topic is missing, was made anew, or lost records before they were read."""
+
+
 class EnvironmentFault(ForestallError):
     """The place we run in is at fault: disk, database, permissions."""
+
+    retry = True
 
 
 class StoreError(EnvironmentFault):
@@ -88,10 +101,20 @@ class StoreError(EnvironmentFault):
 class FencedError(StoreError):
     """A newer run has taken this sink part over; this process must stop writing."""
 
+    retry = False
+
 
 class SequenceError(StoreError):
     """What the store holds and what was recovered do not continue each other."""
 
+    retry = False
+
+
+class BrokerError(EnvironmentFault):
+    """A Kafka broker cannot be reached, or refuses us."""
+
 
 class RecoveryError(EnvironmentFault):
     """The recovery folder is locked, damaged, or belongs to another job."""
+
+    retry = False

@@ -1,7 +1,8 @@
 """Builds a tree of frozen dataclasses from layers of plain tables: defaults, then a file, then the environment.
 
 Strict: an unknown key, a wrong type or a value out of bounds is a `SettingsError` that names the layer, the key, the
-value and what to do. Each field's type says how its value is read; its annotation says what bounds it has.
+value and what to do. Each field's type says how its value is read; its annotation says what bounds it has. A field
+that may be None is given as "".
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar
 
 from config.duration import format_duration, parse_duration
@@ -124,11 +126,15 @@ def _read(leaf: Leaf, layer: Layer, value: object) -> object:
 
 def _convert(kind: Any, value: object, base: Path) -> object:
     origin = typing.get_origin(kind)
+    if origin is UnionType:
+        return None if value == "" else _convert(typing.get_args(kind)[0], value, base)
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(typing.get_args(kind)[0], item, base) for item in value)
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
         return {name: _convert(typing.get_args(kind)[1], item, base) for name, item in sorted(value.items())}
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is bool and isinstance(value, bool):
         return value
     if kind is str and isinstance(value, str) and value:
         return value
@@ -141,11 +147,19 @@ def _convert(kind: Any, value: object, base: Path) -> object:
 
 def _expected(kind: Any) -> str:
     origin = typing.get_origin(kind)
+    if origin is UnionType:
+        return _expected(typing.get_args(kind)[0]) + ', or ""'
     if origin is tuple:
         return "a list, each item " + _expected(typing.get_args(kind)[0])
     if origin is not None:
         return "a table, each value " + _expected(typing.get_args(kind)[1])
-    named = {int: "a whole number", str: "a name", timedelta: 'a duration such as "5s"', Path: "the path of a folder"}
+    named = {
+        bool: "true or false",
+        int: "a whole number",
+        str: "a name",
+        timedelta: 'a duration such as "5s"',
+        Path: "the path of a file or folder",
+    }
     return named[kind]
 
 

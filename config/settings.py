@@ -14,31 +14,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from config.clock import micros
 from config.errors import SettingsError
 from config.identity import derived_id
+from config.kafka import Kafka
 from config.layers import Key, Layer, Leaf, build, flatten, leaves
+from config.spec import Affects, Spec
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 PREFIX = "FORESTALL_"
 NOT_SETTINGS = frozenset({"FORESTALL_DATA", "FORESTALL_REQUIRE", "FORESTALL_TEST_KAFKA", "FORESTALL_TEST_POSTGRES"})
 """Variables that the test suite reads; they are none of the job's."""
-
-Affects = Literal["results", "layout", "pace", "place"]
-"""What a setting changes: what comes out; how state is cut up, fixed for the life of a recovery folder; how fast it
-comes out; where something lies, whose content has a hash of its own."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a setting affects, and its bounds; those of a list or table hold for each item."""
-
-    affects: Affects
-    least: Any = None
-    most: Any = None
-
 
 _INSTANT, _TICK, _CENTURY = timedelta(0), timedelta(milliseconds=1), timedelta(days=36_525)
 
@@ -186,6 +174,7 @@ class Settings:
     journey: Journey
     contracts: Contracts
     policy: Policy
+    kafka: Kafka
 
     def __post_init__(self) -> None:
         for window in self.telemetry.windows:
@@ -266,9 +255,11 @@ def _from_text(kind: Any, text: str) -> object:
     origin = typing.get_origin(kind)
     if origin is tuple:
         return [item.strip() for item in text.split(",") if item.strip()]
-    if origin is not None:
+    if origin is not None and issubclass(origin, Mapping):
         pairs = (item.partition("=") for item in text.split(",") if item.strip())
         return {name.strip(): value.strip() for name, _, value in pairs}
+    if kind is bool:
+        return {"true": True, "false": False}.get(text, text)
     return int(text) if kind is int and text.isascii() and text.isdigit() else text
 
 

@@ -7,6 +7,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_defaults_alone_are_complete() -> None:
     assert dataclasses.asdict(settings.runtime.key_groups) == {"telemetry": 16, "journey": 16, "cause": 16, "case": 16}
     assert settings.runtime.epoch_interval == timedelta(seconds=1)
     assert settings.runtime.emit_interval == timedelta(milliseconds=50)
-    assert settings.runtime.batch_records == 20_000
+    assert settings.runtime.batch_records == 50_000
     assert settings.time.jump_max == timedelta(days=30)
     assert settings.state.dedupe_ttl == timedelta(days=7)
 
@@ -60,11 +61,14 @@ def test_journey_settings_are_those_of_the_journey() -> None:
 
 
 def test_every_setting_has_a_docstring_below_it() -> None:
-    source = Path(module.__file__).read_text(encoding="utf-8").splitlines()
-    declared = [number for number, line in enumerate(source) if ": Annotated[" in line]
-    assert len(declared) == len(LEAVES)
-    for number in declared:
-        assert source[number + 1].strip().startswith('"""'), source[number]
+    declared = 0
+    for path in Path(module.__file__).parent.glob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for line, below in pairwise(lines):
+            if ": Annotated[" in line:
+                declared += 1
+                assert below.strip().startswith('"""'), line
+    assert declared == len(LEAVES)
 
 
 def test_file_overrides_defaults_key_by_key(tmp_path: Path) -> None:
@@ -134,7 +138,7 @@ def test_each_setting_refuses_a_value_of_another_type(name: str) -> None:
         ("[time]\nlateness_max_by_topic = 5\n", "time.lateness_max_by_topic = 5", "a table, each value a duration"),
         ('[telemetry]\nwindows = "5m"\n', "telemetry.windows = '5m'", "a list, each item a duration"),
         ('[telemetry]\nwindows = ["5m", "0s"]\n', "telemetry.windows", "at least 1s"),
-        ('[policy]\nbundle = ""\n', "policy.bundle = ''", "the path of a folder"),
+        ('[policy]\nbundle = ""\n', "policy.bundle = ''", "the path of a file or folder"),
     ],
 )
 def test_fault_in_a_file_names_file_key_value_and_remedy(tmp_path: Path, text: str, message: str, remedy: str) -> None:
@@ -149,6 +153,18 @@ def test_fault_in_the_environment_names_the_setting() -> None:
     with pytest.raises(SettingsError) as caught:
         load(None, {"FORESTALL_RUNTIME_SINK_PARTS": "four"})
     assert caught.value.message == "environment: runtime.sink_parts = 'four' cannot be read."
+
+
+def test_empty_text_stands_for_none_where_a_setting_may_be_absent() -> None:
+    assert load(None, {"FORESTALL_KAFKA_BOOTSTRAP_SERVERS": ""}).kafka.bootstrap_servers is None
+    assert load(None, {"FORESTALL_KAFKA_BOOTSTRAP_SERVERS": "a:1"}).kafka.bootstrap_servers == "a:1"
+
+
+@pytest.mark.parametrize("text", ["yes", "True", "1"])
+def test_only_true_and_false_are_truth_values(text: str) -> None:
+    assert load(None, {"FORESTALL_KAFKA_READ_COMMITTED": "false"}).kafka.read_committed is False
+    with pytest.raises(SettingsError, match=r"kafka\.read_committed = .* Give it true or false\."):
+        load(None, {"FORESTALL_KAFKA_READ_COMMITTED": text})
 
 
 def test_unknown_variable_is_refused_with_the_nearest_known() -> None:
@@ -202,7 +218,7 @@ def changed(name: str) -> Settings:
     """The defaults with another value for one setting."""
     samples = {"runtime.epoch_interval": "2s", "runtime.emit_interval": "2s", "telemetry.pane": "10s"}
     kind = LEAVES[name].type
-    usual = "3" if kind is int else "topic=2h" if typing.get_origin(kind) is Mapping else "2h"
+    usual = {int: "3", bool: "false"}.get(kind, "topic=2h" if typing.get_origin(kind) is Mapping else "2h")
     return load(None, {variable(name): samples.get(name, usual)})
 
 
