@@ -164,6 +164,18 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Where the job tells how it is: `/metrics` for Prometheus, `/health/live` and `/health/ready`."""
+
+    host: Annotated[str, Spec("place")]
+    """Address to listen on. What is told there, it tells to everybody who can reach it."""
+    port: Annotated[int, Spec("place", 0, 65_535)]
+    """Port to listen on; 0 for not at all: then nothing is counted either."""
+    stalled_after: Annotated[timedelta, Spec("place", timedelta(seconds=1), timedelta(hours=1))]
+    """Wall time without progress, though there is something to read, after which the job is no longer ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of a job."""
 
@@ -175,6 +187,7 @@ class Settings:
     contracts: Contracts
     policy: Policy
     kafka: Kafka
+    metrics: Metrics
 
     def __post_init__(self) -> None:
         for window in self.telemetry.windows:
@@ -208,6 +221,11 @@ class Settings:
 def environment() -> Mapping[str, str]:
     """Return the variables of the environment as they are now."""
     return dict(os.environ)
+
+
+def set_variable(name: str, value: str) -> None:
+    """Set a variable that a library used in this process looks at."""
+    os.environ[name] = value
 
 
 def load(file: Path | None = None, variables: Mapping[str, str] | None = None) -> Settings:

@@ -1,0 +1,233 @@
+"""Every metric of the job, declared once. `docs/metrics.md` says what each is good for; a test compares the two.
+
+Labels are bounded by how they are made: topics and partitions by what the job reads, steps and stages by the flow,
+reasons, kinds and outcomes by contracts, manifests and policy. An id of a record, customer, order or case is never a
+label. What an operator of Prometheus derives (rates, shares, quantiles) is left to Prometheus.
+"""
+
+from __future__ import annotations
+
+from config.instruments import Computed, Counter, Gauge, Histogram
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Seconds of work."""
+WAIT = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds between a record and what came of it; finest around epochs of a second."""
+LONG = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+"""Seconds of event time."""
+
+# -- what comes in ---------------------------------------------------------------------------------------------------
+
+RECORDS = Counter(
+    "forestall_records_total",
+    "Records read and judged; those read again after a restart count again.",
+    ("topic",),
+)
+JUDGED = Counter(
+    "forestall_records_judged_total",
+    "What became of the records read: accepted, late, duplicate or rejected.",
+    ("topic", "verdict"),
+)
+HELD = Gauge(
+    "forestall_records_held",
+    "Records that wait until their clock is believed.",
+    ("topic", "partition"),
+)
+DEAD_LETTERS = Counter(
+    "forestall_dead_letters_total",
+    "Records that cannot be processed, by reason.",
+    ("topic", "reason"),
+)
+DECODE_FAILURES = Counter(
+    "forestall_decode_failures_total",
+    "Records that could not be decoded: all dead letters but those with a wild clock.",
+    ("topic",),
+)
+OFFSET = Gauge(
+    "forestall_partition_offset",
+    "The offset that is read next.",
+    ("topic", "partition"),
+)
+LAG = Gauge(
+    "forestall_consumer_lag_records",
+    "Records of the partition that were not read yet, as far as is known.",
+    ("topic", "partition"),
+)
+IDLE = Gauge(
+    "forestall_partition_idle",
+    "1 where nothing is to be read: the partition was silent for long, has ended, or its replay is not due.",
+    ("topic", "partition"),
+)
+WATERMARK = Gauge(
+    "forestall_watermark_timestamp_seconds",
+    "The event time, in seconds since the epoch, before which the partition brings nothing more.",
+    ("topic", "partition"),
+)
+WATERMARK_LAG = Computed(
+    "forestall_watermark_lag_seconds",
+    "How far the partition's watermark is behind the wall clock now.",
+    ("topic", "partition"),
+)
+CONSUMER_ERRORS = Counter(
+    "forestall_consumer_errors_total",
+    "Errors that the client of the broker reported while reading: fatal or retriable.",
+    ("severity",),
+)
+
+# -- what is done ----------------------------------------------------------------------------------------------------
+
+BATCH_SECONDS = Histogram(
+    "forestall_batch_seconds",
+    "Wall time to judge and aggregate one batch of records.",
+    ("topic",),
+    FAST,
+)
+STAGE_SECONDS = Histogram(
+    "forestall_stage_seconds",
+    "Wall time of one activation of a key group.",
+    ("stage",),
+    FAST,
+)
+SNAPSHOT_SECONDS = Histogram(
+    "forestall_snapshot_seconds",
+    "Wall time to take one snapshot: of a partition, a key group or a sink part.",
+    ("step",),
+    FAST,
+)
+STATE_BYTES = Gauge(
+    "forestall_state_bytes",
+    "State that a restart would load.",
+    ("step",),
+    merge="sum",
+)
+EPOCH_SECONDS = Histogram(
+    "forestall_epoch_seconds",
+    "Wall time between two snapshots of the same partition.",
+    (),
+    WAIT,
+)
+DURABLE_SECONDS = Histogram(
+    "forestall_durable_seconds",
+    "Wall time from the snapshot of a sink part until its epoch is known to be durable.",
+    (),
+    WAIT,
+)
+
+# -- what goes out ---------------------------------------------------------------------------------------------------
+
+RELEASED = Counter(
+    "forestall_released_total",
+    "Outputs released, by the store or topic that took them and by kind.",
+    ("sink", "kind"),
+)
+FINDINGS = Counter(
+    "forestall_findings_total",
+    "Findings released into the store, by agent and kind.",
+    ("agent", "kind"),
+)
+CASES = Counter(
+    "forestall_case_events_total",
+    "Case events released into the store: opened, updated or resolved.",
+    ("change",),
+)
+DECISIONS = Counter(
+    "forestall_decisions_total",
+    "Decisions released into the store, by outcome.",
+    ("outcome",),
+)
+RELEASE_SECONDS = Histogram(
+    "forestall_release_seconds",
+    "Wall time of one release, by the store or topic that took it.",
+    ("sink",),
+    FAST,
+)
+OUTBOX_ENTRIES = Gauge(
+    "forestall_outbox_entries",
+    "Outputs that wait to be released.",
+    ("part",),
+)
+OUTBOX_OLDEST = Gauge(
+    "forestall_outbox_oldest_timestamp_seconds",
+    "When the oldest output that waits was written, in seconds since the epoch; 0 when none waits.",
+    ("part",),
+)
+OUTBOX_AGE = Computed(
+    "forestall_outbox_age_seconds",
+    "How long the oldest output has waited to be released; 0 when none waits.",
+)
+PRODUCER_ERRORS = Counter(
+    "forestall_producer_errors_total",
+    "Errors that the client of the broker reported while writing: fatal, abortable, retriable or delivery.",
+    ("severity",),
+)
+
+# -- how long it takes -----------------------------------------------------------------------------------------------
+
+EVENT_DELAY = Histogram(
+    "forestall_event_delay_seconds",
+    "From the event time of an output until it was due, by what it waited for: arrival, lateness or slowest_channel.",
+    ("cause",),
+    LONG,
+)
+PROCESSING = Histogram(
+    "forestall_processing_seconds",
+    "From the reading of the record that made an output due until the output was durable in the store.",
+    (),
+    WAIT,
+)
+END_TO_END = Histogram(
+    "forestall_end_to_end_seconds",
+    "From the event time of an output until it was durable in the store.",
+    (),
+    LONG,
+)
+
+# -- the job itself --------------------------------------------------------------------------------------------------
+
+HEARTBEAT = Gauge(
+    "forestall_heartbeat_timestamp_seconds",
+    "When a worker was last allowed to go on, in seconds since the epoch; all stand still when one does.",
+    ("worker",),
+)
+FLOW_WORKERS = Gauge(
+    "forestall_flow_workers",
+    "Workers the flow runs on: threads of all processes.",
+)
+PROGRESS = Gauge(
+    "forestall_progress_timestamp_seconds",
+    "When an offset or a watermark last rose, in seconds since the epoch.",
+)
+READY = Computed(
+    "forestall_ready",
+    "1 while all workers run and make progress or have nothing to read: what /health/ready says.",
+)
+PROCESSES = Computed(
+    "forestall_processes",
+    "Worker processes that live.",
+)
+STARTS = Counter(
+    "forestall_process_starts_total",
+    "How often a worker process was started since the job was.",
+    ("process",),
+)
+RESIDENT = Computed(
+    "forestall_process_resident_memory_bytes",
+    "Memory that a worker process holds.",
+    ("process",),
+)
+CPU = Computed(
+    "forestall_process_cpu_seconds_total",
+    "Processor time that a worker process has used.",
+    ("process",),
+    kind="counter",
+)
+OPEN_FILES = Computed(
+    "forestall_process_open_fds",
+    "File handles that a worker process holds.",
+    ("process",),
+)
+BUILD = Computed(
+    "forestall_build_info",
+    "1; the version is in the label.",
+    ("version",),
+)
