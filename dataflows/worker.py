@@ -51,6 +51,8 @@ def run_worker(
 
     def on_stop(number: int, frame: FrameType | None) -> None:
         stop.set()
+        # Whoever sent it, all must stop; see `stop_signals`. A parent that does not listen is not disturbed.
+        os.kill(os.getppid(), signal.SIGURG)
 
     signal.signal(signal.SIGTERM, on_stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # the supervisor starts us with it held back
@@ -81,7 +83,7 @@ def _failure(error: BaseException) -> Failure:
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ForestallError):
-            return Failure(cause.message, cause.remedy, cause.exit_code, foreseen=True)
+            return Failure(cause.message, cause.remedy, cause.exit_code, foreseen=True, retry=cause.retry)
     for cause in chain:
         if isinstance(cause, OSError) and cause.filename is not None:
             return Failure(f"{cause.filename}: {cause.strerror}", "Check the disk and its permissions.", 3, True)
