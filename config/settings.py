@@ -171,7 +171,7 @@ class Metrics:
     """Address to listen on. What is told there, it tells to everybody who can reach it."""
     port: Annotated[int, Spec("place", 0, 65_535)]
     """Port to listen on; 0 for not at all: then nothing is counted either."""
-    stalled_after: Annotated[timedelta, Spec("place", timedelta(seconds=1), timedelta(hours=1))]
+    stalled_after: Annotated[timedelta, Spec("place", timedelta(seconds=1), timedelta(days=1))]
     """Wall time without progress, though there is something to read, after which the job is no longer ready."""
 
 
