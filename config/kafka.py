@@ -6,36 +6,13 @@ the same brokers in the same way. Secrets are in files that the settings name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from config.errors import SettingsError
+from config.kafka_security import KafkaSecurity, security_mistakes, security_properties
 from config.spec import Spec
-
-PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-
-
-@dataclass(frozen=True, kw_only=True)
-class KafkaSecurity:
-    """How clients and brokers know each other; "" where there is nothing to say."""
-
-    protocol: Annotated[str, Spec("place")]
-    """Kafka's name of it: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
-    mechanism: Annotated[str | None, Spec("place")]
-    """Of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."""
-    username: Annotated[str | None, Spec("place")]
-    """Of SASL."""
-    password_file: Annotated[Path | None, Spec("place")]
-    """File with the password for SASL; a newline at its end does not count."""
-    ca_file: Annotated[Path | None, Spec("place")]
-    """PEM file of the authorities that brokers' certificates must be signed by; the system's if not given."""
-    certificate_file: Annotated[Path | None, Spec("place")]
-    """PEM file of the client's own certificate."""
-    key_file: Annotated[Path | None, Spec("place")]
-    """PEM file of the certificate's private key."""
-    key_password_file: Annotated[Path | None, Spec("place")]
-    """File with the private key's password; a newline at its end does not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +40,14 @@ def client_config(kafka: Kafka, **extra: object) -> dict[str, Any]:
         extra: Further properties; underscores in their names stand for dots.
 
     Raises:
-        SettingsError: no brokers are named, or a file with a secret cannot be read.
+        SettingsError: the settings, or files that they name, are at fault; names all of their mistakes.
     """
-    if kafka.bootstrap_servers is None:
+    mistakes = [*_server_mistakes(kafka.bootstrap_servers)]
+    mistakes += [f"kafka.security.{mistake}" for mistake in security_mistakes(kafka.security)]
+    if mistakes:
         raise SettingsError(
-            "kafka.bootstrap_servers is not set.", remedy="Name some of the brokers as host:port, separated by commas."
+            "; ".join(mistakes) + ".",
+            remedy="Correct [kafka] and [kafka.security]; of passwords and keys they hold the names of files.",
         )
     return {
         "bootstrap.servers": kafka.bootstrap_servers,
@@ -75,42 +55,19 @@ def client_config(kafka: Kafka, **extra: object) -> dict[str, Any]:
         "socket.keepalive.enable": True,
         # An idle connection is closed by brokers and firewalls as a matter of course: that is no news.
         "log.connection.close": False,
-        **_security(kafka.security),
+        **security_properties(kafka.security),
         **{name.replace("_", "."): value for name, value in extra.items()},
     }
 
 
-def _security(security: KafkaSecurity) -> dict[str, Any]:
-    protocol = security.protocol.upper()
-    if protocol not in PROTOCOLS:
-        raise SettingsError(
-            f"kafka.security.protocol = {security.protocol!r} is not known.",
-            remedy=f"Give one of {', '.join(PROTOCOLS)}.",
-        )
-    found = {
-        "security.protocol": protocol,
-        "sasl.mechanism": security.mechanism,
-        "sasl.username": security.username,
-        "sasl.password": _secret("password_file", security.password_file),
-        "ssl.ca.location": _path(security.ca_file),
-        "ssl.certificate.location": _path(security.certificate_file),
-        "ssl.key.location": _path(security.key_file),
-        "ssl.key.password": _secret("key_password_file", security.key_password_file),
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _path(file: Path | None) -> str | None:
-    return None if file is None else str(file)
-
-
-def _secret(name: str, file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SettingsError(
-            f"kafka.security.{name}: {file}: {reason}.", remedy="Name a file that this user may read."
-        ) from None
+def _server_mistakes(servers: str | None) -> Iterator[str]:
+    if servers is None:
+        yield "kafka.bootstrap_servers is not set: name some of the brokers as host:port,host:port"
+        return
+    if "@" in servers:
+        yield "kafka.bootstrap_servers holds an @: names and passwords do not belong there"
+        return
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            yield f"kafka.bootstrap_servers: {server.strip()!r} is not host:port"

@@ -42,15 +42,3 @@ def test_secrets_come_from_files_without_the_newline_at_their_end(tmp_path: Path
         "open sesame",
     )
     assert "open sesame" not in repr(settings)
-
-
-def test_secret_that_cannot_be_read_is_named_by_setting_and_file(tmp_path: Path) -> None:
-    settings = kafka(tmp_path, '[kafka]\nbootstrap_servers = "a:1"\n[kafka.security]\npassword_file = "absent"\n')
-    with pytest.raises(SettingsError, match=r"kafka\.security\.password_file: .*absent: No such file"):
-        client_config(settings)
-
-
-def test_unknown_protocol_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    settings = kafka(tmp_path, '[kafka]\nbootstrap_servers = "a:1"\n[kafka.security]\nprotocol = "TLS"\n')
-    with pytest.raises(SettingsError, match="SASL_SSL"):
-        client_config(settings)
