@@ -25,14 +25,15 @@ def verify_chain(store: Store) -> dict[str, int]:
         parts = {row.part: row for row in connection.execute(sa.select(progress).order_by(progress.c.part))}
         for part, row in parts.items():
             head, seq = GENESIS, 0
-            for entry in connection.execution_options(yield_per=10_000).execute(_history(part)):
-                seq += 1
-                told = (entry.type, entry.id, entry.event_at, entry.key, entry.body)
-                if entry.seq != seq or (head := link(head, part, seq, *told)) != entry.chain:
-                    raise SequenceError(
-                        f"Sink part {part}: the chain breaks at entry {seq}.",
-                        remedy="Restore the store from a backup.",
-                    )
+            with connection.execution_options(yield_per=10_000).execute(_history(part)) as entries:
+                for entry in entries:
+                    seq += 1
+                    told = (entry.type, entry.id, entry.event_at, entry.key, entry.body)
+                    if entry.seq != seq or (head := link(head, part, seq, *told)) != entry.chain:
+                        raise SequenceError(
+                            f"Sink part {part}: the chain breaks at entry {seq}.",
+                            remedy="Restore the store from a backup.",
+                        )
             if (row.seq, row.head) != (seq, head):
                 raise SequenceError(
                     f"Sink part {part}: {seq} entries are there, its progress says {row.seq}.",

@@ -1,12 +1,13 @@
 """How the store is reached: URLs, connections, and what its database says when it cannot.
 
-All that is particular to one database stands here.
+All that is particular to one database stands here for SQLite, and in `sinks/postgres.py` for PostgreSQL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ BUSY_TIMEOUT_S = 30
 CACHE_KIB = 65_536
 """SQLite's page cache: ids are random, so the index over them is written all over."""
 
+FORMS = "Write the store as sqlite:///path/of/store.db or postgresql://user@host/db."
+
 REMEDIES = {
     "full": "Free space on its disk and start again; nothing is lost.",
     "locked": "Stop the other process that writes to it, or wait for it.",
@@ -30,6 +33,20 @@ REMEDIES = {
     "malformed": "Restore the file and its recovery folder from a backup of the same moment.",
     "I/O": "Check the disk; then start again.",
 }
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database as its store uses it."""
+
+    writer: sa.Engine
+    """Its transactions are durable when they end; writers wait for each other."""
+    reader: sa.Engine
+    """Of the same connections: a transaction sees one state of the store, and keeps nobody from writing."""
+    remedies: Mapping[str, str]
+    """What to do, by a word of what the database says."""
+    is_transient: Callable[[BaseException], bool]
+    """Whether a transaction that failed so may do well when it is tried again."""
 
 
 def store_path(url: str) -> Path | None:
@@ -42,7 +59,7 @@ def store_path(url: str) -> Path | None:
     if parsed.get_backend_name() != "sqlite":
         return None
     if not parsed.database or parsed.database == ":memory:":
-        raise UsageError(f"{url!r} names no file.", remedy="Write the store as sqlite:///path/of/store.db.")
+        raise UsageError(f"{url!r} names no file.", remedy=FORMS)
     return Path(parsed.database)
 
 
@@ -50,36 +67,42 @@ def parse_url(url: str) -> URL:
     """Return `url` taken apart.
 
     Raises:
-        UsageError: `url` is no URL.
+        UsageError: `url` is no URL, or holds a secret.
     """
     try:
-        return make_url(url)
+        parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise UsageError(
-            "That is not the URL of a store.", remedy="Write the store as sqlite:///path/of/store.db."
-        ) from error
+        raise UsageError("That is not the URL of a store.", remedy=FORMS) from error
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        from sinks import postgres
+
+        return postgres.checked(parsed)
+    if backend != "sqlite":
+        raise UsageError(f"A store cannot be kept at {parsed.drivername}://….", remedy=FORMS)
+    return parsed
 
 
-def make_engine(url: URL, *, new: bool = False) -> sa.Engine:
-    """Return an engine whose transactions are durable when they end, and whose writers wait for each other.
+def open_database(url: URL, *, new: bool = False) -> Database:
+    """Return the database at `url`, whether it is there or not.
 
     Args:
-        url: Where the database is.
+        url: As `parse_url` returns it.
         new: Whether its file is to be made; only then is the file's journal mode chosen, which stays with the file.
-
-    Raises:
-        UsageError: no driver is known or installed for such a database.
     """
+    if url.get_backend_name() != "sqlite":
+        from sinks import postgres
+
+        engine = postgres.make_engine(url)
+        reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return Database(engine, reader, postgres.REMEDIES, postgres.is_transient)
+    engine = _sqlite_engine(url, new=new)
+    return Database(engine, engine.execution_options(reads=True), REMEDIES, lambda error: False)
+
+
+def _sqlite_engine(url: URL, *, new: bool) -> sa.Engine:
     # Statements and errors never show parameters: those are our data.
-    try:
-        if url.get_backend_name() != "sqlite":
-            return sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, hide_parameters=True)
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
-    except (sa.exc.ArgumentError, ImportError) as error:
-        raise UsageError(
-            f"A store at {url.drivername}://… cannot be reached: there is no driver for it here.",
-            remedy="Write the store as sqlite:///path/of/store.db.",
-        ) from error
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:
@@ -97,7 +120,7 @@ def make_engine(url: URL, *, new: bool = False) -> sa.Engine:
 
 
 @contextmanager
-def faults(name: str) -> Iterator[None]:
+def faults(name: str, remedies: Mapping[str, str] = REMEDIES) -> Iterator[None]:
     """Turn what the database refuses into errors of ours that name the store.
 
     Raises:
@@ -108,5 +131,5 @@ def faults(name: str) -> Iterator[None]:
     except sa.exc.SQLAlchemyError as error:
         # Only the database's own first line: SQLAlchemy's message quotes the parameters, that is, our data.
         said = str(getattr(error, "orig", None) or type(error).__name__).partition("\n")[0]
-        remedy = next((text for word, text in REMEDIES.items() if word.lower() in said.lower()), "")
+        remedy = next((text for word, text in remedies.items() if word.lower() in said.lower()), "")
         raise StoreError(f"Store {name}: {said}.", remedy=remedy or "Check the store.") from error

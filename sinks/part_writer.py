@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 
 from config.errors import FencedError, SequenceError
 from sinks.chain import Entry
+from sinks.counted import STORE, count_released
 from sinks.projections import IN_MAX, apply_case_events
 from sinks.schema import channels, outputs, progress, repeats
 
@@ -42,6 +45,10 @@ class ChannelStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Insert = Callable[[sa.Connection, str, Sequence[Entry]], None]
 
 
+SORTINGS_MAX = 5
+"""How often entries are sorted out again, when another part has just brought the same output."""
+
+
 class _Repeated(Exception):
     """An entry has the kind and id of an output that is there; its transaction is undone."""
 
@@ -70,11 +77,21 @@ class PartWriter:
             StoreError: The store cannot be written.
         """
         try:
-            self._release(entries, stats, _insert_new)
+            self._store.patiently(lambda: self._release(entries, stats, _insert_new))
         except _Repeated:
-            self._release(entries, stats, _insert_sorted_out)
+            self._release_sorted_out(entries, stats)
+
+    def _release_sorted_out(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
+        for _ in range(SORTINGS_MAX):
+            with suppress(_Repeated):
+                return self._store.patiently(lambda: self._release(entries, stats, _insert_sorted_out))
+        raise SequenceError(
+            f"Sink part {self.part}: outputs from {entries[0].seq} on clash with others time and again.",
+            remedy="Start the job again; keep store and recovery folder for examination if that does not help.",
+        )
 
     def _release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats], insert: Insert) -> None:
+        began = time.perf_counter()
         with self._store.begin() as connection:
             seq = self._fenced_seq(connection)
             fresh = [entry for entry in entries if entry.seq > seq]
@@ -94,6 +111,7 @@ class PartWriter:
                 )
             if stats:
                 _take_over(connection, stats)
+        count_released(STORE, fresh, began)
 
     def mark_done(self) -> None:
         """Note that this part has released everything of this run.
@@ -101,9 +119,13 @@ class PartWriter:
         Raises:
             FencedError: The part was opened by another run.
         """
-        with self._store.begin() as connection:
-            self._fenced_seq(connection)
-            connection.execute(progress.update().where(progress.c.part == self.part).values(done=True))
+
+        def transact() -> None:
+            with self._store.begin() as connection:
+                self._fenced_seq(connection)
+                connection.execute(progress.update().where(progress.c.part == self.part).values(done=True))
+
+        self._store.patiently(transact)
 
     def _fenced_seq(self, connection: sa.Connection) -> int:
         row = connection.execute(
@@ -129,7 +151,7 @@ def _insert_sorted_out(connection: sa.Connection, part: str, entries: Sequence[E
     """Insert entries of which some are there already."""
     new, again = _sorted_out(connection, part, entries)
     if new:
-        _insert_rows(connection, [_row(part, entry) for entry in new])
+        _insert_new(connection, part, new)
     if again:
         kept = ("seq", "kind", "id", "chain")
         rows = [{"part": part, **{name: getattr(entry, name) for name in kept}} for entry in again]

@@ -103,8 +103,8 @@ def open_by_stage(store: Store) -> dict[str, Row]:
 def bodies(store: Store, kind: str) -> Iterator[Any]:
     """Yield the data of all outputs of a kind, in the order of their ids."""
     query = sa.select(outputs.c.body).where(outputs.c.kind == kind).order_by(outputs.c.id)
-    with store.read() as connection:
-        for (body,) in connection.execution_options(yield_per=1_000).execute(query):
+    with store.read() as connection, connection.execution_options(yield_per=1_000).execute(query) as found:
+        for (body,) in found:
             yield orjson.loads(body)
 
 

@@ -6,7 +6,27 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+class PostgresText(sa.types.TypeDecorator[str]):
+    """Text for a database that cannot hold the character NUL, which records may bring: it is written otherwise."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Return what is stored for `value`."""
+        if value is None or not ("\0" in value or "\x1a" in value):
+            return value
+        return value.replace("\x1a", "\x1a\x1a").replace("\0", "\x1a0")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Return the value that was stored."""
+        if value is None or "\x1a" not in value:
+            return value
+        return "\x1a".join(part.replace("\x1a0", "\0") for part in value.split("\x1a\x1a"))
+
+
+TEXT = sa.Text().with_variant(PostgresText(collation="C"), "postgresql")
 """Text ordered by its bytes everywhere: the digest depends on the order."""
 
 meta = sa.Table(

@@ -1,4 +1,4 @@
-"""The store: what left the job, once; SQL through SQLAlchemy Core, SQLite when embedded.
+"""The store: what left the job, once; SQL through SQLAlchemy Core, in SQLite or PostgreSQL.
 
 Everything of one release stands in one transaction: outputs, the projection of cases, channel statistics and the
 progress of the sink part. Whoever opens a sink part raises its *fence*; a writer with an older fence can write
@@ -7,16 +7,18 @@ nothing any more. See `docs/exactly-once.md`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from config.errors import SequenceError, StoreError
 from sinks.chain import GENESIS, link
-from sinks.engine import REMEDIES, faults, make_engine, parse_url, store_path
+from sinks.engine import BUSY_TIMEOUT_S, REMEDIES, faults, open_database, parse_url, store_path
 from sinks.part_writer import PartWriter
 from sinks.projections import rebuild_cases
 from sinks.schema import cases, channels, meta, outputs, progress, repeats
@@ -24,25 +26,30 @@ from sinks.schema import cases, channels, meta, outputs, progress, repeats
 REVISION = "0001"
 """The newest step in `sinks/migrations/versions`."""
 
+RETRY_S = 0.2
+MIGRATION_LOCK = 0x666F7265  # "fore"
+
+R = TypeVar("R")
+
 
 class Store:
     """One store. Safe to share between threads; each process opens its own."""
 
     def __init__(self, url: URL, *, new: bool = False) -> None:
         self.url = url
-        self.name = url.render_as_string(hide_password=True)
-        self._engine = make_engine(url, new=new)
+        self.name = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+        self._database = open_database(url, new=new)
 
     @staticmethod
     def open(url: str, *, create: bool = False) -> Store:
-        """Open the store at `url`, `sqlite:///path`; bring an older one to today's tables.
+        """Open the store at `url`; bring an older one to today's tables.
 
         Args:
-            url: An SQLAlchemy URL.
+            url: `sqlite:///path`, or `postgresql://user@host/database` without a password.
             create: Make the store where there is none.
 
         Raises:
-            UsageError: `url` is no URL.
+            UsageError: `url` is no URL, or holds a password.
             StoreError: There is no store, it is of a newer version, or cannot be read.
         """
         parsed = parse_url(url)
@@ -66,13 +73,29 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._database.writer.dispose()
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def remedies(self) -> Mapping[str, str]:
+        """What to do, by a word of what the database says."""
+        return self._database.remedies
+
+    @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """Yield a connection of its own, outside transactions, for what belongs to a session."""
+        engine = self._database.writer.execution_options(isolation_level="AUTOCOMMIT")
+        connection = engine.connect()
+        try:
+            connection.detach()  # what it holds goes with it, not back into the pool
+            yield connection
+        finally:
+            connection.close()
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -81,7 +104,7 @@ class Store:
         Raises:
             StoreError: Whatever the database refuses, naming the store.
         """
-        with faults(self.name), self._engine.begin() as connection:
+        with faults(self.name, self.remedies), self._database.writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -91,8 +114,26 @@ class Store:
         Raises:
             StoreError: Whatever the database refuses, naming the store.
         """
-        with faults(self.name), self._engine.connect().execution_options(reads=True) as connection:
+        with faults(self.name, self.remedies), self._database.reader.connect() as connection:
             yield connection
+
+    def patiently(self, transact: Callable[[], R]) -> R:
+        """Return what `transact` returns, tried again for a while where the database was away or undid it.
+
+        Args:
+            transact: One transaction, which may come a second time though the first did well.
+
+        Raises:
+            StoreError: The database is away for too long, or refuses.
+        """
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                return transact()
+            except StoreError as error:
+                if not self._database.is_transient(error.__cause__ or error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_S)
 
     def _migrate(self, create: bool) -> None:
         with self.read() as connection:
@@ -102,6 +143,8 @@ class Store:
         from sinks.migrations.run import upgrade
 
         with self.begin() as connection:
+            if connection.dialect.name == "postgresql":  # where two could make the same tables at once
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             if _revision(connection, self.name, create) != REVISION:
                 upgrade(connection)
 
@@ -174,11 +217,14 @@ class Store:
 
     def all_done(self) -> bool:
         """Whether every sink part has released everything of this run."""
-        with self.read() as connection:
-            total, done = connection.execute(
-                sa.select(sa.func.count(), sa.func.count().filter(progress.c.done)).select_from(progress)
-            ).one()
-        return bool(total) and total == done
+        query = sa.select(sa.func.count(), sa.func.count().filter(progress.c.done)).select_from(progress)
+
+        def ask() -> bool:
+            with self.read() as connection:
+                total, done = connection.execute(query).one()
+            return bool(total) and total == done
+
+        return self.patiently(ask)
 
     def has_run(self) -> bool:
         """Whether any output was ever released into this store."""
@@ -196,8 +242,9 @@ class Store:
         fields = (outputs.c.type, outputs.c.id, outputs.c.event_at, outputs.c.key, outputs.c.body)
         with self.read() as connection:
             query = sa.select(*fields).order_by(outputs.c.kind, outputs.c.id)
-            for type_, id_, at, key, body in connection.execution_options(yield_per=10_000).execute(query):
-                digest.update(link(b"", "", 0, type_, id_, at, key, body))
+            with connection.execution_options(yield_per=10_000).execute(query) as found:
+                for type_, id_, at, key, body in found:
+                    digest.update(link(b"", "", 0, type_, id_, at, key, body))
         return digest.hexdigest()
 
     def counts(self) -> dict[str, int]:

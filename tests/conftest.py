@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.support.kafka import Broker
+    from tests.support.postgres import ExternalServer, Server
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKED = {"shared_data", "kafka"}
+MARKED = {"shared_data", "kafka", "postgres"}
 """Fixtures that are markers too."""
 REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
 
@@ -61,6 +62,42 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         raise
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server | ExternalServer]:
+    """A real PostgreSQL server of this run: that of `$FORESTALL_TEST_POSTGRES`, else one of our own.
+
+    Where there is none the test is skipped, or fails under `FORESTALL_REQUIRE=all`.
+    """
+    from tests.support.postgres import EXTERNAL, ExternalServer, Server, Unavailable
+
+    try:
+        external = os.environ.get(EXTERNAL)
+        running = ExternalServer(external) if external else Server()
+    except Unavailable as error:
+        absent(str(error))
+        raise
+    yield running
+    running.remove()
+
+
+@pytest.fixture
+def postgres(postgres_server: Server | ExternalServer) -> str:
+    """The URL of a fresh database."""
+    return postgres_server.database()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each kind of database that a store can be in, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of a store that is still to be made, in each kind of database."""
+    return f"sqlite:///{tmp_path}/store.db" if backend == "sqlite" else str(request.getfixturevalue("postgres"))
 
 
 def absent(reason: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from pathlib import Path
 from typing import Any
 
 from config.clock import HOUR
@@ -142,9 +141,8 @@ def events() -> list[Event]:
     ]
 
 
-def filled(path: Path, *, done: bool = True) -> str:
-    """Make a store at `path`; return its URL."""
-    url = f"sqlite:///{path}"
+def filled(url: str, *, done: bool = True) -> str:
+    """Make a store at `url`; return the URL."""
     with Store.open(url, create=True) as store:
         store.begin_run([PART], "job")
         box = Outbox(PART, frozenset("a"), store.open_part)

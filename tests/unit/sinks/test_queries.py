@@ -14,8 +14,8 @@ from tests.support.stores import filled
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(filled(tmp_path / "store.db")) as opened:
+def store(empty_url: str) -> Iterator[Store]:
+    with Store.open(filled(empty_url)) as opened:
         yield opened
 
 

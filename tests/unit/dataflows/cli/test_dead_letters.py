@@ -14,8 +14,8 @@ from tests.support.stores import filled
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return filled(tmp_path / "store.db")
+def url(empty_url: str) -> str:
+    return filled(empty_url)
 
 
 def run(*arguments: str, code: int = 0) -> Result:

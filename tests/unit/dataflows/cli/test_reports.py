@@ -15,8 +15,8 @@ from tests.support.stores import filled
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return filled(tmp_path / "store.db")
+def url(empty_url: str) -> str:
+    return filled(empty_url)
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -50,7 +50,7 @@ def test_report_for_people_shows_cases_leads_and_what_was_not_used(url: str) -> 
 
 
 def test_report_says_that_a_run_is_not_complete(tmp_path: Path) -> None:
-    url = filled(tmp_path / "cut.db", done=False)
+    url = filled(f"sqlite:///{tmp_path}/cut.db", done=False)
     assert "not complete" in run("report", "--store", url).output
 
 
