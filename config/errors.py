@@ -23,6 +23,8 @@ personal data: values from events are quoted only where a contract calls the fie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ForestallError(Exception):
     """Root of everything Forestall raises on purpose.
@@ -46,6 +48,20 @@ class ForestallError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} Remedy: {self.remedy}" if self.remedy else self.message
+
+
+def together(errors: Sequence[ForestallError]) -> ForestallError:
+    """Return one error that says all that was found: the first, with the messages of the others beneath it.
+
+    Args:
+        errors: At least one. Exit code and kind are those of the first.
+    """
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    lines = [f"{len(errors)} faults:", *(f"- {error.message}" for error in errors)]
+    remedies = dict.fromkeys(error.remedy for error in errors if error.remedy)
+    return type(first)("\n".join(lines), remedy=" ".join(remedies), retry=all(error.retry for error in errors))
 
 
 class UsageError(ForestallError):

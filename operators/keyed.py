@@ -242,7 +242,7 @@ class KeyedGroup(Generic[S]):
         """Apply deltas, oldest first, to a new group.
 
         Raises:
-            RecoveryError: a delta cannot be read, or its state version is newer than the logic's.
+            RecoveryError: a delta cannot be read, or is of a state version that the logic does not know.
         """
         arrivals: list[Event] = []
         entries = self._entries
@@ -265,6 +265,9 @@ class KeyedGroup(Generic[S]):
             self._watermarks.restore(delta.watermarks)
             self._cut = delta.cut
             arrivals += delta.arrivals
+        older = {entry.version: entry for entry in entries.values() if entry.version != self._logic.state_version}
+        for entry in older.values():
+            self._thaw(entry)  # A key is migrated when it is met. That it can be is told here, not amid a run.
         self._buffer = [self._buffered(event) for event in arrivals if event.at >= self._cut]
         heapify(self._buffer)
         self._timers = [(at, key, name) for key, entry in entries.items() for name, at in entry.timers.items()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import RecoveryError
@@ -66,6 +68,38 @@ class FileLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+@contextmanager
+def read_lock(folder: Path) -> Iterator[None]:
+    """Keep jobs away from a recovery folder while it is read; changes nothing there.
+
+    A folder that was never locked, as a copy, needs none.
+
+    Raises:
+        RecoveryError: A job holds it.
+    """
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    except OSError as error:
+        raise RecoveryError(
+            f"{folder}/.lock: {error.strerror}.", remedy="Let this user read the recovery folder."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise RecoveryError(
+            f"The recovery folder {folder} is in use by a job, which changes it all the time.",
+            remedy="Stop the job first, or check a copy that was made while it stood still.",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def lock_recovery(folder: Path) -> FileLock:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import pickletools
+from typing import Any
 
 _PLAIN = frozenset(
     (
@@ -44,6 +46,20 @@ _PLAIN = frozenset(
     )
 )
 """Opcodes that make None, bool, int, float, str, bytes, tuple, list and dict, and nothing else."""
+
+
+def plain(pickled: bytes) -> Any:
+    """Return what `pickled` holds: plain values.
+
+    Raises:
+        ValueError: it holds more, or is no pickle; nothing of it was loaded.
+    """
+    if found := refusal(pickled):
+        raise ValueError(found)
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:  # plain opcodes in an order that makes no sense
+        raise ValueError("no pickle") from error
 
 
 def refusal(pickled: bytes) -> str | None:

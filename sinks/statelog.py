@@ -77,17 +77,7 @@ class StateLog:
         Raises:
             RecoveryError: the log is missing, shorter than the token says, or damaged.
         """
-        try:
-            told = _token_decoder.decode(token)
-        except msgspec.MsgspecError as error:
-            raise RecoveryError(
-                f"a state token in the recovery folder cannot be read: {error}", remedy=_RESTORE
-            ) from error
-        if told.format != FORMAT:
-            raise RecoveryError(
-                f"state of {told.name} is of format {told.format}, this program knows {FORMAT}",
-                remedy="Resume with the version of the program that wrote it.",
-            )
+        told = decoded(token)
         log = cls(folder, told.name, inline_bytes)
         log._generation, log._length, log._checksum = told.generation, told.length, told.checksum
         log._tail = list(told.tail)
@@ -112,6 +102,7 @@ class StateLog:
             raise RecoveryError(
                 f"{self._path(self._generation)}: {error.strerror}",
                 remedy="Free space on its disk, or check it, and start again; nothing is lost.",
+                retry=True,
             ) from error
 
     def _snapshot(self, delta: bytes, whole: Callable[[], bytes]) -> bytes:
@@ -143,7 +134,7 @@ class StateLog:
     # -- the file --------------------------------------------------------------------------------------------------
 
     def _path(self, generation: int) -> Path:
-        return self._folder / f"{self._name}.{generation}.log"
+        return _path(self._folder, self._name, generation)
 
     def _append(self, payloads: list[bytes]) -> None:
         block = b"".join(_HEADER.pack(len(p), crc32(p)) + p for p in payloads)
@@ -172,25 +163,10 @@ class StateLog:
         path = self._path(self._generation)
         try:
             self._file = os.open(path, os.O_RDWR)
-            content = os.pread(self._file, self._length, 0)
-            while len(content) < self._length and (more := os.pread(self._file, 1 << 30, len(content))):
-                content += more
         except OSError as error:
             raise RecoveryError(f"{path}: {error.strerror}", remedy=_RESTORE) from error
-        content = content[: self._length]
-        if len(content) < self._length:
-            raise RecoveryError(
-                f"{path}: {len(content)} bytes, the recovered snapshot refers to {self._length}", remedy=_RESTORE
-            )
-        if crc32(content) != self._checksum:
-            raise RecoveryError(f"{path}: wrong checksum over its first {self._length} bytes", remedy=_RESTORE)
+        payloads = _payloads(self._file, path, self._length, self._checksum)
         os.ftruncate(self._file, self._length)
-        payloads, position = [], 0
-        while position < self._length:
-            size, _ = _HEADER.unpack_from(content, position)
-            position += _HEADER.size
-            payloads.append(content[position : position + size])
-            position += size
         return payloads
 
     def _remove_retired(self) -> None:
@@ -209,6 +185,69 @@ class StateLog:
 
 
 _RESTORE = "Restore the whole recovery folder from a backup taken with the store, or start a new store."
+
+
+def decoded(token: bytes) -> Token:
+    """Return where a snapshot says that its group's state is.
+
+    Raises:
+        RecoveryError: it cannot be read, or is of another format.
+    """
+    try:
+        told = _token_decoder.decode(token)
+    except msgspec.MsgspecError as error:
+        raise RecoveryError(f"a state token in the recovery folder cannot be read: {error}", remedy=_RESTORE) from error
+    if told.format != FORMAT:
+        raise RecoveryError(
+            f"state of {told.name} is of format {told.format}, this program knows {FORMAT}",
+            remedy="Resume with the version of the program that wrote it.",
+        )
+    return told
+
+
+def read(folder: Path, told: Token) -> list[bytes]:
+    """Return the deltas that a token refers to, oldest first; changes nothing.
+
+    Raises:
+        RecoveryError: the log is missing, shorter than the token says, or damaged.
+    """
+    if not told.length:
+        return list(told.tail)
+    path = _path(folder, told.name, told.generation)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RecoveryError(f"{path}: {error.strerror}", remedy=_RESTORE) from error
+    try:
+        return _payloads(handle, path, told.length, told.checksum) + told.tail
+    finally:
+        os.close(handle)
+
+
+def _path(folder: Path, name: str, generation: int) -> Path:
+    return folder / f"{name}.{generation}.log"
+
+
+def _payloads(handle: int, path: Path, length: int, checksum: int) -> list[bytes]:
+    """Return what stands in the first `length` bytes of a log, which have to be whole."""
+    try:
+        content = os.pread(handle, length, 0)
+        while len(content) < length and (more := os.pread(handle, 1 << 30, len(content))):
+            content += more
+    except OSError as error:
+        raise RecoveryError(f"{path}: {error.strerror}", remedy=_RESTORE) from error
+    content = content[:length]
+    if len(content) < length:
+        raise RecoveryError(f"{path}: {len(content)} bytes, the recovered snapshot refers to {length}", remedy=_RESTORE)
+    if crc32(content) != checksum:
+        raise RecoveryError(f"{path}: wrong checksum over its first {length} bytes", remedy=_RESTORE)
+    payloads, position = [], 0
+    while position < length:
+        size, _ = _HEADER.unpack_from(content, position)
+        position += _HEADER.size
+        payloads.append(content[position : position + size])
+        position += size
+    return payloads
 
 
 def _sync_folder(folder: Path) -> None:

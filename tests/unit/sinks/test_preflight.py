@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from config.errors import RecoveryError
-from sinks.preflight import IDENTITY, Preflight, preflight
+from sinks.preflight import Preflight, preflight
+from sinks.recovery_files import IDENTITY
 
 JOB = {"parts": ["part-000"], "key_groups": {"journey": 16}}
 
