@@ -16,8 +16,9 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from config.errors import SequenceError, StoreError
+from config.errors import StoreError
 from sinks.chain import GENESIS, link
+from sinks.continuity import Standing, check_continues
 from sinks.engine import BUSY_TIMEOUT_S, REMEDIES, faults, open_database, parse_url, store_path
 from sinks.part_writer import PartWriter
 from sinks.projections import rebuild_cases
@@ -188,32 +189,20 @@ class Store:
         Raises:
             SequenceError: The recovered state does not continue the store. Nothing was changed.
         """
-        last = base_seq + len(heads) - 1
         with self.begin() as connection:
             row = connection.execute(sa.select(progress).where(progress.c.part == part).with_for_update()).one_or_none()
             if row is None:
                 raise StoreError(f"Store {self.name} has no sink part {part}.", remedy="Start the job by `forestall`.")
-            if row.seq > last:
-                raise SequenceError(
-                    f"TIME TRAVEL: sink part {part} is at {row.seq} in the store, the recovered state only at {last}.",
-                    remedy="The recovery folder is older than the store: put the newer one back, or start with a new "
-                    "store and a new recovery folder.",
-                )
-            if row.seq < base_seq:
-                raise SequenceError(
-                    f"GAP: sink part {part} is at {row.seq} in the store, the recovered state begins after {base_seq}.",
-                    remedy="The store is older than the recovery folder: put the newer one back, or start with a new "
-                    "store and a new recovery folder.",
-                )
-            if row.head != heads[row.seq - base_seq]:
-                raise SequenceError(
-                    f"CHAIN: sink part {part}, entry {row.seq}: store and recovered state hold different histories.",
-                    remedy="Store and recovery folder do not belong together, or one was altered: keep both for "
-                    "examination, and start with a new store and a new recovery folder.",
-                )
+            check_continues(part, Standing(row.seq, row.head), base_seq, heads)
             fence = row.fence + 1
             connection.execute(progress.update().where(progress.c.part == part).values(fence=fence))
         return PartWriter(self, part, fence)
+
+    def standings(self) -> dict[str, Standing]:
+        """Return how far each sink part is released; none before the first run."""
+        with self.read() as connection:
+            rows = connection.execute(sa.select(progress.c.part, progress.c.seq, progress.c.head))
+            return {row.part: Standing(row.seq, row.head) for row in rows}
 
     def all_done(self) -> bool:
         """Whether every sink part has released everything of this run."""
