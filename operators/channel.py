@@ -96,7 +96,7 @@ class Channel:
         self._topic, self._partition = topic, partition
         self._decoder = decoder
         self._lateness, self._jump_max = lateness, jump_max
-        self._state = ChannelState() if state is None else _restored(state, self.name)
+        self._state = ChannelState() if state is None else restored(state, self.name)
 
     @property
     def next_offset(self) -> int:
@@ -303,7 +303,12 @@ def record_digest(key: bytes | None, value: bytes | None) -> str:
     return digest.hexdigest()
 
 
-def _restored(encoded: bytes, name: str) -> ChannelState:
+def restored(encoded: bytes, name: str) -> ChannelState:
+    """Return what `Channel.snapshot` encoded, of the partition `name`.
+
+    Raises:
+        RecoveryError: it cannot be read, or is of another version.
+    """
     try:
         state = msgspec.msgpack.decode(encoded, type=ChannelState)
     except msgspec.MsgspecError as error:

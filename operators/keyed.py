@@ -11,6 +11,7 @@ pauses or restarts. `receive` and `advance` are all there is to running it; `del
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from typing import Any, Generic, TypeVar
@@ -205,6 +206,11 @@ class KeyedGroup(Generic[S]):
         """Keys with state."""
         return len(self._entries)
 
+    def versions(self) -> Counter[int]:
+        """Return the number of keys by the version of their state; those met in this run are of today's."""
+        today = self._logic.state_version
+        return Counter(today if entry.state is not None else entry.version for entry in self._entries.values())
+
     def state_of(self, key: str) -> S | None:
         """Return the state of `key`, to look at; None when it has none."""
         entry = self._entries.get(key)
@@ -267,7 +273,8 @@ class KeyedGroup(Generic[S]):
             arrivals += delta.arrivals
         older = {entry.version: entry for entry in entries.values() if entry.version != self._logic.state_version}
         for entry in older.values():
-            self._thaw(entry)  # A key is migrated when it is met. That it can be is told here, not amid a run.
+            # A key is migrated when it is met. That it can be is tried here on a copy, not amid a run.
+            self._thaw(Entry(None, {}, {}, entry.body, entry.version))
         self._buffer = [self._buffered(event) for event in arrivals if event.at >= self._cut]
         heapify(self._buffer)
         self._timers = [(at, key, name) for key, entry in entries.items() for name, at in entry.timers.items()]

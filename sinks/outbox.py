@@ -84,7 +84,7 @@ class Outbox:
         open_part: Callable[[str, int, list[bytes]], Writer],
         state: bytes | None = None,
     ) -> None:
-        recovered = _decoded(part, state)
+        recovered = decoded(part, state)
         self.part = part
         self._senders = senders
         self._ended: set[str] = set()
@@ -163,7 +163,12 @@ class Outbox:
             self._done = True
 
 
-def _decoded(part: str, state: bytes | None) -> OutboxState:
+def decoded(part: str, state: bytes | None) -> OutboxState:
+    """Return what `Outbox.snapshot` encoded; of an outbox that begins, when there is nothing.
+
+    Raises:
+        RecoveryError: It is damaged, or of another version.
+    """
     if state is None:
         return OutboxState(STATE_VERSION, 0, GENESIS, [], [])
     remedy = "Use the version of Forestall that wrote the recovery folder."
