@@ -8,6 +8,7 @@ receiving group that has something to get. The others learn of the risen waterma
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from bytewax.operators import StatefulBatchLogic
 from config.clock import TIME_MIN
 from config.events import BROADCAST, RELEASE, Event
 from config.identity import key_group
+from config.metrics import SNAPSHOT_SECONDS, STAGE_SECONDS, STATE_BYTES
 from operators.frame import Frame
 from operators.keyed import KeyedGroup
 from operators.logic import KeyedLogic
@@ -159,6 +161,7 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
         self._number = -1
         self._ended_told = False
         self._snapshot: bytes | None = None
+        self._bytes = 0
         if state is not None:
             self._number, token = msgspec.msgpack.decode(state, type=tuple[int, bytes])
             self._log, deltas = StateLog.resume(stage.place.folder, stage.place.inline_bytes, token)
@@ -175,6 +178,7 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
     @noted
     def on_batch(self, values: list[Frame]) -> tuple[Iterable[StageItem], bool]:
         """Take in frames, process what they allow, emit one item."""
+        began = time.perf_counter()
         if self._emitter is None:
             self._open(values[0].to)
         assert self._emitter is not None
@@ -184,7 +188,9 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
         emitted = group.advance()
         self._snapshot = None
         frames = self._emitter.frames(group.cut, route(emitted, self._stage.receivers), {}, ended=group.ended)
-        return self._item(frames, emitted), StatefulBatchLogic.RETAIN
+        items = self._item(frames, emitted)
+        STAGE_SECONDS.observe(time.perf_counter() - began, self._stage.name)
+        return items, StatefulBatchLogic.RETAIN
 
     @noted
     def on_notify(self) -> tuple[Iterable[StageItem], bool]:
@@ -223,8 +229,12 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
         """Make the group's changes durable and return where they are."""
         if self._snapshot is None:
             assert self._log is not None
+            began = time.perf_counter()
             token = self._log.snapshot(self._group.delta(), self._group.whole)
             self._snapshot = msgspec.msgpack.encode((self._number, token))
+            SNAPSHOT_SECONDS.observe(time.perf_counter() - began, self._stage.name)
+            STATE_BYTES.add(self._log.size_bytes - self._bytes, self._stage.name)
+            self._bytes = self._log.size_bytes
         return self._snapshot
 
 

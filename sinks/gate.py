@@ -19,6 +19,7 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink
 
 from config.errors import UsageError
+from config.metrics import FLOW_WORKERS, HEARTBEAT
 from sinks.failures import noted
 
 TICK = timedelta(milliseconds=10)
@@ -40,8 +41,9 @@ def register(callback: Callable[[], None]) -> None:
 class GateTicks(StatelessSourcePartition[Any]):
     """The gate on one worker."""
 
-    def __init__(self, finished: Callable[[], bool]) -> None:
+    def __init__(self, finished: Callable[[], bool], worker: int) -> None:
         self._finished = finished
+        self._worker = str(worker)
         self._polled = time.monotonic()
         self._awake: datetime | None = None
         _waiting.pop(threading.get_ident(), None)  # of a run that died on a thread with this number
@@ -54,6 +56,7 @@ class GateTicks(StatelessSourcePartition[Any]):
         if time.monotonic() - self._polled >= POLL_S:
             if self._finished():
                 raise StopIteration
+            HEARTBEAT.set(time.time(), self._worker)
             self._polled = time.monotonic()
         self._awake = datetime.now(UTC) + TICK
         return []
@@ -76,7 +79,8 @@ class Gate(DynamicSource[Any]):
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> GateTicks:
         """Build the gate of one worker, whether or not it has a sink part."""
-        return GateTicks(self._finished)
+        FLOW_WORKERS.set(worker_count)
+        return GateTicks(self._finished, worker_index)
 
 
 def assert_gated(flow: Dataflow) -> None:

@@ -13,6 +13,7 @@ and a replay after a crash may come out in another order without anybody noticin
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from config.errors import RecoveryError
 from config.events import Event
 from sinks.chain import GENESIS, Entry, canonical, link
+from sinks.counted import OutboxMetrics, until_durable
 from sinks.failures import noted
 from sinks.gate import register
 from sinks.part_writer import ChannelStats
@@ -94,6 +96,7 @@ class Outbox:
         self._entries = recovered.entries
         self._stats = {each.channel: each for each in recovered.stats}
         self._encoded: bytes | None = None
+        self._metrics = OutboxMetrics(part)
         self._writer = open_part(part, self._base_seq, [self._base_head, *(each.chain for each in self._entries)])
         self._release(self.seq, dict(self._stats))  # what was recovered is durable
 
@@ -131,10 +134,12 @@ class Outbox:
     def snapshot(self) -> tuple[bytes, Callable[[], None]]:
         """Return the state, and what to call as soon as that state is durable, and not before."""
         if self._encoded is None:
+            began = time.perf_counter()
             state = OutboxState(
                 STATE_VERSION, self._base_seq, self._base_head, self._entries, list(self._stats.values())
             )
             self._encoded = msgspec.msgpack.encode(state)
+            self._metrics.saved(len(self._encoded), time.perf_counter() - began)
         upto, stats = self.seq, dict(self._stats)
 
         def durable() -> None:
@@ -158,6 +163,7 @@ class Outbox:
 
     def _settle(self) -> None:
         """Say so when every sender has ended and nothing is held back."""
+        self._metrics.holds(self._base_seq, self.seq)
         if not (self._done or self._entries or self._stats) and self._ended == self._senders:
             self._writer.mark_done()
             self._done = True
@@ -199,7 +205,7 @@ class OutboxPart(StatefulSinkPartition[Release, bytes]):
     def snapshot(self) -> bytes:
         """Return the state; release once it is durable."""
         state, durable = self._outbox.snapshot()
-        register(durable)
+        register(until_durable(durable))
         return state
 
 
