@@ -23,6 +23,7 @@ from config.settings import Settings, environment, load
 from dataflows.alignment import AlignmentBoard
 from dataflows.detection import Layout, build, receivers_of
 from dataflows.domain import load_contract_set, load_logics
+from dataflows.recovered import SOURCE, STATE, check_of
 from dataflows.sources import PartitionSource, SourceSettings
 from dataflows.stages import StatePlace
 from dataflows.supervisor import Outcome, run_workers, stop_signals
@@ -42,8 +43,6 @@ from sinks.store import Store
 
 JOB = "job.json"
 BOARD = "alignment"
-SOURCE = "detection.source"
-"""Bytewax's name of the step whose keys are the channels."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -140,7 +139,8 @@ def prepared(job: Job) -> Iterator[Ready]:
             locks.append(stack.enter_context(lock_store(path)))
         store = stack.enter_context(Store.open(job.store_url, create=True))
         identity = {"flow": "detection", "layout": settings.layout_digest()}
-        report = preflight(recovery, identity, store_has_run=store.has_run())
+        check = check_of(recovery, store.standings())
+        report = preflight(recovery, identity, store_has_run=store.has_run(), check=check)
         _check_channels(recording, channels, report)
         store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()))
         _hand_over(job, recovery, channels)
@@ -214,7 +214,7 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
         logics,
         source,
         job.store_url,
-        StatePlace(recovery / "state", runtime.state_inline_bytes),
+        StatePlace(recovery / STATE, runtime.state_inline_bytes),
         lambda: stopping() or store.all_done(),
     )
 
