@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from config.errors import BrokerError, TopicError
+from config.kafka import Kafka, client_config
+from config.settings import load
+from dataflows.kafka_reach import partitions_of, reach
+from tests.conftest import absent
+from tests.support.kafka import Unavailable
+from tests.support.kafka_security import MECHANISMS, PASSWORD, SecureBroker, secure_broker
+
+pytestmark = pytest.mark.kafka
+
+PATIENCE = timedelta(seconds=2)
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    try:
+        running = secure_broker(tmp_path_factory.mktemp("secure"))
+    except Unavailable as error:
+        absent(str(error))
+        raise
+    yield running
+    running.broker.stop()
+
+
+def settings_of(secure: SecureBroker, tmp_path: Path, listener: str, **changes: str) -> Kafka:
+    file = tmp_path / "job.toml"
+    file.write_text(secure.settings(listener, **changes), encoding="utf-8")
+    return load(file).kafka
+
+
+GUARDED = [
+    ("TLS", {}),
+    ("MUTUAL", {}),
+    *((listener, {"mechanism": mechanism}) for listener in ("SASL", "SASLTLS") for mechanism in MECHANISMS),
+]
+
+
+@pytest.mark.parametrize(("listener", "changes"), GUARDED)
+def test_records_are_written_and_read_through_each_guarded_listener(
+    secure: SecureBroker, tmp_path: Path, listener: str, changes: dict[str, str]
+) -> None:
+    kafka = settings_of(secure, tmp_path, listener, **changes)
+    topic = secure.broker.topic()
+    assert partitions_of(reach(kafka), [topic]) == {topic: 1}
+    failed: list[object] = []
+    producer = Producer(client_config(kafka, enable_idempotence=True))
+    producer.produce(topic, b"value", on_delivery=lambda error, _: failed.append(error) if error else None)
+    assert (producer.flush(20), failed) == (0, [])
+    consumer = Consumer(client_config(kafka, group_id="test", enable_auto_commit=False))
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    (message,) = consumer.consume(1, 20)
+    consumer.close()
+    assert message.value() == b"value"
+
+
+@pytest.mark.parametrize(
+    ("listener", "changes", "why", "remedy"),
+    [
+        ("SASL", {"password_file": "{wrong}"}, "Invalid username or password", "password in .password_file"),
+        (
+            "SASLTLS",
+            {"password_file": "{wrong}", "mechanism": "SCRAM-SHA-512"},
+            "invalid credentials with SASL mechanism SCRAM-SHA-512",
+            "password in .password_file",
+        ),
+        ("SASL", {"username": "nobody", "mechanism": "SCRAM-SHA-256"}, "invalid credentials", "security.username"),
+        ("TLS", {"ca_file": "{folder}/stranger-ca.pem"}, "certificate verify failed", "kafka.security.ca_file"),
+        ("TLS", {"ca_file": ""}, "certificate verify failed", "kafka.security.ca_file"),
+        ("MUTUAL", {"certificate_file": "", "key_file": ""}, "certificate", "kafka.security.certificate_file"),
+        (
+            "MUTUAL",
+            {"certificate_file": "{folder}/stranger.pem", "key_file": "{folder}/stranger.key"},
+            "certificate",
+            "that the brokers trust",
+        ),
+    ],
+)
+def test_refusal_that_no_waiting_mends_is_told_at_once(
+    secure: SecureBroker, tmp_path: Path, listener: str, changes: dict[str, str], why: str, remedy: str
+) -> None:
+    (tmp_path / "wrong").write_text("close sesame\n", encoding="utf-8")
+    filled = {
+        name: value.format(wrong=tmp_path / "wrong", folder=secure.folder) if value else value
+        for name, value in changes.items()
+    }
+    with pytest.raises(BrokerError) as caught:
+        reach(settings_of(secure, tmp_path, listener, **filled), timedelta(minutes=5))
+    assert why in caught.value.message
+    assert f"127.0.0.1:{secure.ports[listener]}" in caught.value.message
+    assert remedy in caught.value.remedy
+    assert not caught.value.retry
+    assert "\n" not in caught.value.message
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("listener", "changes"),
+    [
+        ("TLS", {"protocol": "PLAINTEXT", "ca_file": ""}),
+        ("SASL", {"protocol": "PLAINTEXT", "mechanism": "", "username": "", "password_file": ""}),
+    ],
+)
+def test_listener_of_another_protocol_is_told_with_what_to_check(
+    secure: SecureBroker, tmp_path: Path, listener: str, changes: dict[str, str]
+) -> None:
+    with pytest.raises(BrokerError, match="protocol PLAINTEXT") as caught:
+        reach(settings_of(secure, tmp_path, listener, **changes), PATIENCE)
+    assert "kafka.security.protocol" in caught.value.remedy
+    assert caught.value.retry
+
+
+def test_broker_that_is_not_there_is_told_with_what_to_check(secure: SecureBroker, tmp_path: Path) -> None:
+    file = tmp_path / "job.toml"
+    file.write_text('[kafka]\nbootstrap_servers = "127.0.0.1:1"\n', encoding="utf-8")
+    with pytest.raises(BrokerError, match="Connection refused") as caught:
+        reach(load(file).kafka, PATIENCE)
+    assert "kafka.bootstrap_servers" in caught.value.remedy
+
+
+def test_all_missing_topics_are_named_at_once(secure: SecureBroker, tmp_path: Path) -> None:
+    metadata = reach(settings_of(secure, tmp_path, "TLS"))
+    with pytest.raises(TopicError, match=r"no topic one, two on the brokers"):
+        partitions_of(metadata, ["one", "two"])
+
+
+def test_password_is_in_no_log_of_the_client(
+    secure: SecureBroker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kafka = settings_of(secure, tmp_path, "SASL", mechanism="SCRAM-SHA-256")
+    producer = Producer({**client_config(kafka), "debug": "all", "log_level": 7})
+    producer.list_topics(timeout=10)
+    producer.flush(5)
+    written = capfd.readouterr()
+    assert "SASL" in written.err
+    assert PASSWORD not in written.err + written.out
