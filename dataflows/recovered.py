@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from config.errors import ForestallError, RecoveryError, SequenceError
+from config.settings import Settings
 from operators.channel import ChannelState
 from operators.channel import restored as restored_channel
 from operators.keyed import KeyedGroup
@@ -65,6 +66,11 @@ class Recovered:
     tokens: dict[str, dict[int, Token]] = field(default_factory=dict)
     """By stage, then by key group."""
     faults: list[ForestallError] = field(default_factory=list)
+
+
+def identity_of(settings: Settings) -> dict[str, str]:
+    """Return what must be the same at every start on one recovery folder: see `preflight`."""
+    return {"flow": FLOW, "layout": settings.layout_digest()}
 
 
 def interpret(snapshots: Iterable[Snapshot], steps: Sequence[str] = ()) -> Recovered:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,8 @@ from config.settings import Settings, environment, load
 from dataflows.alignment import AlignmentBoard
 from dataflows.detection import Layout, build, receivers_of
 from dataflows.domain import load_contract_set, load_logics
-from dataflows.recovered import SOURCE, STATE, check_of
+from dataflows.exporter import exporting
+from dataflows.recovered import SOURCE, STATE, check_of, identity_of
 from dataflows.sources import PartitionSource, SourceSettings
 from dataflows.stages import StatePlace
 from dataflows.supervisor import Outcome, run_workers, stop_signals
@@ -60,6 +61,8 @@ class Job(msgspec.Struct, frozen=True):
     """Multiple of real time; None for as fast as possible."""
     drain: bool = False
     """At the end, let time run out: every timer fires."""
+    metrics_port: int | None = None
+    """Serve metrics at this port; None for where the settings say."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,17 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
     Raises:
         ForestallError: recording, settings, store or recovery folder are at fault; nothing was lost.
     """
-    with stop_signals() as stop_requested, prepared(job) as ready:
-        recovery = Path(job.recovery)
+    recovery, metrics = Path(job.recovery), _settings(job).metrics
+    if job.metrics_port is not None:
+        metrics = replace(metrics, port=job.metrics_port)
+    with (
+        stop_signals() as stop_requested,
+        prepared(job) as ready,
+        exporting(metrics, recovery, job.processes) as alive,
+    ):
 
         def poll() -> None:
+            alive()
             on_poll(ready.store.totals()["records"], ready.records)
 
         command = [sys.executable, "-P", "-m", "replay.play", str(recovery / JOB)]
@@ -138,7 +148,7 @@ def prepared(job: Job) -> Iterator[Ready]:
         if path is not None:
             locks.append(stack.enter_context(lock_store(path)))
         store = stack.enter_context(Store.open(job.store_url, create=True))
-        identity = {"flow": "detection", "layout": settings.layout_digest()}
+        identity = identity_of(settings)
         check = check_of(recovery, store.standings())
         report = preflight(recovery, identity, store_has_run=store.has_run(), check=check)
         _check_channels(recording, channels, report)

@@ -83,8 +83,12 @@ def preflight(
     return Preflight(found.resume_epoch, purged, new, frozenset((each.step, each.key) for each in found.snapshots))
 
 
-def inspect(folder: Path) -> Findings:
+def inspect(folder: Path, identity: Mapping[str, Any] | None = None) -> Findings:
     """Look at `folder` as preflight does, and change nothing: its files are read from a copy.
+
+    Args:
+        folder: The recovery folder.
+        identity: See `preflight`; None for whatever it is.
 
     Raises:
         RecoveryError: There is nothing to look at, or it cannot be read.
@@ -97,7 +101,7 @@ def inspect(folder: Path) -> Findings:
         for path in parts:
             if not path.name.endswith("-shm"):  # an index that SQLite makes again
                 shutil.copyfile(path, copy / path.name)
-        return look(folder, opened(copy, stack), None)
+        return look(folder, opened(copy, stack), identity)
 
 
 @contextmanager

@@ -42,12 +42,13 @@ class Store:
         self._database = open_database(url, new=new)
 
     @staticmethod
-    def open(url: str, *, create: bool = False) -> Store:
+    def open(url: str, *, create: bool = False, upgrade: bool = True) -> Store:
         """Open the store at `url`; bring an older one to today's tables.
 
         Args:
             url: `sqlite:///path`, or `postgresql://user@host/database` without a password.
             create: Make the store where there is none.
+            upgrade: Leave an older one as it is when False: for those who only look.
 
         Raises:
             UsageError: `url` is no URL, or holds a password.
@@ -66,7 +67,10 @@ class Store:
                 raise StoreError(f"Store {path}: {error.strerror}.", remedy=REMEDIES["unable to open"]) from error
         store = Store(parsed, new=path is not None and create and not (path.exists() and path.stat().st_size))
         try:
-            store._migrate(create)
+            if upgrade:
+                store._migrate(create)
+            else:
+                store.revision()
         except BaseException:
             store.close()
             raise
@@ -135,6 +139,15 @@ class Store:
                 if not self._database.is_transient(error.__cause__ or error) or time.monotonic() > deadline:
                     raise
             time.sleep(RETRY_S)
+
+    def revision(self) -> str:
+        """Return the version of the store's tables.
+
+        Raises:
+            StoreError: It is no store, or of a newer version.
+        """
+        with self.read() as connection:
+            return str(_revision(connection, self.name, create=False))
 
     def _migrate(self, create: bool) -> None:
         with self.read() as connection:

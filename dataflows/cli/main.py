@@ -17,6 +17,7 @@ COMMANDS = {
     "case": "dataflows.cli.reports:case",
     "dead-letters": "dataflows.cli.dead_letters:dead_letters",
     "store": "dataflows.cli.reports:store",
+    "recovery": "dataflows.cli.recovery:recovery",
     "contracts": "dataflows.cli.contracts:contracts",
 }
 
