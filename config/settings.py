@@ -22,6 +22,7 @@ from config.identity import derived_id
 from config.kafka import Kafka
 from config.layers import Key, Layer, Leaf, build, flatten, leaves
 from config.spec import Affects, Spec
+from config.topics import Topics
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 PREFIX = "FORESTALL_"
@@ -188,6 +189,7 @@ class Settings:
     policy: Policy
     kafka: Kafka
     metrics: Metrics
+    topics: Topics
 
     def __post_init__(self) -> None:
         for window in self.telemetry.windows:

@@ -216,7 +216,12 @@ def test_setting_without_a_value_in_any_layer_is_named() -> None:
 
 def changed(name: str) -> Settings:
     """The defaults with another value for one setting."""
-    samples = {"runtime.epoch_interval": "2s", "runtime.emit_interval": "2s", "telemetry.pane": "10s"}
+    samples = {
+        "runtime.epoch_interval": "2s",
+        "runtime.emit_interval": "2s",
+        "telemetry.pane": "10s",
+        "topics.transaction_timeout": "30s",
+    }
     kind = LEAVES[name].type
     usual = {int: "3", bool: "false"}.get(kind, "topic=2h" if typing.get_origin(kind) is Mapping else "2h")
     return load(None, {variable(name): samples.get(name, usual)})
