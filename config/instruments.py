@@ -194,17 +194,22 @@ def prepare(folder: Path, processes: int) -> None:
     Raises:
         EnvironmentFault: the disk is full, or the folder cannot be written.
     """
+    remove(folder)
     with _faults(folder):
-        remove(folder)
         folder.mkdir(parents=True)
         for process in range(processes):
             _set_aside(folder, process, FILES)
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder of metrics, if there is one: workers that find none write none."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Remove the folder of metrics, if there is one: workers that find none write none.
+
+    Raises:
+        EnvironmentFault: it cannot be removed.
+    """
+    with _faults(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _set_aside(folder: Path, process: int, names: Sequence[str]) -> None:

@@ -19,6 +19,8 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
 from config.errors import ForestallError
+from config.instruments import FOLDER, switch_on
+from config.metrics import STARTS
 from dataflows.supervisor import Failure
 from sinks.failures import first_noted
 
@@ -60,6 +62,9 @@ def run_worker(
     gc.set_threshold(*GC_THRESHOLDS)
     several = addresses != "-"
     try:
+        if (recovery / FOLDER).is_dir():
+            switch_on(recovery / FOLDER, process)
+            STARTS.add(1, str(process))
         cli_main(
             build(stop.is_set),
             workers_per_process=workers,

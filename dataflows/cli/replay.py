@@ -22,6 +22,7 @@ from sinks.store import Store
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), metavar="X", help="X times real time.")
 @click.option("--drain", is_flag=True, help="At the end, let time run out: every timer fires.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics and /health there.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML) over the defaults.")
 @json_option
 def replay(
@@ -32,6 +33,7 @@ def replay(
     processes: int,
     speed: float | None,
     drain: bool,
+    metrics_port: int | None,
     config: Path | None,
     as_json: bool,
 ) -> None:
@@ -55,6 +57,7 @@ def replay(
         processes=processes,
         speed=speed,
         drain=drain,
+        metrics_port=metrics_port,
     )
     with progress() as bar:
         task = bar.add_task("records", total=None)
