@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from tests.support.kafka import Broker
     from tests.support.postgres import ExternalServer, Server
+    from tests.support.prometheus import Programs
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKED = {"shared_data", "kafka", "postgres"}
+MARKED = {"shared_data", "kafka", "postgres", "prometheus"}
 """Fixtures that are markers too."""
 REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
 
@@ -98,6 +99,21 @@ def backend(request: pytest.FixtureRequest) -> str:
 def empty_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """The URL of a store that is still to be made, in each kind of database."""
     return f"sqlite:///{tmp_path}/store.db" if backend == "sqlite" else str(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Programs:
+    """Prometheus and promtool.
+
+    Where they are absent the test is skipped, or fails under `FORESTALL_REQUIRE=all`.
+    """
+    from tests.support.prometheus import Programs, Unavailable
+
+    try:
+        return Programs.found()
+    except Unavailable as error:
+        absent(str(error))
+        raise
 
 
 def absent(reason: str) -> None:
