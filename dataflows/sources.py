@@ -7,6 +7,7 @@ channel's state, offset included.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,36 +20,54 @@ from config.clock import TIME_MAX
 from config.events import Event
 from config.identity import key_group
 from dataflows.alignment import AlignmentBoard
+from dataflows.partition_metrics import PartitionMetrics
 from dataflows.stages import Emitter, StageItem, release_frames
 from operators.batch import RawBatch
-from operators.channel import Channel, Taken
+from operators.channel import Channel, Position, Taken
 from operators.window import combine
 from sinks.failures import noted
 from sinks.outbox import Release, part_names
 from sinks.part_writer import ChannelStats
 
 BLOCKED_FOR = timedelta(milliseconds=5)
-"""How long a source that is ahead of the others, or of its pace, waits before it looks again."""
+"""How long a source that has nothing to read, or is ahead of the others or of its pace, waits before it looks again."""
 
 
 class Reader(Protocol):
-    """Reads one partition in offset order."""
+    """Reads one partition, recorded or live, in offset order. No call may take long: a worker has other partitions."""
 
-    def read(self, next_offset: int, limit: int) -> RawBatch | None:
-        """Return up to `limit` records from `next_offset` on; None at the end of a finite partition."""
-
-    def check_continues(self, next_offset: int, last_digest: str) -> None:
-        """Refuse a partition that is not the one read so far.
+    def open(self, left: Position) -> Position:
+        """Go to where the partition was left, or where it is to begin, and return where that is.
 
         Raises:
-            RecordingError: the record before `next_offset` is another one, or records in between are missing.
+            RecordingError: it is not the recording read so far: the record before is another one, or some between are
+                missing.
+            TopicError: the same of a topic.
         """
+
+    def read(self, next_offset: int, limit: int) -> RawBatch | None:
+        """Return up to `limit` records from `next_offset` on: none if none are there now, None at the end for good."""
+
+    def silent_until(self, next_offset: int) -> int | None:
+        """Return the instant up to which nothing followed, microseconds, if the partition is idle at its end now.
+
+        A recorded partition is idle where it was when it was live: see `idle_until`.
+        """
+
+    def publish(self, next_offset: int) -> None:
+        """Tell others that everything before `next_offset` is processed and durable."""
+
+    def close(self) -> None:
+        """Let go of the partition."""
 
     def idle_until(self, next_offset: int) -> int | None:
         """Return the watermark promised while the partition stood at `next_offset` and was idle, if it was."""
 
     def next_idle(self, next_offset: int) -> int | None:
         """Return the first offset after `next_offset` at which the partition was idle, if any."""
+
+    def behind(self, next_offset: int) -> int:
+        """Return how many records from `next_offset` on are known to be there."""
 
     @property
     def until(self) -> int:
@@ -115,11 +134,11 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         """Open a partition where it was left.
 
         Raises:
-            RecordingError: the partition does not continue the one read so far.
+            InputError: the partition does not continue the one read so far.
         """
         channel = self._open_channel(for_part, resume_state)
         reader = self._open_reader(for_part)
-        reader.check_continues(channel.next_offset, channel.last_digest)
+        channel.begin(reader.open(channel.position))
         return PartitionTicks(self._settings, channel, reader, self._open_board(), self._stopping, self._pace)
 
 
@@ -142,12 +161,23 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._awake: datetime | None = None
         self._ended = False
         self._snapshot: bytes | None = None
+        self._durable: int | None = channel.next_offset
+        """Offset that is known to be durable by the next call, and not published."""
+        self._metrics = PartitionMetrics(channel)
+        self._metrics.stands(reader.behind(channel.next_offset))
+        idle_watermark = reader.idle_until(channel.next_offset)
+        if idle_watermark is not None:
+            channel.stay_idle(idle_watermark)
         # A resumed partition stands where it stood; unsaid, each would wait for the others to say it first.
         board.tell(channel.name, channel.watermark)
 
     @noted
     def next_batch(self) -> list[StageItem]:
         """Read, decode, judge and aggregate the next records."""
+        if self._durable is not None:
+            # Bytewax asks for a batch of the next epoch only when the one before is durable.
+            self._reader.publish(self._durable)
+            self._durable = None
         if self._ended or self._stopping():
             raise StopIteration
         self._awake = None
@@ -161,17 +191,35 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         if self._pace is not None:
             limit = self._pace.limit(self._reader, channel.next_offset, limit)
             if limit == 0:
+                self._metrics.stands(0, idle=True)
                 return self._wait()
         batch = self._reader.read(channel.next_offset, limit)
         if batch is None:
             return self._end()
+        if not len(batch):
+            return self._quiet()
+        began = time.perf_counter()
         taken = channel.take(batch)
         idle_watermark = self._reader.idle_until(channel.next_offset)
         if idle_watermark is not None:
-            channel.promise(idle_watermark)
+            channel.stay_idle(idle_watermark)
         self._snapshot = None
         self._board.tell(channel.name, channel.watermark)
-        return self._items(channel.watermark, taken, ended=False)
+        items = self._items(channel.watermark, taken, ended=False)
+        self._metrics.took(taken, time.perf_counter() - began, self._board.slowest())
+        self._metrics.stands(self._reader.behind(channel.next_offset), idle=idle_watermark is not None)
+        return items
+
+    def _quiet(self) -> list[StageItem]:
+        """Nothing is there now: wait, or promise that nothing earlier will come."""
+        silent_until = self._reader.silent_until(self._channel.next_offset)
+        if silent_until is None or not self._channel.stay_idle_for(silent_until):
+            return self._wait()
+        self._snapshot = None
+        self._board.leave(self._channel.name)
+        self._metrics.stands(0, idle=True)
+        self._awake = _wall_clock() + BLOCKED_FOR
+        return self._items(self._channel.watermark, None, ended=False)
 
     def _wait(self) -> list[StageItem]:
         self._awake = _wall_clock() + BLOCKED_FOR
@@ -186,6 +234,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         # What comes later, in a recording that continues this one, has to keep the promise made here.
         self._channel.promise(TIME_MAX if self._settings.drain else self._reader.until)
         self._snapshot = None
+        self._metrics.stands(0, idle=True)
         return self._items(self._channel.watermark, None, ended=True)
 
     def _items(self, watermark: int, taken: Taken | None, *, ended: bool) -> list[StageItem]:
@@ -228,8 +277,16 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
     def snapshot(self) -> bytes:
         """Return the channel's state."""
         if self._snapshot is None:
+            began = time.perf_counter()
             self._snapshot = self._channel.snapshot()
+            self._metrics.saved(len(self._snapshot), time.perf_counter() - began)
+            self._durable = self._channel.next_offset
+        self._metrics.epoch_ended()
         return self._snapshot
+
+    def close(self) -> None:
+        """Let go of the partition; nothing is written."""
+        self._reader.close()
 
 
 def _wall_clock() -> datetime:

@@ -42,6 +42,20 @@ class Counts(msgspec.Struct, array_like=True):
     held: int = 0
 
 
+class Position(msgspec.Struct, frozen=True):
+    """Where reading stands in a partition, and by what it is known again."""
+
+    next_offset: int = 0
+    last_digest: str = ""
+    """BLAKE2b-128 of the record read last, or "" before the first."""
+    origin: str = ""
+    """What the place that keeps the partition calls this very one, if it does: Kafka's id of the topic."""
+    begun: bool = False
+    """Whether the partition was opened before."""
+    idle: bool = False
+    """Whether it was idle when it was left."""
+
+
 class ChannelState(msgspec.Struct, array_like=True):
     """All that a partition remembers."""
 
@@ -65,6 +79,12 @@ class ChannelState(msgspec.Struct, array_like=True):
     """BLAKE2b-128 of the last record read: tells whether a recording continues the one read before."""
     began: int | None = None
     """The first record's own timestamp, microseconds: what clocks are measured by until one is believed."""
+    origin: str = ""
+    """See `Position`."""
+    begun: bool = False
+    """See `Position`."""
+    idle: tuple[int, int] | None = None
+    """(next offset, watermark promised) while the partition is idle; released with the next record."""
 
 
 @dataclass
@@ -74,7 +94,7 @@ class Taken:
     events: list[Event]
     measures: pl.DataFrame
     released: list[Event] = field(default_factory=list)
-    """Late records and dead letters, for the outbox."""
+    """Late records, dead letters and idle times that ended, for the outbox."""
 
 
 class Channel:
@@ -104,9 +124,11 @@ class Channel:
         return self._state.next_offset
 
     @property
-    def last_digest(self) -> str:
-        """BLAKE2b-128 of the record read last, or "" before the first."""
-        return self._state.last_digest
+    def position(self) -> Position:
+        """Where reading stands."""
+        state = self._state
+        begun = state.begun or state.counts.records > 0
+        return Position(state.next_offset, state.last_digest, state.origin, begun, state.idle is not None)
 
     @property
     def counts(self) -> Counts:
@@ -119,9 +141,38 @@ class Channel:
         state = self._state
         return state.promised if state.newest is None else max(state.newest - self._lateness, state.promised)
 
+    @property
+    def newest(self) -> int | None:
+        """The newest event time believed so far, microseconds; None before the first."""
+        return self._state.newest
+
+    def begin(self, position: Position) -> None:
+        """Take note of where the partition was opened, before it is read."""
+        state = self._state
+        state.next_offset, state.origin, state.begun = position.next_offset, position.origin, position.begun
+
     def promise(self, watermark: int) -> None:
         """Promise `watermark` though no record says so: the partition is idle, or at the end of a recording."""
         self._state.promised = max(self._state.promised, watermark)
+
+    def stay_idle(self, watermark: int) -> None:
+        """Promise `watermark` for as long as no record follows: the partition is idle.
+
+        What was promised last is part of what the partition brought, as its records are. It is released, with the
+        record that ends it, as an event of type `idle`, and a replay that promises the same at the same offset comes
+        to the same results.
+        """
+        self.promise(watermark)
+        state = self._state
+        state.idle = (state.next_offset, max(watermark, state.idle[1] if state.idle else watermark))
+
+    def stay_idle_for(self, silent_until: int) -> bool:
+        """Promise what a silence until then allows, microseconds; return whether that is more than before."""
+        watermark = silent_until - self._lateness
+        if watermark <= self.watermark:
+            return False
+        self.stay_idle(watermark)
+        return True
 
     def snapshot(self) -> bytes:
         """Return the state, encoded."""
@@ -130,13 +181,14 @@ class Channel:
     def take(self, batch: RawBatch) -> Taken:
         """Take in the next records of the partition."""
         state, counts = self._state, self._state.counts
+        woken = self._wake() if len(batch) else []
         if not counts.records and len(batch) and batch.timestamps[0] >= 0:
             state.began = batch.timestamps[0] * 1000
         decoded = self._decoder.decode(self._with_held(batch))
         times = decoded.index["at"].to_numpy()
         rows, wild, held = self._believe(times)
         before = self._watermarks_before(times[rows])
-        released = [self._dead_letter(reject) for reject in decoded.rejects]
+        released = woken + [self._dead_letter(reject) for reject in decoded.rejects]
         released += [self._dead_letter(self._wild(decoded, batch, int(row))) for row in wild]
         late = times[rows] < before
         if late.any():
@@ -158,6 +210,15 @@ class Channel:
         self._remember_held(decoded, batch, held)
         state.promised = self.watermark
         return Taken(decoded.events(selection), decoded.measures(selection), released)
+
+    def _wake(self) -> list[Event]:
+        """Return what is to be released of an idle time that ends now."""
+        if self._state.idle is None:
+            return []
+        offset, watermark = self._state.idle
+        self._state.idle = None
+        data = {"topic": self._topic, "partition": self._partition, "next_offset": offset, "watermark": watermark}
+        return [Event(watermark, f"{self.name}/{offset}", self.name, "idle", data, self.name, offset)]
 
     def _count_quality(self, decoded: Decoded) -> None:
         doubts, drift = self._state.doubts, self._state.drift

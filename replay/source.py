@@ -9,6 +9,7 @@ from config.clock import micros
 from config.errors import RecordingError
 from dataflows.sources import Reader
 from operators.batch import RawBatch
+from operators.channel import Position
 from replay.reader import PartitionReader
 from replay.recording import Recording
 
@@ -43,31 +44,46 @@ class RecordedPartition:
         """The records themselves."""
         return self._reader
 
+    def open(self, left: Position) -> Position:
+        """Go to where the partition was left; refuse a recording that does not continue the one read so far.
+
+        Raises:
+            RecordingError: the record before that is another one, or records in between are missing.
+        """
+        first, end, at = self._reader.first_offset, self._reader.end_offset, left.next_offset
+        if not left.last_digest or at == first:
+            return left
+        if not first < at <= end:
+            raise RecordingError(
+                f"{self._folder}: {self._channel} holds offsets {first} to {end - 1}, "
+                f"the recovery folder goes on at {at}",
+                remedy="Replay the recording that comes next, or start with a new store.",
+            )
+        if self._reader.record_digest(at - 1) != left.last_digest:
+            raise RecordingError(
+                f"{self._folder}: {self._channel} offset {at - 1} is not the record that was read before: "
+                "the recovery folder was made from another recording",
+                remedy="Name the recording it was made from, or start with a new store.",
+            )
+        return left
+
     def read(self, next_offset: int, limit: int) -> RawBatch | None:
         """Return up to `limit` records from `next_offset` on, None at the end."""
         return self._reader.read(next_offset, limit)
 
-    def check_continues(self, next_offset: int, last_digest: str) -> None:
-        """Refuse a recording that is not the one read so far, nor its continuation.
+    def silent_until(self, next_offset: int) -> int | None:
+        """Return None: it is known where the partition was idle, see `idle_until`."""
+        return None
 
-        Raises:
-            RecordingError: the record before `next_offset` is another one, or records in between are missing.
-        """
-        first, end = self._reader.first_offset, self._reader.end_offset
-        if not last_digest or next_offset == first:
-            return
-        if not first < next_offset <= end:
-            raise RecordingError(
-                f"{self._folder}: {self._channel} holds offsets {first} to {end - 1}, "
-                f"the recovery folder goes on at {next_offset}",
-                remedy="Replay the recording that comes next, or start with a new store.",
-            )
-        if self._reader.record_digest(next_offset - 1) != last_digest:
-            raise RecordingError(
-                f"{self._folder}: {self._channel} offset {next_offset - 1} is not the record that was read before: "
-                "the recovery folder was made from another recording",
-                remedy="Name the recording it was made from, or start with a new store.",
-            )
+    def publish(self, next_offset: int) -> None:
+        """Nobody follows how far a replay is."""
+
+    def close(self) -> None:
+        """Nothing is held that has to be given back."""
+
+    def behind(self, next_offset: int) -> int:
+        """Return how many offsets from `next_offset` on the recording still has."""
+        return max(self._reader.end_offset - max(next_offset, self._reader.first_offset), 0)
 
     def idle_until(self, next_offset: int) -> int | None:
         """Return the watermark promised while the partition was idle at `next_offset`, if it was."""

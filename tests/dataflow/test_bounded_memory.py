@@ -19,7 +19,7 @@ from config.contracts import BUILT_IN, load_contracts
 from dataflows.alignment import AlignmentBoard
 from dataflows.sources import PartitionTicks, SourceSettings
 from operators.batch import RawBatch
-from operators.channel import Channel
+from operators.channel import Channel, Position
 from operators.decode import Decoder
 from operators.journey import JourneyLogic, JourneySettings
 from operators.keyed import KeyedGroup
@@ -56,7 +56,16 @@ class Steady:
         topic = self.channel.partition("/")[0]
         return RawBatch(topic, 0, offsets, [at // 1000 for at in times], [None] * len(offsets), values)
 
-    def check_continues(self, next_offset: int, last_digest: str) -> None:
+    def open(self, left: Position) -> Position:
+        return left
+
+    def silent_until(self, next_offset: int) -> int | None:
+        return None
+
+    def publish(self, next_offset: int) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
     def idle_until(self, next_offset: int) -> int | None:
@@ -64,6 +73,9 @@ class Steady:
 
     def next_idle(self, next_offset: int) -> int | None:
         return None
+
+    def behind(self, next_offset: int) -> int:
+        return 0
 
 
 def _contact(offset: int) -> dict[str, str]:

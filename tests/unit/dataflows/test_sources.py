@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from config.clock import DAY, SECOND, TIME_MAX, to_text
+from config.clock import DAY, SECOND, TIME_MAX, TIME_MIN, to_text
 from config.contracts import BUILT_IN, load_contracts
+from config.events import Event
 from dataflows.alignment import AlignmentBoard
 from dataflows.sources import Pace, PartitionTicks, Reader, SourceSettings
 from dataflows.stages import StageItem
 from operators.batch import RawBatch
-from operators.channel import Channel
+from operators.channel import Channel, Position
 from operators.decode import Decoder
 from tests.support.cloudevents import cloud_event
 
@@ -43,7 +44,16 @@ class Records:
         stamps = [START // 1000 + second * 1000 for second in chosen]
         return RawBatch("orders", 0, offsets, stamps, [None] * len(chosen), values)
 
-    def check_continues(self, next_offset: int, last_digest: str) -> None:
+    def open(self, left: Position) -> Position:
+        return left
+
+    def silent_until(self, next_offset: int) -> int | None:
+        return None
+
+    def publish(self, next_offset: int) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
     def idle_until(self, next_offset: int) -> int | None:
@@ -51,6 +61,27 @@ class Records:
 
     def next_idle(self, next_offset: int) -> int | None:
         return min((offset for offset in self.idle if offset > next_offset), default=None)
+
+    def behind(self, next_offset: int) -> int:
+        return max(len(self.seconds) - next_offset, 0)
+
+
+class Live(Records):
+    """A reader of a partition that may grow; `silent` is the instant up to which nothing followed."""
+
+    def __init__(self, seconds: list[int]) -> None:
+        super().__init__(seconds, until=0)
+        self.silent: int | None = None
+        self.published: list[int] = []
+
+    def read(self, next_offset: int, limit: int) -> RawBatch:
+        return super().read(next_offset, limit) or RawBatch("orders", 0, [], [], [], [])
+
+    def silent_until(self, next_offset: int) -> int | None:
+        return self.silent
+
+    def publish(self, next_offset: int) -> None:
+        self.published.append(next_offset)
 
 
 class Due:
@@ -99,6 +130,10 @@ def watermark(items: list[StageItem]) -> int:
     return mark
 
 
+def released(items: list[StageItem]) -> list[Event]:
+    return [event for item in items for _, release in item.releases for event in release.events]
+
+
 def ended(items: list[StageItem]) -> set[bool]:
     return {frame.ended for item in items for frames in item.frames.values() for frame in frames}
 
@@ -135,6 +170,63 @@ def test_an_idle_partition_promises_at_the_offset_where_it_was_idle(open_partiti
     first, second = ticks.next_batch(), ticks.next_batch()
     assert (offsets(first), watermark(first)) == ([0, 1], START + 2 * SECOND + 1)
     assert offsets(second) == [3]
+
+
+def test_a_live_partition_at_its_end_waits_then_promises_what_the_silence_allows(open_partition: Open) -> None:
+    live = Live([0, 1])
+    ticks = open_partition(live)
+    assert offsets(ticks.next_batch()) == [0, 1]
+    assert offsets(ticks.next_batch()) == []
+    assert ticks.next_awake() is not None
+    live.silent = START + 60 * SECOND
+    assert watermark(ticks.next_batch()) == START + 55 * SECOND
+
+
+def test_an_idle_partition_holds_no_other_back(open_partition: Open, tmp_path: Path) -> None:
+    live = Live([])
+    ticks = open_partition(live)
+    board = AlignmentBoard(tmp_path / "board", CHANNELS)
+    ticks.next_batch()
+    assert board.slowest() == TIME_MIN
+    live.silent = START
+    ticks.next_batch()
+    assert board.slowest() == TIME_MAX
+    live.seconds.append(61)
+    ticks.next_batch()
+    assert board.slowest() == START + 56 * SECOND
+
+
+def test_live_and_replay_release_the_same_of_an_idle_time(open_partition: Open) -> None:
+    live = Live([0, 1])
+    ticks = open_partition(live)
+    ticks.next_batch()
+    for second in (30, 60):
+        live.silent = START + second * SECOND
+        ticks.next_batch()
+    live.seconds += [58, 54]
+    played = ticks.next_batch()
+    replay = open_partition(Records([0, 1, 58, 54], until=0, idle={2: START + 55 * SECOND}), batch=2)
+    replay.next_batch()
+    replayed = replay.next_batch()
+    assert released(played) == released(replayed)
+    assert [event.type for event in released(played)] == ["idle", "late"]
+
+
+def test_a_partition_that_was_idle_before_its_first_record_is_so_in_replay(open_partition: Open) -> None:
+    replay = open_partition(Records([58, 54], until=0, idle={0: START + 55 * SECOND}), batch=2)
+    assert [event.id for event in released(replay.next_batch())] == ["orders/0/0", "orders/0/1"]
+
+
+def test_only_what_is_durable_is_published(open_partition: Open) -> None:
+    live = Live([0, 1, 2, 3])
+    ticks = open_partition(live)
+    ticks.next_batch()
+    ticks.snapshot()
+    assert live.published == [0]  # where it was opened
+    ticks.next_batch()
+    assert live.published == [0, 3]
+    ticks.next_batch()
+    assert live.published == [0, 3]
 
 
 def test_a_partition_too_far_ahead_of_the_others_waits(open_partition: Open) -> None:

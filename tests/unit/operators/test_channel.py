@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from config.clock import DAY, SECOND, to_text
 from config.contracts import BUILT_IN, load_contracts
 from config.errors import RecoveryError
 from operators.batch import RawBatch
-from operators.channel import Channel, record_digest
+from operators.channel import Channel, Position, record_digest
 from operators.decode import Decoder
 
 DECODER = Decoder(load_contracts(BUILT_IN))
@@ -155,10 +156,49 @@ def test_an_idle_partition_promises_a_watermark_and_holds_to_it() -> None:
     assert [e.type for e in source.take(batch([delivered(START + 1, "b")], first=1)).released] == ["late"]
 
 
+def test_an_idle_time_is_released_with_the_record_that_ends_it_and_with_what_was_promised_last() -> None:
+    source = channel()
+    source.take(batch([delivered(START, "a")]))
+    source.stay_idle(START + 30 * SECOND)
+    source.stay_idle(START + 60 * SECOND)
+    source = channel(source.snapshot())
+    assert source.position.idle
+    assert source.take(batch([], first=1)).released == []
+    (woken,) = source.take(batch([delivered(START + 61 * SECOND, "b")], first=1)).released
+    assert (woken.type, woken.id) == ("idle", "topic/0/1")
+    assert (woken.data["next_offset"], woken.data["watermark"]) == (1, START + 60 * SECOND)
+    assert not source.position.idle
+    assert source.take(batch([delivered(START + 62 * SECOND, "c")], first=2)).released == []
+
+
+def test_a_silence_promises_only_what_the_lateness_leaves_and_never_less_than_before() -> None:
+    source = channel()
+    source.take(batch([delivered(START, "a")]))
+    assert not source.stay_idle_for(START)
+    assert not source.position.idle
+    assert source.stay_idle_for(START + 60 * SECOND)
+    assert source.watermark == START + 55 * SECOND
+
+
+def test_a_partition_that_was_opened_is_known_again_though_it_brought_no_record() -> None:
+    source = channel()
+    assert not source.position.begun
+    source.begin(Position(500, origin="abc", begun=True))
+    assert channel(source.snapshot()).position == Position(500, origin="abc", begun=True)
+
+
+def test_a_state_without_what_was_added_to_it_later_is_read() -> None:
+    source = channel()
+    source.take(batch([delivered(START, "a")]))
+    fields = msgspec.msgpack.decode(source.snapshot())
+    older = channel(msgspec.msgpack.encode(fields[:11]))
+    assert older.position == Position(1, source.position.last_digest, "", True)
+
+
 def test_the_digest_of_the_last_record_tells_where_it_was_left() -> None:
     source = channel()
     source.take(batch([delivered(START, "a"), delivered(START, "b")]))
-    assert source.last_digest == record_digest(b"k", delivered(START, "b"))
+    assert source.position.last_digest == record_digest(b"k", delivered(START, "b"))
     assert source.next_offset == 2
 
 
