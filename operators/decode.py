@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import msgspec
@@ -29,6 +29,7 @@ from operators.mapping import Mapper
 from operators.measure import SCHEMA, Measures
 from operators.quality import Quality, Rules, look_for_drift
 from operators.reject import judge, reject
+from operators.wire import Schemas, any_framed, headers_matter
 
 EVENT_TIME_MIN = 946_684_800_000_000
 """2000-01-01: no business record is older; 1970 is what a broken clock says."""
@@ -126,7 +127,14 @@ class Decoded:
 class Decoder:
     """Decodes batches under a set of contracts. Holds no state: equal batches give equal results."""
 
-    def __init__(self, contracts: ContractSet, *, seed: int = 0, sample_every: int = SAMPLE_EVERY) -> None:
+    def __init__(
+        self,
+        contracts: ContractSet,
+        *,
+        schemas: Schemas | None = None,
+        seed: int = 0,
+        sample_every: int = SAMPLE_EVERY,
+    ) -> None:
         self.contracts = contracts
         self.measures = {c.type: Measures(c) for c in contracts if c.flow == "telemetry"}
         """What makes measures, by telemetry type."""
@@ -142,6 +150,7 @@ class Decoder:
         self._type_names = pl.Series([contract.type for contract in self._by_code], dtype=pl.String())
         self._telemetry = np.array([contract.flow == "telemetry" for contract in self._by_code])
         self._mapper = Mapper(contracts)
+        self._schemas = Schemas() if schemas is None else schemas
         self._seed = seed
         self._sample_every = sample_every
 
@@ -205,19 +214,22 @@ class Decoder:
         self, batch: RawBatch, places: Sequence[int], faults: dict[int, Fault]
     ) -> tuple[list[bytes], Sequence[int]]:
         """Return the values to decode of those at `places`, and where they are; the faults of the others are noted."""
-        found = batch.values[places[0] : places[-1] + 1]
+        stretch = slice(places[0], places[-1] + 1)
+        found, headers = batch.values[stretch], batch.headers if headers_matter(batch.headers[stretch]) else []
         values = [value for value in found if value is not None]
         if len(values) < len(found):
             absent = {place for place, value in zip(places, found, strict=True) if value is None}
             faults.update((place, ("tombstone", "no value", "")) for place in absent)
             places = [place for place in places if place not in absent]
+        if headers or any_framed(values):
+            heads = [headers[place] if headers else () for place in places]
+            opened = [self._schemas.unframed(v, head) for v, head in zip(values, heads, strict=True)]
+            values, places = _without_faults(opened, places, faults)
         values, places = _within_limits(values, places, faults)
-        if batch.headers or self._mapper.targets(batch.topic):
-            made = [self._mapper.canonical(batch, place) for place in places]
-            faults.update((place, (*m, "")) for place, m in zip(places, made, strict=True) if isinstance(m, tuple))
-            places = [place for place, m in zip(places, made, strict=True) if not isinstance(m, tuple)]
+        if headers or self._mapper.targets(batch.topic):
+            made = [self._mapper.canonical(batch, place, v) for v, place in zip(values, places, strict=True)]
             # Keys and headers have entered the text: once more.
-            values, places = _within_limits([m for m in made if not isinstance(m, tuple)], places, faults)
+            values, places = _within_limits(*_without_faults(made, places, faults), faults)
         return values, places
 
     def _sample_of(self, batch: RawBatch) -> list[int]:
@@ -256,6 +268,17 @@ class Decoder:
             if accepted := sum(i not in faults for i in at_fault):
                 quality.should[type_name, rule_name] += accepted
         return faults
+
+
+def _without_faults(
+    made: list[bytes | tuple[str, str]], places: Sequence[int], faults: dict[int, Fault]
+) -> tuple[list[bytes], Sequence[int]]:
+    """Return what was made of records and their places, without the faults, which are noted."""
+    if not any(isinstance(each, tuple) for each in made):
+        return cast(list[bytes], made), places
+    faults.update((place, (*m, "")) for place, m in zip(places, made, strict=True) if isinstance(m, tuple))
+    kept = [(m, place) for m, place in zip(made, places, strict=True) if not isinstance(m, tuple)]
+    return [m for m, _ in kept], [place for _, place in kept]
 
 
 def _within_limits(

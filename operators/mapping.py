@@ -51,16 +51,14 @@ class Mapper:
             ]
         return self._of_topic[topic]
 
-    def canonical(self, batch: RawBatch, position: int) -> bytes | Fault:
-        """Return the record at `position` as a structured CloudEvent, or why it is none.
+    def canonical(self, batch: RawBatch, position: int, value: bytes) -> bytes | Fault:
+        """Return the record at `position` as a structured CloudEvent, or why it is none; `value` is its JSON text.
 
         A record of a mapped topic that is a CloudEvent already, and one without binary mode headers on any other
         topic, is returned as it is.
         """
-        value = batch.values[position]
-        assert value is not None  # tombstones are set aside before
         headers = dict(batch.headers[position]) if batch.headers else {}
-        binary = headers.get("ce_specversion") is not None
+        binary = headers.get("ce_specversion") is not None and not _structured(headers.get("content-type"))
         targets = self.targets(batch.topic)
         if not binary and not targets:
             return value
@@ -74,6 +72,11 @@ class Mapper:
             return _from_headers(headers, record) if binary else _mapped(targets, batch, position, record)
         except orjson.JSONEncodeError as error:
             return "limits", f"cannot be made a CloudEvent: {error}"
+
+
+def _structured(media_type: bytes | None) -> bool:
+    """Whether a `content-type` says that the value is a whole CloudEvent: that decides, as the Kafka binding says."""
+    return media_type is not None and media_type[:23].lower().startswith(b"application/cloudevents")
 
 
 def _from_headers(headers: Mapping[str, bytes | None], record: Any) -> bytes | Fault:

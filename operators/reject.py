@@ -15,6 +15,8 @@ from operators.batch import RawBatch
 REASONS: Final = (
     "tombstone",  # no value at all
     "limits",  # too large or too deeply nested
+    "unknown-schema",  # framed with the id of a schema that the registry does not know
+    "undecodable",  # framed, but not of its schema, or of one that is not read
     "not-json",  # no JSON, or text that is no Unicode
     "unmapped",  # of a mapped topic, but no mapping takes it
     "not-cloudevent",  # without what CloudEvents 1.0 requires

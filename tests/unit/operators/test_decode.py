@@ -72,6 +72,8 @@ BAD: list[tuple[str, bytes | None, str, str]] = [
     ("raw control character", request(route="ok").replace(b'"ok"', b'"\x01"'), "not-json", "not JSON"),
     ("lone surrogate", request(route="ok").replace(b'"ok"', b'"\\ud800"'), "not-json", "not JSON"),
     ("nul", request(route="a\0b"), "contract", "NUL"),
+    ("cut frame", b"\0\0\0", "undecodable", "cut off"),
+    ("unknown schema", b"\0\0\0\0\7" + request(), "unknown-schema", "schema 7"),
     ("null", b"null", "not-cloudevent", "not an object but null"),
     ("array", b"[1]", "not-cloudevent", "not an object but an array"),
     ("number", b"1", "not-cloudevent", "not an object but a number"),
