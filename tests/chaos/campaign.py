@@ -101,6 +101,7 @@ def _rounds(options: argparse.Namespace, campaign: Campaign) -> Iterator[tuple[K
         "error": options.errors,
         "zombie": options.zombies,
         "hold": options.holds,
+        "rescale": options.rescales,
     }
     if options.only:
         name, _, number = options.only.partition(":")
@@ -146,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--zombies", type=int, default=0, help="rounds that leave one worker's half of an epoch, on two processes")
     add("--holds", type=int, default=0, help="rounds killed while one of two threads has yet to commit an epoch")
+    add("--rescales", type=int, default=0, help="rounds killed on one, two, three and one process")
     add("--errors", type=int, default=0, help="rounds in which enumerated system calls say EIO or ENOSPC")
     add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,1,2")
     add("--events", type=int, default=6_000, help="size of the recording")

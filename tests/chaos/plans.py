@@ -9,11 +9,15 @@ from typing import Literal
 
 from tests.support.faults import CALLS, Call, Fault, Hold, Kill, Point, Stop, Victim
 
-Kind = Literal["kill", "call", "error", "point", "zombie", "hold"]
+Kind = Literal["kill", "call", "error", "point", "zombie", "hold", "rescale"]
 
 VICTIMS: tuple[Victim, ...] = ("all", "all", "worker", "worker", "supervisor")
 SHORT_S = (0.0, 0.6)
 """Wall time that a second life has after its flow was built: a crash loop."""
+RESCALED = (1, 2, 3, 1)
+"""Numbers of processes, one after the other, each killed; the last one goes on to the end."""
+RESCALED_S = (0.1, 0.25)
+"""Wall time of each since its flow was built: a few epochs, so that there is enough left for all."""
 KILLS = (3, 8)
 """Kills of one store."""
 POINTS = 24
@@ -54,6 +58,9 @@ def plan(kind: Kind, number: int, total: int, seed: str, processes: Sequence[int
         # One worker has written its part of an epoch, the other dies before it has; then a life too short to read.
         yield Blow(2, Point(1, "snapshot", 1 + 3 * number))
         yield Blow(2, Stop(0.0))
+    elif kind == "rescale":
+        for count in RESCALED:
+            yield Blow(count, Kill(draw.uniform(*RESCALED_S), True, draw.choice(VICTIMS)), draw.randrange(count))
     elif kind == "hold":
         yield Blow(1, Hold(2 + number), workers=2)
     else:

@@ -24,6 +24,12 @@ def test_killed_runs_leave_what_an_unbroken_one_leaves() -> None:
     assert sum(kind["purging"] for kind in found.rounds.values()) >= 1
 
 
+def test_state_is_kept_and_nothing_doubled_when_the_number_of_processes_changes_between_kills() -> None:
+    found = campaign("--rescales", "1", "--processes", "1", "--events", "8000", "--seed", "small")
+    assert (found.code, found.violations) == (0, "")
+    assert found.rounds["rescale"]["struck"] == 4  # each of 1, 2, 3 and 1 processes, amid its work
+
+
 def test_runs_killed_at_system_calls_leave_what_an_unbroken_one_leaves() -> None:
     if not has_strace():
         absent("no strace that may trace; install it (Debian: apt-get install strace)")
