@@ -55,7 +55,7 @@ bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
 chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leave (half an hour each)
 	@for seed in $(SEEDS); do \
 	  $(BIN)/python -m tests.chaos.campaign --seed $$seed --kills $(KILLS) --crash-points $(CRASH_POINTS) \
-	    --points 10 --zombies 4 --holds 2 --errors 10 --processes 1,2 || exit 1; \
+	    --points 10 --zombies 4 --holds 2 --rescales 2 --errors 10 --processes 1,2 || exit 1; \
 	done
 
 broker:  ## Get Apache Kafka's jars for the tests of topics (needs Java 17 and Maven, about 45 MB)
