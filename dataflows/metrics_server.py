@@ -85,6 +85,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 4 * CONNECTIONS_MAX
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], exporter: Exporter) -> None:
