@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench chaos broker bundled clean
+.PHONY: help run test test-fast lint format bench chaos parts broker bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +34,7 @@ run: $(READY)  ## Replay the bundled recording into a fresh store and report wha
 	$(BIN)/forestall replay $(BUNDLED) --store sqlite:///$(STORE)
 	$(BIN)/forestall report --store sqlite:///$(STORE) --labels $(BUNDLED)/labels.json
 
-test: $(READY)  ## Run all tests, with line and branch coverage of at least 90 %
+test: $(READY) parts  ## Run all tests, with line and branch coverage of at least 90 %
 	$(BIN)/python -m pytest $(TESTS) $(PARALLEL) --cov --cov-report=term --cov-fail-under=90
 
 test-fast: $(READY)  ## Run the tests that take moments (about a minute in all)
@@ -57,6 +57,10 @@ chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leav
 	  $(BIN)/python -m tests.chaos.campaign --seed $$seed --kills $(KILLS) --crash-points $(CRASH_POINTS) \
 	    --points 10 --zombies 4 --holds 2 --rescales 2 --errors 10 --processes 1,2 || exit 1; \
 	done
+
+parts:  ## Get what the tests talk to: Kafka, PostgreSQL, Prometheus (Debian's packages only as root)
+	@mkdir -p var
+	@MAKE=$(MAKE) tests/support/get_parts.sh
 
 broker:  ## Get Apache Kafka's jars for the tests of topics (needs Java 17 and Maven, about 45 MB)
 	@for tool in java mvn; do command -v $$tool >/dev/null || { \
