@@ -15,6 +15,7 @@ ForestallError
     │   ├── FencedError       a newer run has taken the sink part over
     │   └── SequenceError     store and recovered state do not continue each other
     ├── BrokerError         a Kafka broker: unreachable, or it refuses us
+    ├── RegistryError       a schema registry: unreachable, or it refuses us
     └── RecoveryError       the recovery folder: locked, damaged, of another job
 
 Every message names the thing at fault and its value; `remedy` says what to do about it. Neither ever holds
@@ -128,6 +129,10 @@ class SequenceError(StoreError):
 
 class BrokerError(EnvironmentFault):
     """A Kafka broker cannot be reached, or refuses us."""
+
+
+class RegistryError(EnvironmentFault):
+    """A schema registry cannot be reached, or refuses us."""
 
 
 class RecoveryError(EnvironmentFault):

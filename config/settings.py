@@ -21,6 +21,7 @@ from config.errors import SettingsError
 from config.identity import derived_id
 from config.kafka import Kafka
 from config.layers import Key, Layer, Leaf, build, flatten, leaves
+from config.registry import Registry
 from config.spec import Affects, Spec
 from config.topics import Topics
 
@@ -188,6 +189,7 @@ class Settings:
     contracts: Contracts
     policy: Policy
     kafka: Kafka
+    registry: Registry
     metrics: Metrics
     topics: Topics
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from config.credentials import SECRET_BYTES_MAX
 from config.errors import SettingsError
 from config.kafka import client_config
-from config.kafka_security import SECRET_BYTES_MAX
 from config.settings import load
 
 PASSWORD = "open sesame"
