@@ -217,6 +217,7 @@ def test_setting_without_a_value_in_any_layer_is_named() -> None:
 def changed(name: str) -> Settings:
     """The defaults with another value for one setting."""
     samples = {
+        "registry.timeout": "2s",
         "runtime.epoch_interval": "2s",
         "runtime.emit_interval": "2s",
         "telemetry.pane": "10s",
