@@ -24,6 +24,7 @@ from dataflows.stages import Stage, StatePlace, build_stage, frames_for, release
 from operators.logic import KeyedLogic
 from sinks.gate import Gate, assert_gated
 from sinks.outbox import OutboxSink, part_names
+from sinks.outlets import StoreOutlet
 
 MakeLogic = Callable[[], KeyedLogic[Any]]
 
@@ -137,6 +138,6 @@ def build(
         releases_of("case_releases", case_items),
     )
     senders = frozenset(sources).union(*(stage.outlets for stage in made.values()))
-    op.output("outbox", releases, OutboxSink(store_url, part_names(layout.sink_parts), senders))
+    op.output("outbox", releases, OutboxSink(StoreOutlet(store_url), part_names(layout.sink_parts), senders))
     assert_gated(flow)
     return flow

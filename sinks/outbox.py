@@ -6,9 +6,9 @@ and a replay after a crash may come out in another order without anybody noticin
 
 1. `write` appends to memory; nothing leaves.
 2. `snapshot` returns bytes with everything not known to be in the store.
-3. The epoch becomes durable; the gate calls back; the entries up to that snapshot go into the store in one
-   transaction.
-4. Only then are they forgotten.
+3. The epoch becomes durable; the gate calls back; the entries up to that snapshot go out in one transaction: into the
+   store, or onto topics.
+4. Only when that is certain are they forgotten.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from sinks.counted import OutboxMetrics, until_durable
 from sinks.failures import noted
 from sinks.gate import register
 from sinks.part_writer import ChannelStats
-from sinks.store import Store
 
 STATE_VERSION = 1
 
@@ -46,11 +45,26 @@ class Release(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Writer(Protocol):
     """Where an outbox releases to."""
 
-    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
-        """Write all of it, or nothing."""
+    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> bool:
+        """Write all of it, or nothing; return False where that goes on beside the caller, who is to ask again."""
 
     def mark_done(self) -> None:
         """Note that everything of this run is released."""
+
+
+class Outlet(Protocol):
+    """What outboxes release to, in this process."""
+
+    name: str
+    """What metrics call it."""
+
+    def open_part(self, part: str, base_seq: int, heads: Sequence[bytes]) -> Writer:
+        """Take over a sink part: see `Store.open_part`."""
+
+
+HELD_MAX = 100_000
+"""Entries held before whoever writes to an outbox has to wait for the release that is under way."""
+WAIT_S = 0.01
 
 
 class OutboxState(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +87,7 @@ class Outbox:
         senders: All who will send to it, and say when they have ended.
         open_part: Takes over the part in the store, as `Store.open_part` does.
         state: What `snapshot` returned, when resuming.
+        name: What metrics call it; by default as its part.
 
     Raises:
         RecoveryError: `state` cannot be read.
@@ -85,6 +100,7 @@ class Outbox:
         senders: frozenset[str],
         open_part: Callable[[str, int, list[bytes]], Writer],
         state: bytes | None = None,
+        name: str | None = None,
     ) -> None:
         recovered = decoded(part, state)
         self.part = part
@@ -96,9 +112,10 @@ class Outbox:
         self._entries = recovered.entries
         self._stats = {each.channel: each for each in recovered.stats}
         self._encoded: bytes | None = None
-        self._metrics = OutboxMetrics(part)
+        self._metrics = OutboxMetrics(name or part)
         self._writer = open_part(part, self._base_seq, [self._base_head, *(each.chain for each in self._entries)])
-        self._release(self.seq, dict(self._stats))  # what was recovered is durable
+        self._due: tuple[int, dict[str, ChannelStats]] | None = (self.seq, dict(self._stats))  # recovered: durable
+        self.advance()
 
     @property
     def seq(self) -> int:
@@ -129,6 +146,8 @@ class Outbox:
                 self._ended.add(release.sender)
             if release.events or release.stats:
                 self._encoded = None
+        while len(self._entries) > HELD_MAX and not self.advance():
+            time.sleep(WAIT_S)
         self._settle()
 
     def snapshot(self) -> tuple[bytes, Callable[[], None]]:
@@ -143,28 +162,35 @@ class Outbox:
         upto, stats = self.seq, dict(self._stats)
 
         def durable() -> None:
-            self._release(upto, stats)
+            self._due = (upto, stats) if self._due is None else (max(upto, self._due[0]), self._due[1] | stats)
+            self.advance()
 
         return self._encoded, durable
 
-    def _release(self, upto: int, stats: dict[str, ChannelStats]) -> None:
-        """Release entries up to number `upto`, and `stats`; then forget them."""
-        count = upto - self._base_seq
-        if count > 0 or stats:
-            self._writer.release(self._entries[: max(count, 0)], list(stats.values()))
-            if count > 0:
-                self._base_seq, self._base_head = upto, self._entries[count - 1].chain
-                del self._entries[:count]
-            for channel, released in stats.items():
-                if self._stats.get(channel) is released:
-                    del self._stats[channel]
+    def advance(self) -> bool:
+        """Release what is durable, then forget it; return whether there is nothing left of it."""
+        if self._due is None:
+            return True
+        upto, stats = self._due
+        count = max(upto - self._base_seq, 0)
+        if not self._writer.release(self._entries[:count], list(stats.values())):
+            return False
+        if count:
+            self._base_seq, self._base_head = upto, self._entries[count - 1].chain
+            del self._entries[:count]
+        for channel, released in stats.items():
+            if self._stats.get(channel) is released:
+                del self._stats[channel]
+        if count or stats:
             self._encoded = None
+        self._due = None
         self._settle()
+        return True
 
     def _settle(self) -> None:
         """Say so when every sender has ended and nothing is held back."""
         self._metrics.holds(self._base_seq, self.seq)
-        if not (self._done or self._entries or self._stats) and self._ended == self._senders:
+        if not (self._done or self._due or self._entries or self._stats) and self._ended == self._senders:
             self._writer.mark_done()
             self._done = True
 
@@ -195,6 +221,8 @@ class OutboxPart(StatefulSinkPartition[Release, bytes]):
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self._polled = False
+        self._poll()
 
     @noted
     def write_batch(self, values: list[Release]) -> None:
@@ -205,24 +233,38 @@ class OutboxPart(StatefulSinkPartition[Release, bytes]):
     def snapshot(self) -> bytes:
         """Return the state; release once it is durable."""
         state, durable = self._outbox.snapshot()
-        register(until_durable(durable))
+
+        def called() -> None:
+            durable()
+            self._poll()
+
+        register(until_durable(called))
         return state
+
+    def _poll(self) -> None:
+        """Ask at every tick of the gate, until what is durable is released."""
+        if not self._polled and not self._outbox.advance():
+            self._polled = True
+            register(self._poll_again)
+
+    def _poll_again(self) -> None:
+        self._polled = False
+        self._poll()
 
 
 class OutboxSink(FixedPartitionedSink[Release, bytes]):
-    """Sends `(part, Release)` into the store.
+    """Sends `(part, Release)` out.
 
     Args:
-        store_url: An existing store, prepared by `Store.begin_run`.
+        outlet: Where to.
         parts: Names of all sink parts, the same in every run.
         senders: All who send to every part.
     """
 
-    def __init__(self, store_url: str, parts: Sequence[str], senders: frozenset[str]) -> None:
-        self._store_url = store_url
+    def __init__(self, outlet: Outlet, parts: Sequence[str], senders: frozenset[str]) -> None:
+        self._outlet = outlet
         self._parts = sorted(parts)
         self._senders = senders
-        self._store: Store | None = None
 
     def list_parts(self) -> list[str]:
         """Return all parts: any worker can write any of them."""
@@ -238,14 +280,14 @@ class OutboxSink(FixedPartitionedSink[Release, bytes]):
 
     @noted
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> OutboxPart:
-        """Take over a part in the store and release what was recovered.
+        """Take over a part and release what was recovered.
 
         Raises:
-            SequenceError: Store and recovered state do not continue each other.
+            SequenceError: What was released and the recovered state do not continue each other.
         """
-        if self._store is None:
-            self._store = Store.open(self._store_url)
-        return OutboxPart(Outbox(for_part, self._senders, self._store.open_part, resume_state))
+        outlet = self._outlet
+        name = f"{outlet.name}/{for_part}" if outlet.name else for_part
+        return OutboxPart(Outbox(for_part, self._senders, outlet.open_part, resume_state, name))
 
 
 def part_names(count: int) -> list[str]:

@@ -64,22 +64,27 @@ class PartWriter:
         self.fence = fence
         self._store = store
 
-    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats] = ()) -> None:
+    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats] = ()) -> bool:
         """Write `entries` that are not there yet, fold case events and take over `stats`, in one transaction.
 
         Args:
             entries: In the order of their `seq`, without a hole; those at the start may be there already.
             stats: The newest of each channel.
 
+        Returns:
+            True: all is written.
+
         Raises:
             FencedError: The part was opened by another run; nothing is written.
             SequenceError: The entries do not continue the store, or one has the id of another output.
             StoreError: The store cannot be written.
         """
-        try:
-            self._store.patiently(lambda: self._release(entries, stats, _insert_new))
-        except _Repeated:
-            self._release_sorted_out(entries, stats)
+        if entries or stats:
+            try:
+                self._store.patiently(lambda: self._release(entries, stats, _insert_new))
+            except _Repeated:
+                self._release_sorted_out(entries, stats)
+        return True
 
     def _release_sorted_out(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
         for _ in range(SORTINGS_MAX):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -164,12 +164,13 @@ class Store:
 
     # The life of a run
 
-    def begin_run(self, parts: Sequence[str], job: str) -> None:
+    def begin_run(self, parts: Sequence[str], job: str, beside: Sequence[str] = ()) -> None:
         """Prepare the store for a run, before any worker starts: nobody else writes, no part is done.
 
         Args:
             parts: Names of all sink parts; fixed for the life of the store.
             job: Digest of what must not change between the runs into one store.
+            beside: Names of those that release elsewhere in this run, and only tell the store when they are done.
 
         Raises:
             StoreError: The store belongs to another job, or has other sink parts.
@@ -186,8 +187,12 @@ class Store:
                         remedy="Name another store, or run it with the settings it was made with.",
                     )
             if "parts" not in known:
-                rows = [{"part": part, "seq": 0, "head": GENESIS, "fence": 0, "done": False} for part in parts]
-                connection.execute(progress.insert(), rows)
+                connection.execute(progress.insert(), [_beginning(part) for part in parts])
+            there = set(connection.execute(sa.select(progress.c.part)).scalars())
+            if gone := there - {*parts, *beside}:
+                connection.execute(progress.delete().where(progress.c.part.in_(gone)))
+            if new := sorted(set(beside) - there):
+                connection.execute(progress.insert(), [_beginning(part) for part in new])
             # The fence is raised as well, so that a worker left over from an earlier run cannot call a part done.
             connection.execute(progress.update().values(done=False, fence=progress.c.fence + 1))
 
@@ -216,6 +221,14 @@ class Store:
         with self.read() as connection:
             rows = connection.execute(sa.select(progress.c.part, progress.c.seq, progress.c.head))
             return {row.part: Standing(row.seq, row.head) for row in rows}
+
+    def open_beside(self, part: str) -> PartWriter:
+        """Take over a sink part that releases elsewhere: raise its fence, so that only its newest owner can end it.
+
+        Args:
+            part: One of those that `begin_run` was given as `beside`.
+        """
+        return self.open_part(part, 0, [GENESIS])
 
     def all_done(self) -> bool:
         """Whether every sink part has released everything of this run."""
@@ -272,6 +285,11 @@ class Store:
         """Fold all case events again into the table of cases; return whether it was equal before."""
         with self.begin() as connection:
             return rebuild_cases(connection)
+
+
+def _beginning(part: str) -> dict[str, Any]:
+    """Return the progress of a sink part that has released nothing."""
+    return {"part": part, "seq": 0, "head": GENESIS, "fence": 0, "done": False}
 
 
 def _revision(connection: sa.Connection, name: str, create: bool) -> str | None:

@@ -26,6 +26,7 @@ from config.events import Event
 from sinks.audit import verify_chain
 from sinks.gate import Gate, assert_gated
 from sinks.outbox import OutboxSink, Release, part_names, part_of
+from sinks.outlets import StoreOutlet
 from sinks.part_writer import ChannelStats
 from sinks.preflight import preflight
 from sinks.schema import channels
@@ -117,7 +118,7 @@ def build(url: str, finished: Callable[[], bool], count: int, dies_at: int | Non
     groups = op.flat_map("route", op.input("in", flow, NumbersSource(count, dies_at)), routed)
     counted = op.map("rekey", op.stateful_batch("count", groups, CountingGroup), lambda keyed: keyed[1])
     senders = frozenset(f"@count/{group}" for group in range(GROUPS))
-    op.output("out", op.merge("gated", counted, gate), OutboxSink(url, PARTS, senders))
+    op.output("out", op.merge("gated", counted, gate), OutboxSink(StoreOutlet(url), PARTS, senders))
     assert_gated(flow)
     return flow
 
@@ -236,7 +237,7 @@ class Stateless(DynamicSink[Any]):
 
 
 def outbox() -> OutboxSink:
-    return OutboxSink("sqlite:///unused.db", PARTS, frozenset())
+    return OutboxSink(StoreOutlet("sqlite:///unused.db"), PARTS, frozenset())
 
 
 def test_gate_beside_the_sink_is_refused() -> None:

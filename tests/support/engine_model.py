@@ -90,10 +90,11 @@ class MortalWriter:
     def __init__(self, writer: PartWriter, faults: Faults) -> None:
         self.writer, self.faults = writer, faults
 
-    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
+    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> bool:
         self.faults.point()
-        self.writer.release(entries, stats)
+        done = self.writer.release(entries, stats)
         self.faults.point()
+        return done
 
     def mark_done(self) -> None:
         self.faults.point()

@@ -154,6 +154,12 @@ def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def die_with_parent() -> None:
+    """Let this process be killed when the one that forked it ends."""
+    pr_set_pdeathsig = 1
+    prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 def _stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -190,9 +196,11 @@ def _plant(point: Point) -> None:
             struck()
         return state
 
-    def on_release(*arguments: Any) -> None:
-        release(*arguments)
-        struck()
+    def on_release(writer: Any, entries: Any, stats: Any) -> bool:
+        done = release(writer, entries, stats)
+        if entries or stats:
+            struck()
+        return done
 
     if point.name == "snapshot":
         cast(Any, OutboxPart).snapshot = on_snapshot

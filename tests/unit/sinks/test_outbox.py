@@ -11,6 +11,7 @@ from config.errors import RecoveryError
 from config.events import Event
 from sinks.chain import GENESIS, Entry
 from sinks.outbox import Outbox, OutboxSink, Release, part_names, part_of
+from sinks.outlets import StoreOutlet
 from sinks.part_writer import ChannelStats
 
 SENDERS = frozenset({"a", "b"})
@@ -29,9 +30,10 @@ class Ledger:
         self.opened = (part, base_seq, heads)
         return self
 
-    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
+    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> bool:
         self.entries += [entry for entry in entries if entry.seq > len(self.entries)]
         self.stats += stats
+        return True
 
     def mark_done(self) -> None:
         self.done += 1
@@ -139,10 +141,10 @@ def test_failed_release_is_tried_again_with_the_next_one() -> None:
     class Failing(Ledger):
         fails = True
 
-        def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> None:
-            if self.fails:
+        def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> bool:
+            if self.fails and entries:
                 raise OSError
-            super().release(entries, stats)
+            return super().release(entries, stats)
 
     ledger = Failing()
     box = outbox(ledger)
@@ -244,7 +246,7 @@ def test_damaged_state_is_refused(state: bytes) -> None:
 
 
 def test_every_part_name_is_its_own_route() -> None:
-    sink = OutboxSink("sqlite:///x.db", part_names(12), SENDERS)
+    sink = OutboxSink(StoreOutlet("sqlite:///x.db"), part_names(12), SENDERS)
     assert [sink.list_parts()[sink.part_fn(name)] for name in part_names(12)] == part_names(12)
     with pytest.raises(ValueError, match="part-999"):
         sink.part_fn("part-999")

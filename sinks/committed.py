@@ -1,0 +1,150 @@
+"""Reading back: what transactions have committed, as any reader with `read_committed` will see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from config.errors import BrokerError
+
+POLL_S = 0.5
+STEP = 64
+"""Records read from the end of a progress topic at first: each release leaves two there."""
+
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class Place(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+class CommittedReader:
+    """Reads single records of partitions, once their transactions are decided.
+
+    Args:
+        client: How to reach the brokers: librdkafka's properties.
+        group: Name of a consumer group; nothing is ever committed to it.
+    """
+
+    def __init__(self, client: Mapping[str, Any], group: str) -> None:
+        self._admin = AdminClient(dict(client))
+        self._consumer = Consumer(
+            {
+                **client,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "allow.auto.create.topics": False,
+                "fetch.wait.max.ms": 100,
+                "fetch.error.backoff.ms": 50,
+            }
+        )
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+        self._consumer.close()
+
+    def last(self, place: Place, key: bytes, patience_s: float) -> bytes | None:
+        """Return the value of the last committed record with `key`; None if there is none.
+
+        Raises:
+            KafkaException: The brokers cannot be asked.
+            BrokerError: A transaction in this partition stays open beyond `patience_s`.
+        """
+        deadline = time.monotonic() + patience_s
+        low, high = self._offset(place, EARLIEST, patience_s), self._offset(place, LATEST, patience_s)
+        step = STEP
+        while True:
+            start = max(low, high - step)
+            found = None
+            if start < high:
+                for record in self._upto({place: start}, {place: high - 1}, deadline):
+                    found = record.value() if record.key() == key else found
+            if found is not None or start == low:
+                return found
+            step *= 16
+
+    def seen(self, ends: Mapping[Place, tuple[int, bytes]], header: str, patience_s: float) -> set[Place]:
+        """Return the partitions in which a record is committed, as soon as it is decided for all of them.
+
+        Args:
+            ends: The offset of each record, and the value of the header that tells it from others.
+            header: Name of that header.
+            patience_s: How long to wait for other transactions that are open.
+
+        Raises:
+            KafkaException: The brokers cannot be asked.
+            BrokerError: A transaction in one of the partitions stays open for too long.
+        """
+        offsets = {place: offset for place, (offset, _) in ends.items()}
+        found = set()
+        for record in self._upto(offsets, offsets, time.monotonic() + patience_s):
+            place = Place(str(record.topic()), record.partition() or 0)
+            offset, value = ends[place]
+            if record.offset() == offset and dict(record.headers() or ()).get(header) == value:
+                found.add(place)
+        return found
+
+    def _offset(self, place: Place, spec: OffsetSpec, patience_s: float) -> int:
+        """Return an end of a partition, of records in open transactions too: the end for readers may lie before it."""
+        asked = self._admin.list_offsets(
+            {TopicPartition(*place): spec},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=patience_s,
+        )
+        (answer,) = asked.values()
+        return int(answer.result().offset)
+
+    def _upto(self, starts: Mapping[Place, int], ends: Mapping[Place, int], deadline: float) -> Iterator[Message]:
+        """Yield the committed records from `starts` on, until in each partition the offset in `ends` is decided."""
+        waiting = dict(ends)
+        consumer = self._consumer
+        consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        try:
+            while waiting:
+                record = consumer.poll(POLL_S)
+                if record is None:
+                    if time.monotonic() > deadline:
+                        place = min(waiting)
+                        raise BrokerError(
+                            f"{place.topic}/{place.partition}: offset {waiting[place]} is not decided: a transaction "
+                            "is open before it, or the partition has no leader.",
+                            remedy="Look for transactions that hang: `kafka-transactions.sh find-hanging`.",
+                            retry=True,
+                        )
+                    continue
+                place = Place(str(record.topic()), record.partition() or 0)
+                error = record.error()
+                if error is None:
+                    yield record
+                    decided = record.offset()
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    decided = (record.offset() or 0) - 1
+                elif error.retriable() or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+                    if time.monotonic() > deadline:
+                        raise KafkaException(error)
+                    continue
+                else:
+                    raise KafkaException(error)
+                if place in waiting and (decided or 0) >= waiting[place]:
+                    del waiting[place]
+        finally:
+            consumer.unassign()

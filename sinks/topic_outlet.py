@@ -1,0 +1,38 @@
+"""Topics as outboxes release to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from sinks.background import BackgroundWriter
+from sinks.outbox import Writer
+from sinks.outlets import TOPICS, topic_part
+from sinks.store import Store
+from sinks.topic import TopicPart
+from sinks.transaction import TopicOutputs
+
+
+class TopicOutlet:
+    """Topics; the store only learns when each part has released everything.
+
+    Args:
+        outputs: Where to.
+        parts: Names of all sink parts.
+        store_url: An existing store, prepared by `Store.begin_run` for these parts too.
+    """
+
+    name = TOPICS
+
+    def __init__(self, outputs: TopicOutputs, parts: Sequence[str], store_url: str) -> None:
+        self._outputs, self._parts, self._url = outputs, sorted(parts), store_url
+        self._store: Store | None = None
+        self._pool = ThreadPoolExecutor(len(self._parts), "topics")
+
+    def open_part(self, part: str, base_seq: int, heads: Sequence[bytes]) -> Writer:
+        """Begin to take over a sink part; what comes of it, the first `release` tells."""
+        if self._store is None:
+            self._store = Store.open(self._url)
+        done = self._store.open_beside(topic_part(part))
+        releaser = TopicPart(self._outputs, part, self._parts.index(part))
+        return BackgroundWriter(self._pool, releaser, base_seq, heads, done.mark_done)
