@@ -22,6 +22,7 @@ from config.identity import derived_id
 from config.kafka import Kafka
 from config.layers import Key, Layer, Leaf, build, flatten, leaves
 from config.registry import Registry
+from config.restarts import Restarts
 from config.spec import Affects, Spec
 from config.topics import Topics
 
@@ -90,6 +91,24 @@ class State:
 
     dedupe_ttl: Annotated[timedelta, Spec("results", _INSTANT, _CENTURY)]
     """Event time for which an event's id is remembered, to drop its duplicates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overload:
+    """When telemetry whose contract allows it is sampled, live: see `docs/overload.md`."""
+
+    lag_max: Annotated[int, Spec("results", 0)]
+    """Records that a partition may be behind before it looks at a part of them only; 0 for no sampling ever."""
+    steps: Annotated[tuple[int, ...], Spec("results", 2, 1_000)]
+    """One record in so many is looked at, step by step, rising; never fewer than a contract's floor says."""
+    step_interval: Annotated[timedelta, Spec("results", timedelta(seconds=1), timedelta(days=1))]
+    """Wall time that a lag must last for one step more, and a half of `lag_max` for one step less."""
+
+    def __post_init__(self) -> None:
+        if not self.steps or list(self.steps) != sorted(set(self.steps)):
+            raise SettingsError(
+                f"overload.steps: {list(self.steps)} does not rise.", remedy="Write steps such as [2, 5, 10]."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +203,7 @@ class Settings:
     runtime: Runtime
     time: Time
     state: State
+    overload: Overload
     telemetry: Telemetry
     journey: Journey
     contracts: Contracts
@@ -191,6 +211,7 @@ class Settings:
     kafka: Kafka
     registry: Registry
     metrics: Metrics
+    restarts: Restarts
     topics: Topics
 
     def __post_init__(self) -> None:
@@ -276,7 +297,7 @@ def _from_variables(variables: Mapping[str, str]) -> dict[Key, object]:
 def _from_text(kind: Any, text: str) -> object:
     origin = typing.get_origin(kind)
     if origin is tuple:
-        return [item.strip() for item in text.split(",") if item.strip()]
+        return [_from_text(typing.get_args(kind)[0], item.strip()) for item in text.split(",") if item.strip()]
     if origin is not None and issubclass(origin, Mapping):
         pairs = (item.partition("=") for item in text.split(",") if item.strip())
         return {name.strip(): value.strip() for name, _, value in pairs}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from config.errors import EnvironmentFault, ForestallError
+from config.restarts import Restarts as Limits
 
 
 @dataclass(frozen=True)
@@ -33,26 +34,20 @@ class Restarts:
 
     Args:
         prepare: Called before each new life, when no worker is left: looks the recovery folder over again.
-        deaths_max: So many deaths `within` that time end the job.
-        within: See `deaths_max`.
-        backoff_first: Wait before the second life; doubled with each death within that time.
-        backoff_max: The longest wait.
+        limits: How often, and how long is waited.
         on_death: Told of every death that is followed by another life.
     """
 
     prepare: Callable[[], None]
-    deaths_max: int = 5
-    within: timedelta = timedelta(minutes=3)
-    backoff_first: timedelta = timedelta(seconds=1)
-    backoff_max: timedelta = timedelta(minutes=1)
+    limits: Limits
     on_death: Callable[[Death], None] = lambda death: None
 
 
 class Deaths:
     """The deaths of one job, and what follows from each."""
 
-    def __init__(self, restarts: Restarts) -> None:
-        self._restarts = restarts
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._late: deque[float] = deque()
         self.count = 0
 
@@ -68,15 +63,15 @@ class Deaths:
         """
         if not error.retry:
             raise error
-        restarts, late = self._restarts, self._late
+        limits, late = self._limits, self._late
         self.count += 1
         late.append(now_s)
-        while late[0] < now_s - restarts.within.total_seconds():
+        while late[0] < now_s - limits.deaths_within.total_seconds():
             late.popleft()
-        if len(late) >= restarts.deaths_max:
+        if len(late) >= limits.deaths_max:
             raise self._crash_loop(error, now_s - late[0]) from error
         # The exponent is bounded before the product is: a month of deaths must not overflow.
-        delay = min(restarts.backoff_first * 2 ** min(len(late) - 1, 30), restarts.backoff_max)
+        delay = min(limits.backoff_first * 2 ** min(len(late) - 1, 30), limits.backoff_max)
         return Death(error, self.count, delay)
 
     def _crash_loop(self, error: ForestallError, span_s: float) -> ForestallError:

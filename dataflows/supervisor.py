@@ -89,7 +89,7 @@ def run_workers(
     Raises:
         ForestallError: a worker failed, with its own words where it has any; or failed too often.
     """
-    deaths = None if restarts is None else Deaths(restarts)
+    deaths = None if restarts is None else Deaths(restarts.limits)
     life = _Life(command, processes, folder, keep_open, stop_requested, on_poll)
     while True:
         try:

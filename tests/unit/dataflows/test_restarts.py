@@ -16,16 +16,18 @@ from typing import Any
 import pytest
 
 from config.errors import EnvironmentFault, FencedError, ForestallError, RecoveryError, StoreError
+from config.restarts import Restarts as Limits
+from config.settings import load
 from dataflows import supervisor
 from dataflows.restarts import Death, Deaths, Restarts
 from dataflows.supervisor import run_workers, stop_signals
 from tests.support.commands import ROOT, eventually
 
 PASSING = StoreError("the store is away", remedy="wait")
-POLICY = Restarts(lambda: None, 5, timedelta(minutes=3), timedelta(seconds=1), timedelta(seconds=6))
+POLICY = replace(load().restarts, backoff_max=timedelta(seconds=6))
 
 
-def delays(policy: Restarts, *instants: float) -> list[float]:
+def delays(policy: Limits, *instants: float) -> list[float]:
     deaths = Deaths(policy)
     return [deaths.follow(PASSING, at).delay.total_seconds() for at in instants]
 
@@ -100,8 +102,9 @@ class Job:
     def run(
         self, script: str, processes: int = 2, stop: Callable[[], int] = lambda: 0, **policy: Any
     ) -> supervisor.Outcome:
-        usual = Restarts(self.prepare, backoff_first=timedelta(milliseconds=50), on_death=self.deaths.append)
-        restarts = replace(usual, **policy)
+        prepare = policy.pop("prepare", self.prepare)
+        limits = replace(load().restarts, **({"backoff_first": timedelta(milliseconds=50)} | policy))
+        restarts = Restarts(prepare, limits, self.deaths.append)
         command = [sys.executable, "-c", WORKER + script, str(self.folder)]
         return run_workers(command, processes, self.folder, [], stop, restarts=restarts)
 
@@ -179,15 +182,18 @@ def test_a_log_does_not_grow_with_the_lives(job: Job, monkeypatch: pytest.Monkey
 
 SUPERVISOR = """
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from config.errors import ForestallError
+from config.settings import load
 from dataflows import supervisor
 from dataflows.restarts import Restarts
 folder, script = Path(sys.argv[1]), sys.argv[2]
 supervisor.STOP_GRACE_S = float(sys.argv[3])
 supervisor.TELL_GRACE_S = 0.2
-restarts = Restarts(lambda: None, deaths_max=2, backoff_first=timedelta(milliseconds=50))
+limits = replace(load().restarts, deaths_max=2, backoff_first=timedelta(milliseconds=50))
+restarts = Restarts(lambda: None, limits)
 with supervisor.stop_signals() as stop:
     try:
         outcome = supervisor.run_workers(
