@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from config.settings import KeyGroups
 from dataflows.sources import PartitionSource
-from dataflows.stages import Stage, StatePlace, build_stage, frames_for, releases_of
+from dataflows.stages import Stage, StatePlace, build_stage, frames_for, only, releases_of
 from operators.logic import KeyedLogic
 from sinks.gate import Gate, assert_gated
-from sinks.outbox import OutboxSink, part_names
+from sinks.outbox import OutboxSink, Outlet, part_names
 from sinks.outlets import StoreOutlet
 
 MakeLogic = Callable[[], KeyedLogic[Any]]
@@ -46,6 +46,14 @@ class Layout:
     key_groups: KeyGroups
     sink_parts: int
     emit_interval: timedelta
+
+
+class KindsOutlet(Outlet, Protocol):
+    """An outlet for some kinds of outputs."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds."""
 
 
 def receivers_of(key_groups: KeyGroups) -> dict[str, int]:
@@ -78,6 +86,7 @@ def build(
     store_url: str,
     place: StatePlace,
     finished: Callable[[], bool],
+    topics: KindsOutlet | None = None,
 ) -> Dataflow:
     """Return the detection flow.
 
@@ -88,6 +97,7 @@ def build(
         store_url: The store that the outbox releases into, prepared for this run.
         place: Where the state logs are.
         finished: Whether the run is over: see `Gate`.
+        topics: What some kinds of outputs are released to beside the store, from an outbox of their own.
 
     Raises:
         UsageError: the outbox would not stand behind the gate.
@@ -138,6 +148,10 @@ def build(
         releases_of("case_releases", case_items),
     )
     senders = frozenset(sources).union(*(stage.outlets for stage in made.values()))
-    op.output("outbox", releases, OutboxSink(StoreOutlet(store_url), part_names(layout.sink_parts), senders))
+    parts = part_names(layout.sink_parts)
+    op.output("outbox", releases, OutboxSink(StoreOutlet(store_url), parts, senders))
+    if topics is not None:
+        chosen = op.flat_map("to_topics", releases, only(topics.kinds))
+        op.output("topics", chosen, OutboxSink(topics, parts, senders))
     assert_gated(flow)
     return flow

@@ -32,6 +32,8 @@ SOURCE = f"{FLOW}.source"
 """Bytewax's name of the step whose keys are the channels."""
 OUTBOX = f"{FLOW}.outbox"
 """Of the step whose keys are the sink parts of the store."""
+TOPICS = f"{FLOW}.topics"
+"""Of the step whose keys are the sink parts that release onto topics; a run may be without it, and another with it."""
 STAGES = ("telemetry", "journey", "cause", "case")
 STATE = "state"
 """Folder of the state logs in a recovery folder."""
@@ -73,12 +75,12 @@ def identity_of(settings: Settings) -> dict[str, str]:
     return {"flow": FLOW, "layout": settings.layout_digest()}
 
 
-def interpret(snapshots: Iterable[Snapshot], steps: Sequence[str] = ()) -> Recovered:
+def interpret(snapshots: Iterable[Snapshot], steps: Sequence[str] = (TOPICS,)) -> Recovered:
     """Return what `snapshots` say, and what is wrong with them.
 
     Args:
         snapshots: Of a folder whose files are sound.
-        steps: Of outboxes beside the store's that the flow has, as `detection.topics`.
+        steps: Of outboxes beside the store's that the flow may have.
     """
     found = Recovered()
     stages = {f"{FLOW}.{name}": name for name in STAGES}
@@ -170,7 +172,7 @@ def stages_of(
 
 
 def check_of(
-    folder: Path, standings: Mapping[str, Standing], steps: Sequence[str] = ()
+    folder: Path, standings: Mapping[str, Standing], steps: Sequence[str] = (TOPICS,)
 ) -> Callable[[Sequence[Snapshot]], Iterable[ForestallError]]:
     """Return the check that a start makes of the state in a recovery folder: see `preflight`.
 

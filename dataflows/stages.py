@@ -27,6 +27,7 @@ from config.metrics import SNAPSHOT_SECONDS, STAGE_SECONDS, STATE_BYTES
 from operators.frame import Frame
 from operators.keyed import KeyedGroup
 from operators.logic import KeyedLogic
+from sinks.chain import kind_of
 from sinks.failures import noted
 from sinks.outbox import Release, part_names, part_of
 from sinks.part_writer import ChannelStats
@@ -265,6 +266,17 @@ def frames_for(step: str, stage: str, items: Stream[StageItem]) -> Stream[tuple[
 def releases_of(step: str, items: Stream[StageItem]) -> Stream[tuple[str, Release]]:
     """Pick what goes to the outbox, keyed by sink part."""
     return op.flat_map(step, items, lambda item: item.releases)
+
+
+def only(kinds: frozenset[str]) -> Callable[[tuple[str, Release]], list[tuple[str, Release]]]:
+    """Return what leaves of a release its outputs of some kinds and its end, and drops one without either."""
+
+    def pick(keyed: tuple[str, Release]) -> list[tuple[str, Release]]:
+        part, release = keyed
+        events = [event for event in release.events if kind_of(event.type) in kinds]
+        return [(part, Release(release.sender, events, release.ended))] if events or release.ended else []
+
+    return pick
 
 
 def _value(keyed: tuple[str, StageItem]) -> StageItem:

@@ -31,8 +31,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """The family of the output: its type up to the first full stop."""
-        return self.type.partition(".")[0]
+        """The family of the output."""
+        return kind_of(self.type)
+
+
+def kind_of(type_: str) -> str:
+    """Return the family of an output: its type up to the first full stop."""
+    return type_.partition(".")[0]
 
 
 def canonical(data: Any) -> bytes:

@@ -29,6 +29,11 @@ class TopicOutlet:
         self._store: Store | None = None
         self._pool = ThreadPoolExecutor(len(self._parts), "topics")
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of outputs that go to a topic."""
+        return frozenset(self._outputs.by_kind)
+
     def open_part(self, part: str, base_seq: int, heads: Sequence[bytes]) -> Writer:
         """Begin to take over a sink part; what comes of it, the first `release` tells."""
         if self._store is None:
