@@ -58,6 +58,7 @@ def build_contract(document: Document, reader: Reader, digest: str) -> Contract:
         freshness=None if extras.freshness is None else _span(extras.freshness, reader, "freshness"),
         lateness_max=_span(extras.lateness_max, reader, "latenessMax"),
         compatibility=extras.compatibility,
+        sampled_max=_sampled_max(extras, reader),
         digest=digest,
         file=reader.file,
     )
@@ -79,6 +80,25 @@ def _check_roles(contract: Contract, reader: Reader) -> None:
         _expect(contract.body, contract.customer, ("string",), reader, f"{where}.customerField")
     if contract.failed_when:
         _expression(contract.failed_when, contract.body, reader, f"{where}.failedWhen")
+
+
+def _sampled_max(extras: Extras, reader: Reader) -> int:
+    """Return of how many records one must be looked at, whatever the overload."""
+    shedding, where = extras.shedding, "$.customProperties.shedding"
+    if shedding is None:
+        return 1
+    if extras.flow == "business":
+        raise reader.error(
+            f"only telemetry may be sampled under overload: each business record counts - at `{where}`",
+            "Leave the property out.",
+        )
+    if (shedding.class_ == "sampled") != isinstance(shedding.floor, float):
+        raise reader.error(
+            f"class sampled has a floor, class never has none - at `{where}`",
+            "Write {class: sampled, floor: 0.1} to have a tenth of the records looked at whatever comes.",
+        )
+    # A share such as 0.1 is no binary fraction: 1 / 0.1 must not come out as 9.
+    return math.floor(1 / shedding.floor + 1e-9) if isinstance(shedding.floor, float) else 1
 
 
 def _span(text: str, reader: Reader, name: str) -> timedelta:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from config.contracts.model import Classification, Flow, LogicalType, Mode
 
@@ -153,6 +153,13 @@ class MappingItem(Strict, kw_only=True, frozen=True):
     data: dict[str, str | PathItem]
 
 
+class SheddingItem(Strict, kw_only=True, frozen=True):
+    """The custom property `shedding`."""
+
+    class_: Literal["never", "sampled"] = field(name="class")
+    floor: Annotated[float, Meta(gt=0, le=1)] | UnsetType = UNSET
+
+
 class Extras(Strict, kw_only=True, frozen=True):
     """What the document's `customProperties` may say."""
 
@@ -165,6 +172,7 @@ class Extras(Strict, kw_only=True, frozen=True):
     freshness: str | None = None
     lateness_max: str = "0s"
     compatibility: Mode = "BACKWARD"
+    shedding: SheddingItem | None = None
 
 
 class TeamMember(Strict, kw_only=True, frozen=True):

@@ -163,6 +163,8 @@ class Contract:
     """How far behind its partition's newest event time a record may come."""
     compatibility: Mode = "BACKWARD"
     """What the next version must keep."""
+    sampled_max: int = 1
+    """Under overload, one record in so many may be all that is looked at; 1 where each one counts."""
     digest: str
     """BLAKE2b-128 of the document's content; comments and layout do not count."""
     file: str

@@ -217,6 +217,7 @@ def test_setting_without_a_value_in_any_layer_is_named() -> None:
 def changed(name: str) -> Settings:
     """The defaults with another value for one setting."""
     samples = {
+        "overload.steps": "3,4",
         "registry.timeout": "2s",
         "runtime.epoch_interval": "2s",
         "runtime.emit_interval": "2s",
@@ -247,3 +248,13 @@ def test_settings_are_frozen_and_cross_processes() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.runtime.sink_parts = 8  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_steps_of_sampling_rise_and_are_read_from_the_environment() -> None:
+    assert load().overload.lag_max == 0
+    assert load(None, {"FORESTALL_OVERLOAD_STEPS": "4,8"}).overload.steps == (4, 8)
+    for steps in ("8,4", "4,4", ""):
+        with pytest.raises(SettingsError, match=r"overload\.steps"):
+            load(None, {"FORESTALL_OVERLOAD_STEPS": steps})
+    with pytest.raises(SettingsError, match=r"overload\.steps"):
+        load(None, {"FORESTALL_OVERLOAD_STEPS": "2,many"})

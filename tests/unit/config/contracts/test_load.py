@@ -284,3 +284,47 @@ def test_rules_of_fields_become_conditions() -> None:
         "b.invalidValues": ("b IN ('it''s', 'x')", False),
         "c.invalidValues": ("REGEXP_LIKE(c, '^x')", True),
     }
+
+
+def telemetry(**extras: Any) -> dict[str, Any]:
+    measured = {"flow": "telemetry", "measures": [{"field": "opened_ms"}], **extras}
+    return with_properties(prop("opened_ms", "number", required=True), extras=measured)
+
+
+@pytest.mark.parametrize(
+    ("shedding", "most"),
+    [
+        ({"class": "sampled", "floor": 0.1}, 10),
+        ({"class": "sampled", "floor": 0.3}, 3),
+        ({"class": "sampled", "floor": 1}, 1),
+        ({"class": "never"}, 1),
+    ],
+)
+def test_a_telemetry_contract_says_how_few_records_may_be_looked_at(shedding: dict[str, Any], most: int) -> None:
+    assert parse(telemetry(shedding=shedding)).sampled_max == most
+    assert parse(telemetry()).sampled_max == 1
+
+
+def test_records_of_customers_are_never_sampled() -> None:
+    for each in load_contracts(BUILT_IN):
+        assert each.sampled_max == 1 or each.flow == "telemetry"
+    with pytest.raises(ContractError, match="only telemetry may be sampled"):
+        parse(with_properties(extras={"shedding": {"class": "sampled", "floor": 0.1}}))
+    with pytest.raises(ContractError, match="only telemetry may be sampled"):
+        parse(with_properties(extras={"shedding": {"class": "never"}}))
+
+
+@pytest.mark.parametrize(
+    "shedding",
+    [
+        {"class": "sampled"},
+        {"class": "never", "floor": 0.1},
+        {"class": "sampled", "floor": 0},
+        {"class": "sampled", "floor": 1.5},
+        {"class": "all"},
+        {"floor": 0.1},
+    ],
+)
+def test_shedding_that_is_not_said_clearly_is_refused(shedding: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match="shedding"):
+        parse(telemetry(shedding=shedding))
