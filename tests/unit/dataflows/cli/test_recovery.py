@@ -63,7 +63,7 @@ def messages(killed: Path) -> list[str]:
 def start(killed: Path) -> None:
     """Do all that a start does before there are workers."""
     store = killed / "store.db"
-    job = Job(str(killed / "recording"), f"sqlite:///{store}", str(recovery(killed)))
+    job = Job(recording=str(killed / "recording"), store_url=f"sqlite:///{store}", recovery=str(recovery(killed)))
     with prepared(job):
         pass
 
