@@ -38,7 +38,9 @@ class Replay:
 def replay(recording: Recording, advance: Callable[[int, int], None]) -> Replay:
     """Replay `recording` into a store of its own, which is removed."""
     with TemporaryDirectory(dir=FOLDER) as scratch, stop_signals() as stop_requested:
-        job = Job(str(recording.folder), f"sqlite:///{scratch}/store.db", f"{scratch}/recovery")
+        job = Job(
+            recording=str(recording.folder), store_url=f"sqlite:///{scratch}/store.db", recovery=f"{scratch}/recovery"
+        )
         began = time.perf_counter()
         with prepared(job) as ready:
             recovery = Path(job.recovery)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zlib import crc32
@@ -96,6 +96,8 @@ class SourceSettings:
     """Length of a pane, microseconds, by event type."""
     drain: bool = False
     """At the end of the input, let time run out: every timer fires, every pane closes."""
+    floors: Mapping[str, int] = field(default_factory=dict)
+    """Watermarks, microseconds, that partitions begin with, by channel: those who read already have come so far."""
 
 
 class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
@@ -138,7 +140,10 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         """
         channel = self._open_channel(for_part, resume_state)
         reader = self._open_reader(for_part)
-        channel.begin(reader.open(channel.position))
+        left = channel.position
+        channel.begin(reader.open(left))
+        if not left.begun and for_part in self._settings.floors:
+            channel.stay_idle(self._settings.floors[for_part])
         return PartitionTicks(self._settings, channel, reader, self._open_board(), self._stopping, self._pace)
 
 

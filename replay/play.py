@@ -6,63 +6,38 @@ workers. A worker is this module run as a program: it opens the same recording a
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from bytewax.dataflow import Dataflow
 
-from config.clock import micros
-from config.errors import RecordingError, RecoveryError, UsageError
-from config.identity import derived_id
-from config.settings import Settings, environment, load
-from dataflows.alignment import AlignmentBoard
-from dataflows.detection import Layout, build, receivers_of
-from dataflows.domain import load_contract_set, load_logics
+from config.errors import RecordingError
+from dataflows import job as jobs
+from dataflows.domain import load_logics
 from dataflows.exporter import exporting
-from dataflows.recovered import SOURCE, STATE, check_of, identity_of
-from dataflows.sources import PartitionSource, SourceSettings
-from dataflows.stages import StatePlace
+from dataflows.job import JOB, Partitions, default_recovery, detection_flow, hand_over, metrics_of, places, settings_of
 from dataflows.supervisor import Outcome, run_workers, stop_signals
-from dataflows.worker import run_worker
-from detectors.methods import load_learners
-from operators.channel import Channel
-from operators.decode import Decoder
-from operators.streams import build_streams, panes_of
+from operators.channel import ChannelState
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
 from replay.source import RecordedPartition, Speed
-from sinks.engine import store_path
-from sinks.lock import lock_recovery, lock_store
-from sinks.outbox import part_names
-from sinks.preflight import CHECK_DISK, Preflight, preflight
+from sinks.preflight import Preflight
 from sinks.store import Store
 
-JOB = "job.json"
-BOARD = "alignment"
+__all__ = ["JOB", "Job", "Ready", "Result", "default_recovery", "flow_of", "main", "play", "prepared"]
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(jobs.Job, frozen=True, kw_only=True):
     """What to play, and how: all that a worker has to know."""
 
     recording: str
-    store_url: str
-    recovery: str
-    config: str | None = None
-    """Settings file."""
-    workers: int = 1
-    """Threads per process."""
-    processes: int = 1
     speed: float | None = None
     """Multiple of real time; None for as fast as possible."""
     drain: bool = False
     """At the end, let time run out: every timer fires."""
-    metrics_port: int | None = None
-    """Serve metrics at this port; None for where the settings say."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +47,6 @@ class Result:
     outcome: Outcome
     resume_epoch: int
     purged: int
-
-
-def default_recovery(store_url: str) -> Path:
-    """Return the recovery folder that goes with a store: `<store file>.recovery`.
-
-    Raises:
-        UsageError: the store has no file beside which it could be.
-    """
-    path = store_path(store_url)
-    if path is None:
-        raise UsageError(
-            f"the store {store_url.partition('://')[0]}://… has no file, so there is no place for a recovery folder",
-            remedy="Name one with --recovery.",
-        )
-    return path.with_name(path.name + ".recovery")
 
 
 def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: None) -> Result:
@@ -99,9 +59,7 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
     Raises:
         ForestallError: recording, settings, store or recovery folder are at fault; nothing was lost.
     """
-    recovery, metrics = Path(job.recovery), _settings(job).metrics
-    if job.metrics_port is not None:
-        metrics = replace(metrics, port=job.metrics_port)
+    recovery, metrics = Path(job.recovery), metrics_of(job, settings_of(job))
     with (
         stop_signals() as stop_requested,
         prepared(job) as ready,
@@ -112,7 +70,7 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
             alive()
             on_poll(ready.store.totals()["records"], ready.records)
 
-        command = [sys.executable, "-P", "-m", "replay.play", str(recovery / JOB)]
+        command = jobs.worker_command(job, "replay.play")
         outcome = run_workers(command, job.processes, recovery, ready.descriptors, stop_requested, poll)
         poll()
         return Result(outcome, ready.preflight.resume_epoch, ready.preflight.purged)
@@ -137,100 +95,36 @@ def prepared(job: Job) -> Iterator[Ready]:
     Raises:
         ForestallError: recording, settings, store or recovery folder are at fault.
     """
-    settings = _settings(job)
+    settings = settings_of(job)
     recording = Recording.open(job.recording)
     channels = _channels(recording)
     load_logics(settings)  # contracts, manifests, policy: one clear message now, instead of one from each worker
-    recovery = Path(job.recovery)
-    with ExitStack() as stack:
-        locks = [stack.enter_context(lock_recovery(recovery))]
-        path = store_path(job.store_url)
-        if path is not None:
-            locks.append(stack.enter_context(lock_store(path)))
-        store = stack.enter_context(Store.open(job.store_url, create=True))
-        identity = identity_of(settings)
-        check = check_of(recovery, store.standings())
-        report = preflight(recovery, identity, store_has_run=store.has_run(), check=check)
-        _check_channels(recording, channels, report)
-        store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()))
-        _hand_over(job, recovery, channels)
+
+    def check(recovered: Mapping[str, ChannelState]) -> Iterable[RecordingError]:
+        """Refuse a recording without a partition that was read before: Bytewax would pass over its state."""
+        for missing in sorted(recovered.keys() - set(channels))[:1]:
+            yield RecordingError(
+                f"{recording.folder} holds no partition {missing}, which the recovery folder goes on with: "
+                "that was made from another recording",
+                remedy="Name the recording it was made from or its continuation, or start with a new store.",
+            )
+
+    with places(job, settings, check) as found:
+        hand_over(job, channels)
         total = sum(recording.manifest.topics.values())
-        yield Ready(store, total, [lock.descriptor for lock in locks], report)
-
-
-def _check_channels(recording: Recording, channels: list[str], report: Preflight) -> None:
-    """Refuse a recording without a partition that was read before: Bytewax could not go on with its state.
-
-    Raises:
-        RecordingError: The recording lacks one.
-    """
-    missing = sorted({key for step, key in report.states if step == SOURCE} - set(channels))
-    if missing:
-        raise RecordingError(
-            f"{recording.folder} holds no partition {missing[0]}, which the recovery folder goes on with: "
-            "that was made from another recording",
-            remedy="Name the recording it was made from or its continuation, or start with a new store.",
-        )
-
-
-def _hand_over(job: Job, recovery: Path, channels: list[str]) -> None:
-    """Write down what workers read when they start."""
-    try:
-        AlignmentBoard.create(recovery / BOARD, channels)
-        (recovery / JOB).write_bytes(msgspec.json.encode(job))
-    except OSError as error:
-        raise RecoveryError(
-            f"Recovery folder {recovery}: {error.strerror}.",
-            remedy=CHECK_DISK,
-        ) from error
+        yield Ready(found.store, total, found.descriptors, found.preflight)
 
 
 def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
     """Return the flow that a worker of `job` runs."""
-    settings = _settings(job)
     recording = Recording.open(job.recording, verify=False)
-    channels = _channels(recording)
-    recovery = Path(job.recovery)
-    runtime, time = settings.runtime, settings.time
-    logics = load_logics(settings)
-    load_learners()
-    contracts = load_contract_set(settings)
-    decoder = Decoder(contracts)
-
-    def open_channel(name: str, state: bytes | None) -> Channel:
-        topic, _, partition = name.rpartition("/")
-        return Channel(topic, int(partition), decoder, micros(time.lateness(topic)), micros(time.jump_max), state)
-
-    source = PartitionSource(
-        SourceSettings(
-            batch_records=runtime.batch_records,
-            alignment_max=micros(time.alignment_max),
-            emit_interval=runtime.emit_interval,
-            receivers=receivers_of(runtime.key_groups),
-            sink_parts=runtime.sink_parts,
-            panes=panes_of(build_streams(settings.telemetry, contracts)),
-            drain=job.drain,
-        ),
-        channels,
+    partitions = Partitions(
+        _channels(recording),
         lambda name: RecordedPartition(recording, name),
-        open_channel,
-        lambda: AlignmentBoard(recovery / BOARD, channels),
-        stopping,
         None if job.speed is None else Speed(job.speed, _first_stamp(recording)),
+        job.drain,
     )
-    store = Store.open(job.store_url)
-    return build(
-        Layout(runtime.key_groups, runtime.sink_parts, runtime.emit_interval),
-        logics,
-        source,
-        job.store_url,
-        StatePlace(recovery / STATE, runtime.state_inline_bytes),
-        lambda: stopping() or store.all_done(),
-    )
-
-
-def _settings(job: Job) -> Settings:
-    return load(Path(job.config) if job.config else None, environment())
+    return detection_flow(job, settings_of(job), partitions, stopping, lambda store: stopping() or store.all_done())
 
 
 def _first_stamp(recording: Recording) -> int:
@@ -247,22 +141,9 @@ def _channels(recording: Recording) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one worker: JOB-FILE NUMBER ADDRESSES FAILURE-FILE."""
-    job_file, number, addresses, failure = arguments
-    job = msgspec.json.decode(Path(job_file).read_bytes(), type=Job)
-    return run_worker(
-        lambda stopping: flow_of(job, stopping),
-        workers=job.workers,
-        process=int(number),
-        addresses=addresses,
-        failure=Path(failure),
-        recovery=Path(job.recovery),
-        epoch_interval=_settings(job).runtime.epoch_interval,
-    )
+    """Run one worker: see `dataflows.job.work`."""
+    return jobs.work(arguments, Job, flow_of)
 
 
 if __name__ == "__main__":
-    # Past Bytewax's threads, which may still be on their way out.
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(code)
+    jobs.leave(main(sys.argv[1:]))

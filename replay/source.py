@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+import msgspec
+
 from config.clock import micros
 from config.errors import RecordingError
 from dataflows.sources import Reader
@@ -52,7 +54,7 @@ class RecordedPartition:
         """
         first, end, at = self._reader.first_offset, self._reader.end_offset, left.next_offset
         if not left.last_digest or at == first:
-            return left
+            return msgspec.structs.replace(left, next_offset=max(first, at))
         if not first < at <= end:
             raise RecordingError(
                 f"{self._folder}: {self._channel} holds offsets {first} to {end - 1}, "

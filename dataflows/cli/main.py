@@ -13,6 +13,7 @@ COMMANDS = {
     "recording": "dataflows.cli.recordings:recording",
     "simulate": "dataflows.cli.simulate:simulate",
     "replay": "dataflows.cli.replay:replay",
+    "run": "dataflows.cli.run:run",
     "report": "dataflows.cli.reports:report",
     "case": "dataflows.cli.reports:case",
     "dead-letters": "dataflows.cli.dead_letters:dead_letters",

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import click
 
-from config.errors import UsageError
 from dataflows.cli.console import json_option, out, print_json, progress
+from dataflows.cli.results import absolute_url, print_counts, results
 from replay.play import Job, default_recovery, play
-from sinks.engine import store_path
-from sinks.queries import open_by_stage
-from sinks.store import Store
 
 
 @click.command()
@@ -50,8 +47,8 @@ def replay(
         store_url = f"sqlite:///{recording.parent / (recording.name + '.db')}"
     job = Job(
         recording=str(recording.resolve()),
-        store_url=_absolute(store_url),
-        recovery=str((recovery or default_recovery(_absolute(store_url))).resolve()),
+        store_url=absolute_url(store_url),
+        recovery=str((recovery or default_recovery(absolute_url(store_url))).resolve()),
         config=None if config is None else str(config.resolve()),
         workers=workers,
         processes=processes,
@@ -65,43 +62,15 @@ def replay(
     _show(job, as_json)
 
 
-def _absolute(store_url: str) -> str:
-    """Return the URL with an absolute path: workers may run in another directory."""
-    scheme, found, path = store_url.partition(":///")
-    if not found and "://" not in store_url:
-        raise UsageError(f"--store {store_url}: not a URL", remedy="Write it as sqlite:///path/to/store.db.")
-    store_path(store_url)  # refuses one without a file, which would become one by the next line
-    return f"{scheme}:///{Path(path).resolve()}" if scheme == "sqlite" and found else store_url
-
-
 def _show(job: Job, as_json: bool) -> None:
-    with Store.open(job.store_url) as store:
-        totals, counts, digest = store.totals(), store.counts(), store.digest()
-        cases, complete = store.cases(), store.all_done()
-        still_open = open_by_stage(store)
-    document = {
-        "events": totals["records"],
-        "late": counts.get("late", 0),
-        "duplicates": totals["duplicates"],
-        "held": totals["held"],
-        "dead_letters": counts.get("dead_letter", 0),
-        "findings": counts.get("finding", 0),
-        "cases": cases,
-        "decisions": counts.get("decision", 0),
-        "actions": counts.get("action", 0),
-        "digest": digest,
-        "complete": complete,
-        "open": still_open,
-        "store": job.store_url,
-    }
+    document = results(job.store_url)
     if as_json:
         print_json(document)
         return
-    state = "replayed" if complete else "stopped; run the same command again to go on with"
+    state = "replayed" if document["complete"] else "stopped; run the same command again to go on with"
     out.print(f"{state} {job.recording}")
-    for name in ("events", "late", "duplicates", "held", "dead_letters", "findings", "cases", "decisions", "actions"):
-        out.print(f"  {name.replace('_', ' '):14}{document[name]:>12,}")
-    timers = sum(stage["timers"] for stage in still_open.values())
+    print_counts(document)
+    timers = sum(stage["timers"] for stage in document["open"].values())
     out.print(f"  {'open timers':14}{timers:>12,}")
-    out.print(f"  {'digest':14}{digest[:32]}…")
+    out.print(f"  {'digest':14}{document['digest'][:32]}…")
     out.print(f"what was found: forestall report --store {job.store_url}", markup=False)

@@ -1,0 +1,84 @@
+"""`forestall run`: long-running jobs on live topics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dataflows.cli.console import ForestallGroup, err, json_option, out, print_json
+from dataflows.cli.results import absolute_url, print_counts, results
+from dataflows.job import default_recovery
+from dataflows.live import LiveJob, live
+from dataflows.restarts import Death
+
+
+@click.group(cls=ForestallGroup)
+def run() -> None:
+    """Run a job on live topics until it is stopped."""
+
+
+@run.command()
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML) over the defaults.")
+@click.option(
+    "--store",
+    "store_url",
+    default="sqlite:///var/live.db",
+    show_default=True,
+    metavar="URL",
+    help="Where findings, cases and decisions go.",
+)
+@click.option("--recovery", type=click.Path(path_type=Path), metavar="DIR", help="Where state rests. [STORE.recovery]")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads per process.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65_535), metavar="PORT", help="Serve metrics there; 0 for not at all."
+)
+@json_option
+def detection(
+    config: Path | None,
+    store_url: str,
+    recovery: Path | None,
+    workers: int,
+    processes: int,
+    metrics_port: int | None,
+    as_json: bool,
+) -> None:
+    """Find issues in live topics, exactly once, until the job is stopped by SIGTERM or Ctrl-C.
+
+    Which topics, on which brokers, and where to begin, is in [kafka] of the settings. A job into the same store goes
+    on where it stopped, also after a crash. Workers that die are started again; a job whose workers die again and
+    again ends. Partitions added to a topic are read after the next start.
+
+    Exit codes: 0 stopped as asked, 2 misused, 3 settings, brokers, topics, store or recovery folder at fault.
+
+    \b
+    Example:
+      forestall run detection --config job.toml --store sqlite:///var/live.db --processes 2
+    """
+    store_url = absolute_url(store_url)
+    job = LiveJob(
+        store_url=store_url,
+        recovery=str((recovery or default_recovery(store_url)).resolve()),
+        config=None if config is None else str(config.resolve()),
+        workers=workers,
+        processes=processes,
+        metrics_port=metrics_port,
+    )
+    outcome = live(job, _say_start, _say_death)
+    if as_json:
+        print_json({**results(store_url), "restarts": outcome.deaths})
+        return
+    out.print("stopped; run the same command again to go on")
+    print_counts(results(store_url))
+    out.print(f"what was found: forestall report --store {store_url}", markup=False)
+
+
+def _say_start(job: LiveJob) -> None:
+    topics = sorted({name.rpartition("/")[0] for name in job.channels})
+    err.print(f"reading {len(job.channels)} partitions of {', '.join(topics)}; stop with Ctrl-C", markup=False)
+
+
+def _say_death(death: Death) -> None:
+    seconds = death.delay.total_seconds()
+    err.print(f"the workers died: {death.error.message}; starting them again in {seconds:.0f} s", markup=False)
