@@ -32,6 +32,7 @@ from detectors.methods import load_learners
 from operators.channel import Channel, ChannelState
 from operators.decode import Decoder
 from operators.streams import build_streams, panes_of
+from operators.wire import Schemas
 from sinks.engine import store_path
 from sinks.lock import lock_recovery, lock_store
 from sinks.outbox import part_names
@@ -89,6 +90,8 @@ class Partitions:
     drain: bool = False
     floors: Mapping[str, int] = field(default_factory=dict)
     """Watermarks that partitions begin with when they are new to a job that has run, microseconds, by channel."""
+    schemas: Schemas = field(default_factory=Schemas)
+    """What framed records are decoded with; whoever reads the partitions fills it."""
 
 
 def settings_of(job: Job) -> Settings:
@@ -190,7 +193,7 @@ def detection_flow(
     logics = load_logics(settings)
     load_learners()
     contracts = load_contract_set(settings)
-    decoder = Decoder(contracts)
+    decoder = Decoder(contracts, schemas=partitions.schemas)
 
     def open_channel(name: str, state: bytes | None) -> Channel:
         topic, _, partition = name.rpartition("/")

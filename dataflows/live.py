@@ -31,8 +31,10 @@ from dataflows.kafka_reach import partitions_of, reach
 from dataflows.kafka_source import KafkaPartition
 from dataflows.kafka_watch import BrokerWatch
 from dataflows.restarts import Death, Restarts
+from dataflows.schemas import SchemaReader, check_registry, fetcher_of
 from dataflows.supervisor import Outcome, run_workers, stop_signals
 from operators.channel import ChannelState
+from operators.wire import Schemas
 from sinks.store import Store
 
 T = TypeVar("T")
@@ -128,6 +130,8 @@ def _checked(settings: Settings) -> list[str]:
     if not kafka.topics:
         faults.append(SettingsError("kafka.topics names no topic.", remedy="Name the topics to read."))
     metadata = attempt(lambda: reach(kafka))
+    if settings.registry.url is not None:
+        attempt(lambda: check_registry(settings.registry))
     counts = None if metadata is None else attempt(lambda: partitions_of(metadata, kafka.topics))
     if faults or counts is None:
         raise together(faults)
@@ -200,10 +204,12 @@ def flow_of(job: LiveJob, stopping: Callable[[], bool]) -> Dataflow:
     settings = settings_of(job)
     kafka, watch = settings.kafka, BrokerWatch(client_config(settings.kafka))
     start, from_start = Start.parse(kafka.start), set(job.from_start)
+    schemas = Schemas()
+    fetcher = fetcher_of(settings.registry, schemas, Path(job.recovery))
 
-    def open_reader(name: str) -> KafkaPartition:
+    def open_reader(name: str) -> SchemaReader:
         begin = Start("earliest") if name in from_start else start
-        return KafkaPartition(kafka, name, begin, settings.time.idle_timeout, watch, stopping)
+        return SchemaReader(KafkaPartition(kafka, name, begin, settings.time.idle_timeout, watch, stopping), fetcher)
 
     epochs = LINGER_EPOCHS * settings.runtime.epoch_interval.total_seconds()
     over = Linger(stopping, min(epochs + LINGER_S, LINGER_MAX_S))
@@ -211,7 +217,8 @@ def flow_of(job: LiveJob, stopping: Callable[[], bool]) -> Dataflow:
     def finished(store: Store) -> bool:
         return over()
 
-    return detection_flow(job, settings, Partitions(job.channels, open_reader, floors=job.floors), stopping, finished)
+    partitions = Partitions(job.channels, open_reader, floors=job.floors, schemas=schemas)
+    return detection_flow(job, settings, partitions, stopping, finished)
 
 
 def main(arguments: list[str]) -> int:

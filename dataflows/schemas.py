@@ -22,6 +22,7 @@ from typing import Protocol
 import msgspec
 
 from config.errors import RegistryError
+from config.registry import Registry
 from dataflows.sources import Reader
 from operators.batch import RawBatch
 from operators.channel import Position
@@ -225,6 +226,36 @@ class SchemaReader:
     def until(self) -> int:
         """Event time up to which a finite partition is complete."""
         return self._reader.until
+
+
+def fetcher_of(registry: Registry, schemas: Schemas, folder: Path) -> SchemaFetcher:
+    """Return the fetcher of a process that keeps schemas below `folder`.
+
+    Raises:
+        SettingsError: the settings of the registry are at fault.
+    """
+    client = None
+    if registry.url is not None:
+        from dataflows.registry import RegistryClient  # half a second, which only those with a registry wait
+
+        client = RegistryClient(registry)
+    return SchemaFetcher(schemas, SchemaFolder(folder / FOLDER), client, registry.unknown_after)
+
+
+def check_registry(registry: Registry) -> None:
+    """See that the registry answers.
+
+    Raises:
+        SettingsError: its settings are at fault.
+        RegistryError: it does not answer.
+    """
+    from dataflows.registry import RegistryClient
+
+    client = RegistryClient(registry)
+    try:
+        client.check()
+    finally:
+        client.close()
 
 
 def _sync(path: Path) -> None:
