@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
@@ -20,6 +20,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from config.errors import BrokerError
 
 POLL_S = 0.5
+ASK_S = 10.0
 STEP = 64
 """Records read from the end of a progress topic at first: each release leaves two there."""
 
@@ -61,6 +62,15 @@ class CommittedReader:
     def close(self) -> None:
         """Let go of the brokers."""
         self._consumer.close()
+
+    def missing(self, topics: Iterable[str]) -> list[str]:
+        """Return which of `topics` the brokers do not know.
+
+        Raises:
+            KafkaException: The brokers cannot be asked.
+        """
+        known = self._admin.list_topics(timeout=ASK_S).topics
+        return sorted(name for name in set(topics) if name not in known or known[name].error is not None)
 
     def last(self, place: Place, key: bytes, patience_s: float) -> bytes | None:
         """Return the value of the last committed record with `key`; None if there is none.

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaException, Producer
 
-from config.errors import FencedError, SequenceError
+from config.errors import BrokerError, FencedError, SequenceError, TopicError
 from sinks.chain import Entry
 from sinks.cloudevents import CHAIN
 from sinks.committed import CommittedReader, Place
@@ -31,7 +32,7 @@ from sinks.continuity import Standing, check_continues
 from sinks.counted import count_released
 from sinks.topic_progress import Progress, decode
 from sinks.topic_trouble import judge
-from sinks.transaction import TopicOutputs, send
+from sinks.transaction import TopicOutputs, Undelivered, send
 
 PATIENCE_S = 60.0
 """How long a release is tried again before the job stops; it goes on where it was."""
@@ -138,7 +139,7 @@ class TopicPart:
                 return
             if seen:
                 raise self._torn(min(seen), "holds outputs whose progress was not committed")
-            judge(self.part, sent.trouble, deadline)
+            self._judge(sent.trouble, deadline)
             time.sleep(RETRY_S)
 
     def _renew(self, deadline: float) -> Progress:
@@ -154,7 +155,7 @@ class TopicPart:
                 self._producer.init_transactions(SLICE_S)
                 return decode(self.part, self._reader.last(self._place, self._key, SLICE_S + self._outputs.timeout_s))
             except KafkaException as error:
-                judge(self.part, error, deadline)
+                self._judge(error, deadline)
             time.sleep(RETRY_S)
 
     def _seen(self, ends: Mapping[Place, tuple[int, bytes]], deadline: float) -> set[Place]:
@@ -162,9 +163,24 @@ class TopicPart:
             try:
                 return self._reader.seen(ends, CHAIN, SLICE_S + self._outputs.timeout_s)
             except KafkaException as error:
-                judge(self.part, error, deadline)
+                self._judge(error, deadline)
             time.sleep(RETRY_S)
         return set()
+
+    def _judge(self, trouble: KafkaException | Undelivered | None, deadline: float) -> None:
+        """Return if it is worth another attempt; see `judge`."""
+        try:
+            judge(self.part, trouble, deadline)
+        except BrokerError as error:
+            gone = []
+            with suppress(KafkaException):
+                gone = self._reader.missing([*self._outputs.by_kind.values(), self._outputs.progress_topic])
+            if gone:
+                raise TopicError(
+                    f"Sink part {self.part}: {', '.join(gone)} of [topics] is gone.",
+                    remedy="Make it again, then start the job.",
+                ) from error
+            raise
 
     def _drop(self) -> None:
         if self._producer is not None:

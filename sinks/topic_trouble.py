@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import KafkaError, KafkaException
 
-from config.errors import BrokerError, TopicError
+from config.errors import BrokerError
 from sinks.transaction import Undelivered
 
 REFUSED = frozenset(
@@ -19,7 +19,6 @@ REFUSED = frozenset(
         KafkaError.UNSUPPORTED_VERSION,
     }
 )
-UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
 def judge(part: str, trouble: KafkaException | Undelivered | None, deadline: float) -> None:
@@ -32,7 +31,6 @@ def judge(part: str, trouble: KafkaException | Undelivered | None, deadline: flo
 
     Raises:
         BrokerError: The brokers refuse us, or are away for too long.
-        TopicError: A topic is gone, or takes less than it did.
     """
     error = trouble.error if isinstance(trouble, Undelivered) else None if trouble is None else trouble.args[0]
     words = str(trouble) if isinstance(trouble, Undelivered) else error.str() if error else "commits do not last"
@@ -46,10 +44,6 @@ def judge(part: str, trouble: KafkaException | Undelivered | None, deadline: flo
         )
     if time.monotonic() <= deadline:
         return
-    if code in UNKNOWN:
-        raise TopicError(
-            f"Sink part {part}: a topic of [topics] is gone: {words}.", remedy="Make it again, then start the job."
-        )
     raise BrokerError(
         f"Sink part {part}: nothing could be released to topics for too long: {words}.",
         remedy="Check the brokers; then start the job again.",

@@ -120,10 +120,12 @@ def send(
             _produce(producer, topic, key=made.key, value=made.value, headers=list(made.headers), on_delivery=report)
         key, report = outputs.transactional_id(part).encode(), partial(sent.report, b"")
         _produce(producer, place.topic, partition=place.partition, key=key, value=progress, on_delivery=report)
-        left = producer.flush(outputs.timeout_s)
+        if producer.flush(outputs.timeout_s):
+            producer.purge()  # which reports those that are left
+            producer.flush(COMMIT_S)
         if sent.failed is not None:
             raise sent.failed
-        if left or sent.confirmed != len(entries) + 1:
+        if sent.confirmed != len(entries) + 1:
             raise Undelivered(None, place.topic)
         producer.commit_transaction(COMMIT_S)
     except (KafkaException, Undelivered) as error:

@@ -114,6 +114,16 @@ class Broker:
             self.stop()
         self.start()
 
+    def pause(self) -> None:
+        """Stop it in its tracks, until `resume`; connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
@@ -153,7 +163,8 @@ class Broker:
 
     def delete(self, name: str) -> None:
         """Delete the topic `name`, and wait until it is gone."""
-        self.admin().delete_topics([name])[name].result(TOPIC_S)
+        admin = self.admin()  # kept until the answer is there
+        admin.delete_topics([name])[name].result(TOPIC_S)
         _until(lambda: self.partitions(name) == 0, f"topic {name} did not go")
 
     def partitions(self, name: str) -> int:
