@@ -1,36 +1,27 @@
 """Schemas that framed records name: fetched once, kept in a folder, and only then are the records handed on.
 
-The folder is part of what results depend on, as the records are: a replay with the same folder gives the same
-results, whatever the registry says by then. It is in the recovery folder of a live job, shared by its processes, and
-in the folder of a recording. Whoever writes a schema's file first decides, for all of them.
-
 A registry that is away is waited for, partition by partition: those whose schemas are at hand go on.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from config.errors import RegistryError
 from config.registry import Registry
+from dataflows.schema_folder import FOLDER, SchemaFolder
 from dataflows.sources import Reader
 from operators.batch import RawBatch
 from operators.channel import Position
 from operators.wire import Schema, Schemas
 
-FOLDER = "schemas"
-"""Name of the folder, in a recovery folder and in a recording."""
-SUFFIX = ".json"
 AGAIN_AFTER_S = 0.5
 AGAIN_AFTER_MAX_S = 15.0
 NOTE_EVERY_S = 10.0
@@ -45,44 +36,6 @@ class SchemaSource(Protocol):
         Raises:
             RegistryError: It cannot be told now.
         """
-
-
-class SchemaFolder:
-    """A folder with a file for each schema; more than one process may write it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def load(self) -> Iterator[Schema]:
-        """Yield all schemas in the folder, which need not exist."""
-        for file in sorted(self.path.glob(f"*{SUFFIX}")):
-            yield msgspec.json.decode(file.read_bytes(), type=Schema)
-
-    def find(self, identity: str) -> Schema | None:
-        """Return the schema of an id, if it is there."""
-        try:
-            return msgspec.json.decode(self._file(identity).read_bytes(), type=Schema)
-        except FileNotFoundError:
-            return None
-
-    def keep(self, schema: Schema) -> Schema:
-        """Write a schema for good, unless there is one of its id; return the one that is there then."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = self._file(schema.id)
-        own = file.with_suffix(f".{os.getpid()}.partial")
-        own.write_bytes(msgspec.json.format(msgspec.json.encode(schema), indent=1))
-        try:
-            _sync(own)
-            os.link(own, file)  # unlike a renaming, this replaces nothing
-            _sync(self.path)
-        except FileExistsError:
-            return msgspec.json.decode(file.read_bytes(), type=Schema)
-        finally:
-            own.unlink()
-        return schema
-
-    def _file(self, identity: str) -> Path:
-        return self.path / f"{identity}{SUFFIX}"
 
 
 @dataclass
@@ -256,14 +209,6 @@ def check_registry(registry: Registry) -> None:
         client.check()
     finally:
         client.close()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _to_log(text: str) -> None:

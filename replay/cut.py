@@ -18,7 +18,7 @@ from shutil import copyfile
 
 from config.clock import to_text
 from config.errors import UsageError
-from replay.manifest import Idle, Manifest, Partition
+from replay.manifest import Idle, Manifest, Partition, schema_file
 from replay.recording import Recording
 from replay.writer import RecordingWriter
 
@@ -74,7 +74,12 @@ def cut(
         labels = recording.labels
         if labels:
             copyfile(labels, into / labels.name)
-        return writer.finish(complete, idle=idle, labels=labels.name if labels else None)
+        schemas = [schema.id for schema in recording.manifest.schemas or ()]
+        for identity in schemas:
+            copy = into / schema_file(identity)
+            copy.parent.mkdir(exist_ok=True)
+            copyfile(recording.folder / schema_file(identity), copy)
+        return writer.finish(complete, idle=idle, labels=labels.name if labels else None, schemas=schemas)
 
 
 def _millis(at: int) -> int:

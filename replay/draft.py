@@ -95,7 +95,7 @@ def survey(recording: Recording, contracts: ContractSet, sample: int) -> tuple[l
     Raises:
         RecordingError: The recording is damaged.
     """
-    decoder = Decoder(contracts, sample_every=1)
+    decoder = Decoder(contracts, schemas=recording.schemas(), sample_every=1)
     by_topic: dict[str, list[PartitionReader]] = defaultdict(list)
     for known in recording.partitions:
         by_topic[known.topic].append(recording.reader(known.topic, known.partition))

@@ -13,7 +13,7 @@ from pathlib import Path
 from zlib import crc32
 
 from config.errors import RecordingError
-from replay.manifest import Labels, RecordingFile, RowGroup
+from replay.manifest import Labels, RecordingFile, RowGroup, SchemaFile, schema_file
 
 REMEDY = "copy the recording again from where it is whole, or make it again"
 
@@ -95,6 +95,18 @@ def check_labels(folder: Path, expected: Labels, *, contents: bool) -> None:
     path = folder / expected.name
     _check_size(path, expected.bytes, [])
     if contents and measure(path).sha256 != expected.sha256:
+        raise RecordingError(f"{path} is damaged: its checksum is wrong.", remedy=REMEDY)
+
+
+def check_schema(folder: Path, expected: SchemaFile) -> None:
+    """Compare a schema's file, which is small, with the manifest.
+
+    Raises:
+        RecordingError: It is missing or damaged.
+    """
+    path = folder / schema_file(expected.id)
+    _check_size(path, expected.bytes, [])
+    if measure(path).sha256 != expected.sha256:
         raise RecordingError(f"{path} is damaged: its checksum is wrong.", remedy=REMEDY)
 
 

@@ -5,6 +5,7 @@ A recording is a folder:
     manifest.json                        written last, so that a recording without it is not one
     topic=orders/partition=2/00000.parquet
     labels.parquet                       optional: what a simulated world knows to be true
+    schemas/7.json                       optional: schemas that framed records name
 
 The id of a recording is derived from everything its manifest says except when it was made; an edited manifest
 therefore no longer matches its id.
@@ -30,6 +31,7 @@ TIMESTAMP_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999: later ones cannot be written as RFC 3339 text."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SCHEMA = re.compile(r"[0-9a-f-]{1,36}")
 
 
 class RowGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +98,14 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class SchemaFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A schema that framed records name, as the registry told it when they were recorded."""
+
+    id: str
+    bytes: int
+    sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a recording holds."""
 
@@ -113,6 +123,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In the order of topic and partition."""
     idle: list[Idle] = []
     labels: Labels | None = None
+    schemas: list[SchemaFile] | msgspec.UnsetType = msgspec.UNSET
+    """Not there in recordings without framed records."""
 
 
 class _Head(msgspec.Struct):
@@ -123,6 +135,11 @@ class _Head(msgspec.Struct):
 def file_name(topic: str, partition: int, number: int) -> str:
     """Return the path, below the recording's folder, of a partition's file."""
     return f"topic={topic}/partition={partition}/{number:05d}.parquet"
+
+
+def schema_file(identity: str) -> str:
+    """Return the path, below the recording's folder, of a schema's file."""
+    return f"schemas/{identity}.json"
 
 
 def is_topic(name: str) -> bool:
@@ -180,6 +197,9 @@ def _refuse_strange_names(manifest: Manifest, path: object) -> None:
                 f"{path}: the files of {part.topic!r}, partition {part.partition}, are not named as a recording's are.",
                 remedy="make the recording again with `forestall import` or `forestall simulate`",
             )
+    for schema in manifest.schemas or ():
+        if not _SCHEMA.fullmatch(schema.id):
+            raise RecordingError(f"{path}: {schema.id!r} is no id of a schema.", remedy="make the recording again")
     if manifest.labels and PurePosixPath(manifest.labels.name).name != manifest.labels.name:
         raise RecordingError(
             f"{path}: the labels file {manifest.labels.name!r} is not in the folder.",

@@ -29,9 +29,18 @@ class PartitionWriter:
         partition: Its number.
         first_offset: Where the first record would be, should none come.
         rows_per_file: Where the next file begins.
+        written: What was written before, to go on from.
     """
 
-    def __init__(self, folder: Path, topic: str, partition: int, first_offset: int, rows_per_file: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        topic: str,
+        partition: int,
+        first_offset: int,
+        rows_per_file: int,
+        written: Partition | None = None,
+    ) -> None:
         self._folder = folder
         self.name = f"{topic}/{partition}"
         self._topic = topic
@@ -48,6 +57,11 @@ class PartitionWriter:
         self._files: list[RecordingFile] = []
         self._groups: list[RowGroup] = []
         self._sink: pq.ParquetWriter | None = None
+        if written is not None:
+            self._files = list(written.files)
+            self._first_offset = written.first_offset if written.files else None
+            self._end_offset = written.end_offset
+            self._min_timestamp, self.max_timestamp = written.min_timestamp, written.max_timestamp
 
     def write(
         self,
@@ -94,7 +108,7 @@ class PartitionWriter:
         self._take(table)
 
     def finish(self) -> Partition:
-        """Write what is left and return the partition's entry in the manifest."""
+        """Write what is left and return the partition's entry in the manifest; more may follow, in another file."""
         self._take_rows()
         while self._table_rows:
             self._write_row_group()

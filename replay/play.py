@@ -123,6 +123,7 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
         lambda name: RecordedPartition(recording, name),
         None if job.speed is None else Speed(job.speed, _first_stamp(recording)),
         job.drain,
+        schemas=recording.schemas(),
     )
     return detection_flow(job, settings_of(job), partitions, stopping, lambda store: stopping() or store.all_done())
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import RecordingError
-from replay.integrity import check_file, check_labels
+from dataflows.schema_folder import FOLDER, SchemaFolder
+from operators.wire import Schemas
+from replay.integrity import check_file, check_labels, check_schema
 from replay.manifest import MANIFEST, Manifest, Partition, RecordingFile, decode
 from replay.reader import PartitionReader
 from replay.unfinished import UNFINISHED
@@ -38,6 +40,8 @@ class Recording:
             check_file(recording.folder, file, contents=verify)
         if recording.manifest.labels:
             check_labels(recording.folder, recording.manifest.labels, contents=verify)
+        for schema in recording.manifest.schemas or ():
+            check_schema(recording.folder, schema)
         return recording
 
     @classmethod
@@ -69,6 +73,12 @@ class Recording:
     def labels(self) -> Path | None:
         """The file of labels, if the recording carries one."""
         return self.folder / self.manifest.labels.name if self.manifest.labels else None
+
+    def schemas(self) -> Schemas:
+        """Return the schemas that framed records name."""
+        folder = SchemaFolder(self.folder / FOLDER)
+        found = (folder.find(schema.id) for schema in self.manifest.schemas or ())
+        return Schemas(schema for schema in found if schema is not None)
 
     def files(self) -> Iterator[RecordingFile]:
         """Yield all files of all partitions."""
@@ -117,10 +127,15 @@ class Recording:
                 check_labels(self.folder, self.manifest.labels, contents=True)
             except RecordingError as error:
                 yield error.message
+        for schema in self.manifest.schemas or ():
+            try:
+                check_schema(self.folder, schema)
+            except RecordingError as error:
+                yield error.message
 
 
 def _manifest_text(folder: Path) -> bytes:
-    make = "make one with `forestall import kcat` or `forestall simulate`"
+    make = "make one with `forestall record`, `forestall import kcat` or `forestall simulate`"
     try:
         return (folder / MANIFEST).read_bytes()
     except FileNotFoundError as error:

@@ -17,18 +17,25 @@ UNFINISHED = ".unfinished"
 PARTIAL = ".partial"
 """Ends the name of a file that is being written."""
 
-_OURS = ("topic=*", "labels.*", f"*{PARTIAL}")
+PROGRESS = ".progress.json"
+"""What a writer that can go on where it was stopped has written so far."""
+
+_OURS = ("topic=*", "labels.*", "schemas", PROGRESS, f"*{PARTIAL}")
 
 
 class UnfinishedFolder:
     """A folder claimed for one recording to be written; what a killed writer left in it is removed.
+
+    Args:
+        folder: The folder.
+        keep: Leave there what a writer that can go on left.
 
     Raises:
         UsageError: It holds something else, or another writer is at work in it.
         EnvironmentFault: It cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep: bool = False) -> None:
         self._folder = folder
         self._mark = folder / UNFINISHED
         with disk_faults(folder):
@@ -44,12 +51,18 @@ class UnfinishedFolder:
                     f"another process is writing a recording into {folder}.",
                     remedy="wait until it has ended, or name another folder",
                 ) from error
-            self._empty()
+            if not (keep and (folder / PROGRESS).exists()):
+                self._empty()
             sync(folder)
 
     def finish(self) -> None:
         """Take the mark away: the manifest is there."""
+        (self._folder / PROGRESS).unlink(missing_ok=True)
         self._mark.unlink()
+        os.close(self._lock)
+
+    def leave(self) -> None:
+        """Let go of the folder, unfinished: another writer may go on."""
         os.close(self._lock)
 
     def abandon(self) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 from msgspec import structs
 
@@ -18,7 +20,7 @@ from config.clock import to_text
 from config.errors import RecordingError
 from operators.batch import RawBatch
 from replay.columns import Headers
-from replay.integrity import measure
+from replay.integrity import check_file, measure
 from replay.manifest import (
     FORMAT,
     MANIFEST,
@@ -27,12 +29,22 @@ from replay.manifest import (
     Idle,
     Labels,
     Manifest,
+    Partition,
+    SchemaFile,
     content_id,
     encode,
     is_topic,
+    schema_file,
 )
 from replay.partition_writer import PartitionWriter
-from replay.unfinished import PARTIAL, UnfinishedFolder, disk_faults, publish
+from replay.unfinished import PARTIAL, PROGRESS, UnfinishedFolder, disk_faults, publish
+
+
+class Left(msgspec.Struct, frozen=True):
+    """What a writer left behind that was stopped."""
+
+    partitions: list[Partition]
+    plan: dict[str, Any]
 
 
 class RecordingWriter:
@@ -42,18 +54,23 @@ class RecordingWriter:
         folder: Where to; must not exist, be empty, or hold what a stopped writer left, which is removed.
         created_at: When it is made, microseconds since the epoch: wall clock, which only the caller may know.
         rows_per_file: Where the next file of a partition begins.
+        resume: Go on with what a writer left that was stopped: see `checkpoint`.
 
     Raises:
         UsageError: The folder holds something else, or another writer is at work in it.
         EnvironmentFault: The folder cannot be written.
     """
 
-    def __init__(self, folder: Path | str, *, created_at: int, rows_per_file: int = 2_000_000) -> None:
+    def __init__(
+        self, folder: Path | str, *, created_at: int, rows_per_file: int = 2_000_000, resume: bool = False
+    ) -> None:
         self.folder = Path(folder)
         self._created_at = created_at
         self._rows_per_file = rows_per_file
         self._partitions: dict[tuple[str, int], PartitionWriter] = {}
-        self._unfinished: UnfinishedFolder | None = UnfinishedFolder(self.folder)
+        self._unfinished: UnfinishedFolder | None = UnfinishedFolder(self.folder, keep=resume)
+        self.left = self._pick_up() if resume else None
+        """What the writer before left behind, if there was one."""
 
     def declare(self, topic: str, partition: int, first_offset: int = 0) -> None:
         """Say that a partition exists, though it may turn out to have no records.
@@ -111,7 +128,12 @@ class RecordingWriter:
             to.append_table(table)
 
     def finish(
-        self, recorded_until: int | None = None, *, idle: Sequence[Idle] = (), labels: str | None = None
+        self,
+        recorded_until: int | None = None,
+        *,
+        idle: Sequence[Idle] = (),
+        labels: str | None = None,
+        schemas: Sequence[str] = (),
     ) -> Manifest:
         """Write what is left, then the manifest. The writer is done.
 
@@ -120,6 +142,7 @@ class RecordingWriter:
                 which then must not lie after `created_at`.
             idle: Decisions that a partition was idle.
             labels: Name of a file of labels, `labels.…`, that lies in the folder.
+            schemas: Ids of schemas, each with its file below `schemas` in the folder.
 
         Raises:
             RecordingError: `recorded_until` is not given, and the records' timestamps do not tell it.
@@ -142,6 +165,7 @@ class RecordingWriter:
                 partitions=partitions,
                 idle=sorted(idle, key=lambda one: (one.topic, one.partition, one.next_offset)),
                 labels=self._labels(labels) if labels else None,
+                schemas=[self._schema(identity) for identity in sorted(schemas)] or msgspec.UNSET,
             )
             manifest = structs.replace(manifest, id=content_id(manifest))
             path = self.folder / MANIFEST
@@ -151,6 +175,51 @@ class RecordingWriter:
                 self._unfinished.finish()
                 self._unfinished = None
         return manifest
+
+    def checkpoint(self, plan: dict[str, Any]) -> None:
+        """Make everything so far outlast this process: a writer with `resume` goes on from here.
+
+        Args:
+            plan: What that writer has to know to do the same; plain values.
+        """
+        with disk_faults(self.folder):
+            partitions = [self._partitions[name].finish() for name in sorted(self._partitions)]
+            path = self.folder / PROGRESS
+            path.with_name(path.name + PARTIAL).write_bytes(msgspec.json.encode(Left(partitions, plan)))
+            publish(path)
+
+    def leave(self) -> None:
+        """Stop writing; what was written up to the last checkpoint waits for a writer that resumes."""
+        if self._unfinished:
+            for partition in self._partitions.values():
+                with suppress(OSError, pa.ArrowException):
+                    partition.abandon()
+            self._unfinished.leave()
+            self._unfinished = None
+
+    def _pick_up(self) -> Left | None:
+        """Return what was left at the last checkpoint, and remove what was written since."""
+        path = self.folder / PROGRESS
+        with disk_faults(path):
+            if not path.exists():
+                return None
+            try:
+                left = msgspec.json.decode(path.read_bytes(), type=Left)
+            except msgspec.MsgspecError as error:
+                raise RecordingError(
+                    f"{path} cannot be read: {error}.", remedy="Remove the folder and start the recording again."
+                ) from error
+            kept = {self.folder / file.name for part in left.partitions for file in part.files}
+            for found in self.folder.glob("topic=*/partition=*/*"):
+                if found not in kept:
+                    found.unlink()
+            for file in (file for part in left.partitions for file in part.files):
+                check_file(self.folder, file, contents=False)
+        for part in left.partitions:
+            self._partitions[part.topic, part.partition] = PartitionWriter(
+                self.folder, part.topic, part.partition, part.first_offset, self._rows_per_file, part
+            )
+        return left
 
     def abandon(self) -> None:
         """Remove what was written. Does nothing after `finish`."""
@@ -207,3 +276,7 @@ class RecordingWriter:
     def _labels(self, name: str) -> Labels:
         found = measure(self.folder / name)
         return Labels(name, found.bytes, found.sha256)
+
+    def _schema(self, identity: str) -> SchemaFile:
+        found = measure(self.folder / schema_file(identity))
+        return SchemaFile(identity, found.bytes, found.sha256)

@@ -14,7 +14,8 @@ from config.errors import RegistryError
 from config.registry import Registry as Settings
 from config.settings import load
 from dataflows.registry import RegistryClient
-from dataflows.schemas import SchemaFetcher, SchemaFolder
+from dataflows.schema_folder import SchemaFolder
+from dataflows.schemas import SchemaFetcher
 from operators.wire import Schema, Schemas
 from tests.conftest import absent
 from tests.support.cloudevents import raw_batch

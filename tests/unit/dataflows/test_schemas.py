@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import RegistryError
-from dataflows.schemas import SchemaFetcher, SchemaFolder, SchemaReader
+from dataflows.schema_folder import SchemaFolder
+from dataflows.schemas import SchemaFetcher, SchemaReader
 from operators.batch import RawBatch
 from operators.channel import Position
 from operators.wire import Schema, Schemas
