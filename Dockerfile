@@ -28,6 +28,8 @@ ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 POLAR
 WORKDIR /app
 VOLUME /data
 USER 10001:10001
+# Metrics and health, once metrics.port is set to it; see deploy/.
+EXPOSE 9464
 # Signals reach the job itself: SIGTERM ends the epoch and exits 0.
 ENTRYPOINT ["forestall"]
 CMD ["--help"]
