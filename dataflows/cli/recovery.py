@@ -77,6 +77,7 @@ def check(folder: Path, store_url: str | None, config: Path | None, as_json: boo
             "versions": _versions(recovered, stages, store),
             "channels": _channels(recovered),
             "stages": [_stage(name, stage) for name, stage in stages.items()],
+            "outboxes": _outboxes(recovered),
             "purge": [{"step": step, "epoch": epoch, "snapshots": n} for (step, epoch), n in found.zombies.items()],
             "foreign": _foreign(folder),
         }
@@ -140,12 +141,22 @@ def _stage(name: str, stage: Stage) -> Row:
     }
 
 
+def _outboxes(recovered: Recovered) -> list[Row]:
+    return [
+        {"outbox": step, "part": part, "held": len(box.entries), "upto": box.base_seq + len(box.entries)}
+        for step, boxes in sorted(recovered.outboxes.items())
+        for part, box in sorted(boxes.items())
+    ]
+
+
 def _parts(recovered: Recovered, standings: dict[str, Standing]) -> list[Row]:
     """Return how each sink part stands: outputs in the store, and those that are recovered."""
     boxes, rows = recovered.outboxes.get(OUTBOX, {}), []
     for part in sorted(standings.keys() | boxes.keys()):
         box = boxes.get(part)
         stored = standings[part].seq if part in standings else 0
+        if box is None and not stored:  # nothing yet; or one that releases elsewhere, and only says so here
+            continue
         begins, ends = (box.base_seq, box.base_seq + len(box.entries)) if box else (0, 0)
         standing = "level" if stored == ends else "ahead" if stored > ends else "behind"
         rows.append({"part": part, "stored": stored, "held_from": begins, "recovered": ends, "store_is": standing})
@@ -165,7 +176,12 @@ def _show(document: Row) -> None:
     out.print(f"{document['recovery']}: resumes at epoch {document['resume_epoch']:,}, {document['bytes']:,} bytes")
     if not document["has_run"]:
         out.print("no job has run on it")
-    for title, name in (("Channels", "channels"), ("State", "stages"), ("Store and outbox", "store")):
+    for title, name in (
+        ("Channels", "channels"),
+        ("State", "stages"),
+        ("Outputs held back", "outboxes"),
+        ("Store", "store"),
+    ):
         if rows := document.get(name):
             out.print(table(title, list(rows[0]), [list(row.values()) for row in rows]))
     if document["purge"]:

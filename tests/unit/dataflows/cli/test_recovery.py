@@ -289,6 +289,22 @@ def test_all_that_is_wrong_is_told_at_once(killed: Path) -> None:
     assert shown.count("fault: ") == shown.count("remedy: ") == 2
 
 
+def topics_outbox(killed: Path) -> None:
+    """Let every outbox of the store stand beside as one of topics."""
+    columns = "state_key, snap_epoch, ser_change"
+    select = f"SELECT 'detection.topics', {columns} FROM snaps WHERE step_id = 'detection.outbox'"
+    snapshots(killed, f"INSERT INTO snaps (step_id, {columns}) {select}")
+
+
+def test_what_is_to_go_onto_topics_is_told(killed: Path) -> None:
+    topics_outbox(killed)
+    told = document(killed)
+    assert told["faults"] == []
+    assert {row["outbox"] for row in told["outboxes"]} == {"detection.outbox", "detection.topics"}
+    assert sum(row["held"] for row in told["outboxes"] if row["outbox"] == "detection.topics") > 0
+    assert "detection.topics" in run(killed).output
+
+
 def test_state_of_a_newer_release_is_told(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JourneyLogic, "state_version", 0)
     assert set(messages(killed)) == {"stage journey: recovered state is of version 1, this program knows 0"}
