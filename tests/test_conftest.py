@@ -27,6 +27,9 @@ def test_is_marked(request, shared_data):
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     (tmp_path / "tests").mkdir()

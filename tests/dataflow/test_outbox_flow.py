@@ -135,7 +135,7 @@ def run(tmp_path: Path, name: str, count: int, dies_at: int | None = None, worke
     return store, store.digest()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_finite_run_ends_and_releases_everything_once(tmp_path: Path, workers: int) -> None:
     store, digest = run(tmp_path, "a", 300, workers=workers)
     assert store.all_done()

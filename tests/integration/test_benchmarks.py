@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_every_benchmark_runs_on_a_small_world(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--events", "20000", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def test_texts_that_are_nearly_instants(nearly: list[str], good: list[str]) -> N
     assert event_times(nearly + good).to_list() == polars(nearly + good)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=500)
 @given(NEARLY)
 def test_one_text_alone(text: str) -> None:

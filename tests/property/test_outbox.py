@@ -59,6 +59,7 @@ def is_exact(store: Store) -> bool:
     return effects(store) == expected(LENGTHS)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32), crash_rate=st.sampled_from([0.0, 0.02, 0.05, 0.1, 0.2]))
 def test_every_effect_exists_once_wherever_the_job_dies(store: Store, seed: int, crash_rate: float) -> None:
     crash_through(store, seed, crash_rate=crash_rate)
@@ -113,6 +114,7 @@ def survives(store: Store, seed: int, *, purge: bool = True, outbox_type: type[O
     return is_exact(store)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32))
 def test_an_execution_that_was_overtaken_cannot_write(store: Store, seed: int) -> None:
     engine, faults = Engine(), Faults(seed, 0.05)
@@ -131,6 +133,7 @@ def test_an_execution_that_was_overtaken_cannot_write(store: Store, seed: int) -
     assert is_exact(store)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32))
 def test_a_rewound_recovery_halts_or_does_no_harm(store: Store, seed: int) -> None:
     engine, faults = Engine(), Faults(seed, 0.1)

@@ -100,6 +100,7 @@ def test_sliding_windows_equal_polars(rows: list[Measure], width: int) -> None:
         assert window.variance == pytest.approx(variance, abs=1e-9)
 
 
+@pytest.mark.slow
 @given(panes=st.lists(st.lists(MEASURES, min_size=1, max_size=8), min_size=3, max_size=3))
 def test_merging_panes_is_associative_and_commutative(panes: list[list[Measure]]) -> None:
     def pane(number: int) -> Pane:

@@ -195,6 +195,7 @@ def test_progress_adds_up_to_the_size_of_the_files(tmp_path: Path, name: str) ->
     assert len(told) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "topics"),
     [

@@ -31,6 +31,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def digest(spec: Spec) -> str:
     made = blake2b()
     for b in World(spec).batches():
@@ -56,7 +57,7 @@ def test_another_seed_makes_other_bytes() -> None:
         (6_000, 60, "telemetry"),
         (20_000, 21, "full"),
         (20_000, 7, "telemetry"),
-        (900_000, 7, "full"),
+        pytest.param(900_000, 7, "full", marks=pytest.mark.slow),
     ],
 )
 def test_a_world_has_as_many_events_as_asked_for(events: int, days: int, mix: Literal["full", "telemetry"]) -> None:
