@@ -66,7 +66,7 @@ broker:  ## Get Apache Kafka's jars for the tests of topics (needs Java 17 and M
 	@for tool in java mvn; do command -v $$tool >/dev/null || { \
 	  echo "$$tool is needed to get and run Kafka (Debian: apt-get install default-jre-headless maven)." >&2; exit 1; }; \
 	done
-	mvn -q -B -f tests/support/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+	mvn -q -B -f tests/support/broker/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
 	  -DoutputDirectory=$(CURDIR)/var/kafka/libs
 
 registry: | $(UV)  ## Get a schema registry, and a Java to run it, for the tests of formats (needs Maven, about 260 MB)

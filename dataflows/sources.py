@@ -173,6 +173,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         idle_watermark = reader.idle_until(channel.next_offset)
         if idle_watermark is not None:
             channel.stay_idle(idle_watermark)
+        self._emitter.owe(channel.watermark)
         # A resumed partition stands where it stood; unsaid, each would wait for the others to say it first.
         board.tell(channel.name, channel.watermark)
 
@@ -188,6 +189,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._awake = None
         channel, settings = self._channel, self._settings
         if channel.watermark - settings.alignment_max > self._board.slowest():
+            self._metrics.waits()
             return self._wait()
         limit = settings.batch_records
         idle_at = self._reader.next_idle(channel.next_offset)
@@ -196,7 +198,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         if self._pace is not None:
             limit = self._pace.limit(self._reader, channel.next_offset, limit)
             if limit == 0:
-                self._metrics.stands(0, idle=True)
+                self._metrics.waits()
                 return self._wait()
         batch = self._reader.read(channel.next_offset, limit)
         if batch is None:
@@ -222,6 +224,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
             return self._wait()
         self._snapshot = None
         self._board.leave(self._channel.name)
+        self._metrics.promised(self._board.slowest())
         self._metrics.stands(0, idle=True)
         self._awake = _wall_clock() + BLOCKED_FOR
         return self._items(self._channel.watermark, None, ended=False)
@@ -239,7 +242,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         # What comes later, in a recording that continues this one, has to keep the promise made here.
         self._channel.promise(TIME_MAX if self._settings.drain else self._reader.until)
         self._snapshot = None
-        self._metrics.stands(0, idle=True)
+        self._metrics.stands(0, ended=True)
         return self._items(self._channel.watermark, None, ended=True)
 
     def _items(self, watermark: int, taken: Taken | None, *, ended: bool) -> list[StageItem]:

@@ -127,6 +127,10 @@ class Emitter:
             self._told, self._told_at, self._ended_told = watermark, now, ended
         return made
 
+    def owe(self, watermark: int) -> None:
+        """Take note of a watermark reached before a stop, which nobody may have been told."""
+        self._pending = watermark
+
     @property
     def due_at(self) -> datetime | None:
         """When an empty frame is due that was held back, None when nothing is."""
@@ -167,14 +171,15 @@ class StageLogic(StatefulBatchLogic[Frame, StageItem, bytes]):
             self._number, token = msgspec.msgpack.decode(state, type=tuple[int, bytes])
             self._log, deltas = StateLog.resume(stage.place.folder, stage.place.inline_bytes, token)
             self._group.restore(deltas)
-            self._open(self._number)
+            self._open(self._number).owe(self._group.cut)
 
-    def _open(self, number: int) -> None:
+    def _open(self, number: int) -> Emitter:
         stage = self._stage
         self._number = number
         if self._log is None:
             self._log = StateLog(stage.place.folder, f"{stage.name}-{number}", stage.place.inline_bytes)
         self._emitter = Emitter(group_channel(stage.name, number), stage.receivers, stage.emit_interval, _wall_clock)
+        return self._emitter
 
     @noted
     def on_batch(self, values: list[Frame]) -> tuple[Iterable[StageItem], bool]:

@@ -55,7 +55,9 @@ class Broker:
         self.bootstrap = f"127.0.0.1:{port}"
         self._properties = folder / "server.properties"
         self._properties.write_text(_properties(folder, port, controller, settings or {}, listeners or {}))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = (
+            base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        )  # else it may look like an option
         formatted = subprocess.run(
             [*_java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", self._properties],
             capture_output=True,
@@ -299,7 +301,9 @@ def _properties(
         "broker.heartbeat.interval.ms": "500",
         "broker.session.timeout.ms": "2000",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-        # Retention and compaction happen while a test looks, not minutes later.
+        # Records keep the timestamps of what tests tell of, which is long ago: nothing is deleted for its age.
+        "log.retention.ms": "-1",
+        # Retention that a topic asks for, and compaction, happen while a test looks, not minutes later.
         "log.retention.check.interval.ms": "500",
         "log.cleaner.backoff.ms": "200",
         "log.initial.task.delay.ms": "500",
