@@ -69,7 +69,9 @@ class KafkaPartition:
         """Offset of the end, when all before it was read: past it may only be marks of transactions."""
         self._drop: int | None = None
         """Offset of a record that was read before and is met again."""
-        self._published = OFFSET_INVALID
+        self._published: int | None = None
+        self._due: int | None = None
+        """Offset that is durable, to be published."""
         self._published_at = 0.0
         self._high = 0
         self._partitions = 0
@@ -191,6 +193,7 @@ class KafkaPartition:
             TopicError: records are gone that were not read, or the topic was made anew.
             BrokerError: the brokers refuse us.
         """
+        self._publish(PUBLISH_EVERY_S)
         messages, end = self._records(self._consumer.consume(limit, 0))
         if messages:
             self._spoke_at, self._end_seen = time.monotonic(), end
@@ -297,16 +300,26 @@ class KafkaPartition:
     # -- progress for lag tools ------------------------------------------------------------------------------------
 
     def publish(self, next_offset: int) -> None:
-        """Commit `next_offset` to the consumer group, without waiting; at most once a second."""
+        """Commit `next_offset` to the consumer group, without waiting; at most once a second, the last one always."""
+        self._due = next_offset
+        self._publish(PUBLISH_EVERY_S)
+
+    def _publish(self, every_s: float) -> None:
         now = time.monotonic()
-        if next_offset == self._published or now - self._published_at < PUBLISH_EVERY_S:
+        if self._due in (None, self._published) or now - self._published_at < every_s:
             return
-        self._published, self._published_at = next_offset, now
+        self._published, self._published_at = self._due, now
         try:
-            self._consumer.commit(offsets=[self._at(next_offset)], asynchronous=True)
+            self._consumer.commit(offsets=[self._at(self._due)], asynchronous=True)
         except KafkaException as error:
             self._troubles.on_commit(error.args[0], [])
 
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None or any(each.error for each in partitions):
+            self._published = None  # once more
+        self._troubles.on_commit(error, partitions)
+
     def close(self) -> None:
         """Let go of the partition."""
+        self._publish(0)
         self._consumer.close()

@@ -21,6 +21,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 ENDS_EVERY_S = 0.25
 """Wall time between two questions for ends: an idle partition holds others back so long, at most."""
 TOPICS_EVERY_S = 10.0
+UNKNOWN_EVERY_S = 0.5
+"""The same, while there is a topic of which nothing is known: a start waits for that."""
 ANSWER_S = 10.0
 """Wall time after which an answer is not waited for any more."""
 WANTED_S = 2.0
@@ -52,7 +54,7 @@ class BrokerWatch:
         self._wanted: dict[tuple[str, int], float] = {}
         self._ends: dict[tuple[str, int], tuple[int, int]] = {}
         self._topics: dict[str, tuple[str, int]] = {}
-        self._asked = {"ends": 0.0, "topics": 0.0}
+        self._asked = {"ends": 0.0, "topics": time.monotonic()}
         self._open: dict[str, list[Future[Any]]] = {"ends": [], "topics": []}
 
     def end(self, topic: str, partition: int) -> tuple[int, int] | None:
@@ -68,8 +70,12 @@ class BrokerWatch:
     def topic(self, topic: str) -> tuple[str, int] | None:
         """Return (id, number of partitions) of a topic as of late; None while unknown, ("", 0) if there is none."""
         with self._lock:
-            found = self._topics.setdefault(topic, ("?", -1))
-            self._ask("topics", TOPICS_EVERY_S)
+            if topic not in self._topics:
+                self._topics[topic] = ("?", -1)
+                self._open["topics"] += self._ask_topics([topic])
+            unknown = any(partitions < 0 for _, partitions in self._topics.values())
+            self._ask("topics", UNKNOWN_EVERY_S if unknown else TOPICS_EVERY_S)
+            found = self._topics[topic]
             return None if found[1] < 0 else found
 
     def _ask(self, what: str, every: float) -> None:
@@ -78,7 +84,7 @@ class BrokerWatch:
         if now - self._asked[what] < (ANSWER_S if open_ else every):
             return
         self._asked[what] = now
-        self._open[what] = self._ask_ends(now) if what == "ends" else self._ask_topics()
+        self._open[what] = self._ask_ends(now) if what == "ends" else self._ask_topics(list(self._topics))
 
     def _ask_ends(self, now: float) -> list[Future[Any]]:
         wanted = [key for key, at in self._wanted.items() if now - at < WANTED_S]
@@ -94,8 +100,8 @@ class BrokerWatch:
         if done.exception() is None:
             self._ends[key] = (asked_at, done.result().offset)
 
-    def _ask_topics(self) -> list[Future[Any]]:
-        answers = self._admin.describe_topics(TopicCollection(list(self._topics)), request_timeout=ANSWER_S)
+    def _ask_topics(self, topics: list[str]) -> list[Future[Any]]:
+        answers = self._admin.describe_topics(TopicCollection(topics), request_timeout=ANSWER_S)
         for topic, answer in answers.items():
             answer.add_done_callback(partial(self._note_topic, topic))
         return list(answers.values())

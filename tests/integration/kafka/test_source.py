@@ -214,6 +214,29 @@ def test_a_group_that_has_committed_is_followed(kafka: Broker, ten: str, open_pa
     assert open_partition(ten, "committed").began.next_offset == 7
 
 
+def test_the_last_progress_is_told_to_the_group_though_nothing_follows(
+    kafka: Broker, ten: str, open_partition: Open
+) -> None:
+    opened = open_partition(ten)
+    opened.read_to_the_end()
+    opened.reader.publish(7)
+    opened.reader.publish(10)  # too soon after the one before
+    deadline = time.monotonic() + PATIENCE_S
+    while committed(kafka, ten) != 10:
+        assert time.monotonic() < deadline
+        opened.reader.read(10, 1)
+
+
+def test_what_is_asked_about_a_further_topic_is_answered_at_once(kafka: Broker, settings: Kafka) -> None:
+    first, second = kafka.topic(), kafka.topic(3)
+    watch, began = BrokerWatch(client_config(settings)), time.monotonic()
+    watch.topic(first)
+    while (found := watch.topic(second)) is None:
+        assert time.monotonic() - began < 5
+        time.sleep(0.01)
+    assert found[1] == 3
+
+
 def test_state_counts_and_not_the_settings_nor_the_group(ten: str, open_partition: Open) -> None:
     origin = open_partition(ten).began.origin
     assert open_partition(ten, "latest", Position(0, "", origin, True)).began.next_offset == 0
