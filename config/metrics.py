@@ -55,7 +55,17 @@ LAG = Gauge(
 )
 IDLE = Gauge(
     "forestall_partition_idle",
-    "1 where nothing is to be read: the partition was silent for long, has ended, or its replay is not due.",
+    "1 where a partition has been silent for so long that it holds nobody up.",
+    ("topic", "partition"),
+)
+ENDED = Gauge(
+    "forestall_partition_ended",
+    "1 where a partition is at the end of its recording.",
+    ("topic", "partition"),
+)
+PROGRESS = Gauge(
+    "forestall_partition_progress_timestamp_seconds",
+    "When its offset or watermark last rose, or it rightly waited, in seconds since the epoch.",
     ("topic", "partition"),
 )
 WATERMARK = Gauge(
@@ -193,13 +203,9 @@ FLOW_WORKERS = Gauge(
     "forestall_flow_workers",
     "Workers the flow runs on: threads of all processes.",
 )
-PROGRESS = Gauge(
-    "forestall_progress_timestamp_seconds",
-    "When an offset or a watermark last rose, in seconds since the epoch.",
-)
 READY = Computed(
     "forestall_ready",
-    "1 while all workers run and make progress or have nothing to read: what /health/ready says.",
+    "1 while all workers run and all partitions make progress: what /health/ready says.",
 )
 PROCESSES = Computed(
     "forestall_processes",

@@ -193,7 +193,8 @@ class Metrics:
     port: Annotated[int, Spec("place", 0, 65_535)]
     """Port to listen on; 0 for not at all: then nothing is counted either."""
     stalled_after: Annotated[timedelta, Spec("place", timedelta(seconds=1), timedelta(days=1))]
-    """Wall time without progress, though there is something to read, after which the job is no longer ready."""
+    """Wall time after which the job is no longer ready: that a worker stands still, or, beyond `time.idle_timeout`,
+    that a partition makes no progress and no broker confirms its silence."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from config.errors import EnvironmentFault
@@ -16,7 +17,9 @@ from config.settings import Metrics
 
 
 @contextmanager
-def exporting(settings: Metrics, recovery: Path, processes: int) -> Iterator[Callable[[], None]]:
+def exporting(
+    settings: Metrics, recovery: Path, processes: int, idle_timeout: timedelta
+) -> Iterator[Callable[[], None]]:
     """Serve the metrics of a job's workers for as long as the block runs; yield what to call while all goes well.
 
     To be entered before workers start, when the recovery folder is there: it makes the folder in which workers that
@@ -26,6 +29,7 @@ def exporting(settings: Metrics, recovery: Path, processes: int) -> Iterator[Cal
         settings: Where to listen.
         recovery: The job's recovery folder.
         processes: Worker processes.
+        idle_timeout: See `config.settings.Time`.
 
     Raises:
         EnvironmentFault: the port is taken, or the disk is full.
@@ -40,7 +44,7 @@ def exporting(settings: Metrics, recovery: Path, processes: int) -> Iterator[Cal
     from dataflows.readings import Readings
 
     prepare(folder, processes)
-    exporter = Exporter(Readings(folder, processes), settings.stalled_after)
+    exporter = Exporter(Readings(folder, processes), settings.stalled_after, idle_timeout)
     with _listening(settings):
         server = Server((settings.host, settings.port), exporter)
     serving = threading.Thread(target=server.serve_forever, name="exporter", daemon=True)

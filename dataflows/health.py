@@ -1,4 +1,4 @@
-"""Whether a job is ready: its workers run, and it makes progress or has nothing to read.
+"""Whether a job is ready: its workers run, and all that it reads makes progress.
 
 The workers' heartbeats come from the durability gate, which Bytewax calls only when every worker has finished the
 epoch before. So one worker that stands still stops all hearts within an epoch, and a flow that is stuck shows, which
@@ -15,14 +15,10 @@ from dataclasses import dataclass
 class Partition:
     """Where one partition is."""
 
-    behind: float
-    """Records that are there and not read."""
-    idle: bool
-
-    @property
-    def quiet(self) -> bool:
-        """Whether it has nothing to read."""
-        return self.idle or self.behind <= 0
+    progress: float
+    """When its offset or watermark last rose, or it rightly waited; an idle one's rises with the wall clock."""
+    ended: bool = False
+    """At the end of its recording: nothing more is to be expected."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +31,15 @@ class Health:
     """Workers of the flow, 0 until one has begun."""
     heartbeats: Mapping[str, float]
     """When each worker was last allowed to go on."""
-    progress: float
-    """When an offset or a watermark last rose, 0 for never."""
     partitions: Mapping[str, Partition]
 
-    def hindrance(self, now: float, stalled_after: float) -> str | None:
+    def hindrance(self, now: float, stalled_after: float, idle_timeout: float) -> str | None:
         """Return why the job is not ready, None if it is.
 
         Args:
             now: Seconds since the epoch.
-            stalled_after: How long a worker, or the whole of all partitions, may stand still, seconds.
+            stalled_after: How long a worker may stand still, seconds.
+            idle_timeout: How much longer a partition may be silent before it counts as idle, seconds.
         """
         dead = sorted(number for number, lives in self.processes.items() if not lives)
         if dead:
@@ -55,8 +50,12 @@ class Health:
         worker, last = min(self.heartbeats.items(), key=lambda item: item[1])
         if now - last > stalled_after:
             return f"worker {worker} has stood still for {now - last:.1f} s"
-        busy = sorted(name for name, partition in self.partitions.items() if not partition.quiet)
-        if busy and now - self.progress > stalled_after:
-            since = f"for {now - self.progress:.1f} s" if self.progress else "yet"
-            return f"no progress {since}, though {busy[0]} and {len(busy) - 1} other partitions have records to read"
+        stuck = sorted(
+            (partition.progress, name)
+            for name, partition in self.partitions.items()
+            if not partition.ended and now - partition.progress > stalled_after + idle_timeout
+        )
+        if stuck:
+            since, name = stuck[0]
+            return f"{name} has made no progress for {now - since:.1f} s, nor {len(stuck) - 1} other partitions"
         return None

@@ -10,6 +10,7 @@ from typing import NoReturn
 from confluent_kafka import OFFSET_INVALID, KafkaError, TopicPartition
 
 from config.errors import BrokerError, TopicError
+from config.metrics import CONSUMER_ERRORS
 
 NOTE_EVERY_S = 10.0
 """Wall time between two lines in the log about one lasting trouble."""
@@ -72,11 +73,13 @@ class Troubles:
             BrokerError: the brokers refuse us.
         """
         code = error.code()
+        passes = code in UNKNOWN or code in AWAY or (error.retriable() and not error.fatal())
+        CONSUMER_ERRORS.add(1, "retriable" if passes else "fatal")
         if code in LOST:
             return True
         if code in UNKNOWN:
             self.unknown()
-        elif code in AWAY or (error.retriable() and not error.fatal()):
+        elif passes:
             self.away(error)
         else:
             raise BrokerError(

@@ -84,7 +84,7 @@ def live(
     with (
         stop_signals() as stop_requested,
         prepared(job, settings) as ready,
-        exporting(metrics_of(job, settings), recovery, job.processes) as alive,
+        exporting(metrics_of(job, settings), recovery, job.processes, settings.time.idle_timeout) as alive,
     ):
         on_start(ready.job)
         command = jobs.worker_command(job, "dataflows.live")

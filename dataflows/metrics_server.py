@@ -34,11 +34,12 @@ class Exporter:
     Args:
         readings: What its workers say.
         stalled_after: See `config.settings.Metrics`.
+        idle_timeout: See `config.settings.Time`.
     """
 
-    def __init__(self, readings: Readings, stalled_after: timedelta) -> None:
+    def __init__(self, readings: Readings, stalled_after: timedelta, idle_timeout: timedelta) -> None:
         self._readings = readings
-        self._stalled_after = stalled_after.total_seconds()
+        self._spans = stalled_after.total_seconds(), idle_timeout.total_seconds()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         self._beaten = time.monotonic()
@@ -53,7 +54,7 @@ class Exporter:
 
     def hindrance(self) -> str | None:
         """Return why the job is not ready, None if it is."""
-        return self._readings.health().hindrance(time.time(), self._stalled_after)
+        return self._readings.health().hindrance(time.time(), *self._spans)
 
     def answer(self, path: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
         """Return status, content type and body for a GET of `path`."""

@@ -10,6 +10,7 @@ from config.metrics import (
     BATCH_SECONDS,
     DEAD_LETTERS,
     DECODE_FAILURES,
+    ENDED,
     EPOCH_SECONDS,
     HELD,
     IDLE,
@@ -44,7 +45,7 @@ class PartitionMetrics:
         counts = channel.counts
         self._records = counts.records
         self._judged = {name: getattr(counts, name) for name in VERDICTS}
-        self._stood = (channel.next_offset, channel.watermark)
+        self._stood: tuple[int, int] | None = None
         self._bytes = 0
         self._epoch_began = time.perf_counter()
 
@@ -74,12 +75,23 @@ class PartitionMetrics:
         newest = channel.watermark if channel.newest is None else channel.newest
         DELAYS.reached(newest, channel.watermark, slowest, time.time_ns() // 1000 - int(seconds * 1e6))
 
-    def stands(self, behind: int, *, idle: bool = False) -> None:
+    def promised(self, slowest: int) -> None:
+        """Note that the watermark rose in silence; `slowest` as of `took`."""
+        if switched_on():
+            watermark = self._channel.watermark
+            DELAYS.reached(watermark, watermark, min(slowest, watermark), time.time_ns() // 1000)
+
+    def waits(self) -> None:
+        """Say that the partition rightly does not read: it is ahead of the others, or of its pace."""
+        PROGRESS.set(time.time(), self._topic, self._partition)
+
+    def stands(self, behind: int, *, idle: bool = False, ended: bool = False) -> None:
         """Say where the partition is.
 
         Args:
             behind: Records that are there and not read.
-            idle: Nothing is to be read now.
+            idle: It has been silent for so long that it holds nobody up.
+            ended: It is at the end of its recording.
         """
         if not switched_on():
             return
@@ -88,11 +100,12 @@ class PartitionMetrics:
         OFFSET.set(channel.next_offset, *labels)
         LAG.set(behind, *labels)
         IDLE.set(idle, *labels)
+        ENDED.set(ended, *labels)
         HELD.set(channel.counts.held, *labels)
         if channel.watermark > 0:  # before the first record it is beyond all calendars
             WATERMARK.set(channel.watermark / 1e6, *labels)
         if stands != self._stood:
-            PROGRESS.set(time.time())
+            PROGRESS.set(time.time(), *labels)
         self._stood = stands
 
     def saved(self, size: int, seconds: float) -> None:

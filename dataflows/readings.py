@@ -56,14 +56,15 @@ class Readings:
     def health(self) -> Health:
         """Return what the workers last said of themselves."""
         written = self._written("gauge_*.db")
-        lags, idle = _values(written, metrics.LAG), dict(_values(written, metrics.IDLE))
-        workers, progress = _values(written, metrics.FLOW_WORKERS), _values(written, metrics.PROGRESS)
+        workers, ended = _values(written, metrics.FLOW_WORKERS), dict(_values(written, metrics.ENDED))
         return Health(
             processes={number: self._pid(number) is not None for number in range(self._processes)},
             workers=int(workers[0][1]) if workers else 0,
             heartbeats={worker: at for (worker,), at in _values(written, metrics.HEARTBEAT)},
-            progress=progress[0][1] if progress else 0.0,
-            partitions={"/".join(labels): Partition(lag, bool(idle.get(labels))) for labels, lag in lags},
+            partitions={
+                "/".join(labels): Partition(at, bool(ended.get(labels)))
+                for labels, at in _values(written, metrics.PROGRESS)
+            },
         )
 
     def _computed(self, written: dict[str, Family], now: float, ready: bool) -> dict[Computed, list[Value]]:

@@ -59,11 +59,11 @@ def play(job: Job, on_poll: Callable[[int, int], None] = lambda done, total: Non
     Raises:
         ForestallError: recording, settings, store or recovery folder are at fault; nothing was lost.
     """
-    recovery, metrics = Path(job.recovery), metrics_of(job, settings_of(job))
+    recovery, settings = Path(job.recovery), settings_of(job)
     with (
         stop_signals() as stop_requested,
         prepared(job) as ready,
-        exporting(metrics, recovery, job.processes) as alive,
+        exporting(metrics_of(job, settings), recovery, job.processes, settings.time.idle_timeout) as alive,
     ):
 
         def poll() -> None:

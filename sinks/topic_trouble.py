@@ -7,6 +7,7 @@ import time
 from confluent_kafka import KafkaError, KafkaException
 
 from config.errors import BrokerError
+from config.metrics import PRODUCER_ERRORS
 from sinks.transaction import Undelivered
 
 REFUSED = frozenset(
@@ -35,6 +36,7 @@ def judge(part: str, trouble: KafkaException | Undelivered | None, deadline: flo
     error = trouble.error if isinstance(trouble, Undelivered) else None if trouble is None else trouble.args[0]
     words = str(trouble) if isinstance(trouble, Undelivered) else error.str() if error else "commits do not last"
     code = None if error is None else error.code()
+    PRODUCER_ERRORS.add(1, "delivery" if isinstance(trouble, Undelivered) else _severity(error))
     if code in REFUSED:
         raise BrokerError(
             f"Sink part {part} cannot be written to topics: {words}.",
@@ -49,3 +51,10 @@ def judge(part: str, trouble: KafkaException | Undelivered | None, deadline: flo
         remedy="Check the brokers; then start the job again.",
         retry=True,
     )
+
+
+def _severity(error: KafkaError | None) -> str:
+    """Return what metrics call an error."""
+    if error is None or error.retriable():
+        return "retriable"
+    return "abortable" if error.txn_requires_abort() else "fatal"

@@ -20,7 +20,8 @@ LABELS = {
 """All that a label may be: what the settings, the flow, contracts and manifests bound. Never an id."""
 UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_ratio")
 UNITLESS = {
-    "forestall_records_held", "forestall_partition_offset", "forestall_partition_idle", "forestall_outbox_entries",
+    "forestall_records_held", "forestall_partition_offset", "forestall_partition_idle", "forestall_partition_ended",
+    "forestall_outbox_entries",
     "forestall_flow_workers", "forestall_ready", "forestall_processes", "forestall_process_open_fds",
 }  # fmt: skip
 """Gauges that count things named in their name."""

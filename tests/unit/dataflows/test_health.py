@@ -4,42 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from dataflows.health import Health, Partition
 
-NOW, STALLED_AFTER = 1_700_000_000.0, 30.0
-BUSY, QUIET, IDLE = Partition(5, idle=False), Partition(0, idle=False), Partition(5, idle=True)
+NOW, STALLED_AFTER, IDLE_TIMEOUT = 1_700_000_000.0, 30.0, 20.0
 WELL = Health(
     processes={0: True, 1: True},
     workers=2,
     heartbeats={"0": NOW - 0.1, "1": NOW - 0.2},
-    progress=NOW - 1,
-    partitions={"orders/0": BUSY, "crm/0": QUIET},
+    partitions={"orders/0": Partition(NOW - 1), "crm/0": Partition(NOW - 20)},
 )
 
 
 def hindrance(health: Health) -> str | None:
-    return health.hindrance(NOW, STALLED_AFTER)
+    return health.hindrance(NOW, STALLED_AFTER, IDLE_TIMEOUT)
 
 
 def test_a_job_that_makes_progress_is_ready() -> None:
     assert hindrance(WELL) is None
 
 
-@pytest.mark.parametrize("partition", [QUIET, IDLE])
-def test_a_job_with_nothing_to_read_is_ready_without_progress(partition: Partition) -> None:
-    assert hindrance(replace(WELL, progress=NOW - 3600, partitions={"orders/0": partition})) is None
+def test_one_partition_that_makes_no_progress_is_enough() -> None:
+    """Its watermark holds up all stages, whatever the others do."""
+    partitions = {**WELL.partitions, "telemetry/3": Partition(NOW - 51)}
+    said = hindrance(replace(WELL, partitions=partitions))
+    assert said == "telemetry/3 has made no progress for 51.0 s, nor 0 other partitions"
 
 
-def test_a_job_that_has_records_to_read_and_reads_none_is_not_ready() -> None:
-    said = hindrance(replace(WELL, progress=NOW - 31))
-    assert said == "no progress for 31.0 s, though orders/0 and 0 other partitions have records to read"
-    assert hindrance(replace(WELL, progress=NOW - 29)) is None
+def test_a_partition_that_is_silent_has_time_to_become_idle() -> None:
+    assert hindrance(replace(WELL, partitions={"orders/0": Partition(NOW - 49)})) is None
 
 
-def test_a_job_that_never_made_progress_is_not_ready() -> None:
-    assert str(hindrance(replace(WELL, progress=0.0))).startswith("no progress yet")
+def test_a_partition_that_has_ended_need_not_make_progress() -> None:
+    assert hindrance(replace(WELL, partitions={"orders/0": Partition(NOW - 3600, ended=True)})) is None
 
 
 def test_one_worker_that_stands_still_is_enough() -> None:
@@ -57,4 +53,4 @@ def test_a_job_is_not_ready_before_all_workers_have_begun() -> None:
 
 
 def test_a_clock_that_is_set_back_does_no_harm() -> None:
-    assert WELL.hindrance(NOW - 3600, STALLED_AFTER) is None
+    assert WELL.hindrance(NOW - 3600, STALLED_AFTER, IDLE_TIMEOUT) is None

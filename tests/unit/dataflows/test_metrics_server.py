@@ -23,6 +23,8 @@ from tests.support.commands import eventually
 from tests.support.metrics import series, value
 from tests.support.prometheus import fetch, free_port
 
+IDLE_TIMEOUT = timedelta(seconds=30)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -32,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
-    exporter = Exporter(Readings(folder, 1), timedelta(seconds=30))
+    exporter = Exporter(Readings(folder, 1), timedelta(seconds=30), IDLE_TIMEOUT)
     with Server(("127.0.0.1", 0), exporter) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
@@ -107,7 +109,7 @@ def settings(host: str, port: int) -> Metrics:
 
 def test_exporting_prepares_the_folder_serves_and_stops(tmp_path: Path) -> None:
     port = free_port()
-    with exporting(settings("127.0.0.1", port), tmp_path, 2) as alive:
+    with exporting(settings("127.0.0.1", port), tmp_path, 2, IDLE_TIMEOUT) as alive:
         alive()
         assert (tmp_path / FOLDER / "counter_1.db").exists()
         assert fetch(f"http://127.0.0.1:{port}/health/live")[0] == 200
@@ -116,7 +118,7 @@ def test_exporting_prepares_the_folder_serves_and_stops(tmp_path: Path) -> None:
 
 def test_without_a_port_nothing_is_served_nor_counted(tmp_path: Path) -> None:
     prepare(tmp_path / FOLDER, 1)
-    with exporting(settings("127.0.0.1", 0), tmp_path, 1) as alive:
+    with exporting(settings("127.0.0.1", 0), tmp_path, 1, IDLE_TIMEOUT) as alive:
         alive()
         assert not (tmp_path / FOLDER).exists()
         assert not any(thread.name == "exporter" for thread in threading.enumerate())
@@ -125,7 +127,7 @@ def test_without_a_port_nothing_is_served_nor_counted(tmp_path: Path) -> None:
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
 def test_an_address_of_ipv6_is_one_too(tmp_path: Path) -> None:
     port = free_port()
-    with exporting(settings("::1", port), tmp_path, 1):
+    with exporting(settings("::1", port), tmp_path, 1, IDLE_TIMEOUT):
         assert fetch(f"http://[::1]:{port}/health/live")[0] == 200
 
 
@@ -136,7 +138,7 @@ def test_a_port_that_is_taken_is_said_before_workers_start(tmp_path: Path) -> No
         port = other.getsockname()[1]
         with (
             pytest.raises(EnvironmentFault, match=rf"served at 127.0.0.1:{port}: Address already in use") as raised,
-            exporting(settings("127.0.0.1", port), tmp_path, 1),
+            exporting(settings("127.0.0.1", port), tmp_path, 1, IDLE_TIMEOUT),
         ):
             pass
     assert "metrics.port" in raised.value.remedy
@@ -145,6 +147,6 @@ def test_a_port_that_is_taken_is_said_before_workers_start(tmp_path: Path) -> No
 def test_a_host_that_is_none_is_said(tmp_path: Path) -> None:
     with (
         pytest.raises(EnvironmentFault, match=r"cannot be served at nowhere\.invalid:9464"),
-        exporting(settings("nowhere.invalid", 9464), tmp_path, 1),
+        exporting(settings("nowhere.invalid", 9464), tmp_path, 1, IDLE_TIMEOUT),
     ):
         pass
