@@ -11,6 +11,9 @@ from config.identity import derived_id
 
 Severity = Literal["low", "medium", "high", "critical"]
 
+DATA_QUALITY = "data_quality"
+"""Evidence feature: share of the records behind the finding that were looked at; not there where all were."""
+
 
 class Query(msgspec.Struct, frozen=True):
     """Selects again the records an aggregate was made of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,21 @@ class RawBatch:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def until(self, offset: int) -> RawBatch:
+        """Return the records before `offset`."""
+        end = bisect_left(self.offsets, offset)
+        if end == len(self):
+            return self
+        return RawBatch(
+            self.topic,
+            self.partition,
+            self.offsets[:end],
+            self.timestamps[:end],
+            self.keys[:end],
+            self.values[:end],
+            self.headers[:end],
+        )
 
     @property
     def channel(self) -> str:

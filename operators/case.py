@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from config.clock import HOUR
-from config.findings import Finding
+from config.findings import DATA_QUALITY, Finding
 from config.identity import derived_id, short_hash
 
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -43,12 +43,13 @@ class OpenFinding(msgspec.Struct, array_like=True):
     harm_at: int | None
     money_at_risk: float
     features: dict[str, float | int | str | None]
-    """Those that the policy reads."""
+    """Those that the policy reads, and how good the data were."""
     reason: str
 
     @staticmethod
     def of(finding: Finding, features: frozenset[str]) -> OpenFinding:
         """Return what is kept of `finding`, and of its evidence the named `features`."""
+        kept = features | {DATA_QUALITY}
         return OpenFinding(
             finding.at,
             finding.finding_id,
@@ -58,7 +59,7 @@ class OpenFinding(msgspec.Struct, array_like=True):
             finding.confidence,
             finding.harm_at,
             finding.money_at_risk,
-            {name: value for name, value in sorted(finding.evidence.features.items()) if name in features},
+            {name: value for name, value in sorted(finding.evidence.features.items()) if name in kept},
             finding.reason,
         )
 

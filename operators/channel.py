@@ -3,8 +3,8 @@
 Here is decided, per partition and from its content alone, what is believed (`clock_guard`), what is late, and, for
 telemetry, what is a duplicate. A record with event time before the partition's watermark is late: the watermark is
 the newest event time seen so far less the lateness bound. Every record ends in exactly one place: in the stages'
-state, among the late, among the dead letters, or dropped as a duplicate; a few may be held until their clock is
-believed, and stay in this state meanwhile.
+state, among the late, among the dead letters, dropped as a duplicate, or shed under overload (`shedding`); a few may
+be held until their clock is believed, and stay in this state meanwhile.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from operators.batch import RawBatch
 from operators.clock_guard import judge
 from operators.decode import Decoded, Decoder
 from operators.reject import reject
+from operators.shedding import Change, Rates
 
 STATE_VERSION = 1
 DRIFT_NAMES_MAX = 200
@@ -40,6 +41,8 @@ class Counts(msgspec.Struct, array_like=True):
     duplicates: int = 0
     rejected: int = 0
     held: int = 0
+    shed: int = 0
+    """Not looked at, under overload."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -85,6 +88,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     """See `Position`."""
     idle: tuple[int, int] | None = None
     """(next offset, watermark promised) while the partition is idle; released with the next record."""
+    rates: list[Change] = []
+    """At which rate telemetry is sampled, by offset: see `shedding`. The last one is told with the record there."""
 
 
 @dataclass
@@ -94,7 +99,7 @@ class Taken:
     events: list[Event]
     measures: pl.DataFrame
     released: list[Event] = field(default_factory=list)
-    """Late records, dead letters and idle times that ended, for the outbox."""
+    """Late records, dead letters, idle times that ended and changes of the sampling rate, for the outbox."""
 
 
 class Channel:
@@ -117,6 +122,7 @@ class Channel:
         self._decoder = decoder
         self._lateness, self._jump_max = lateness, jump_max
         self._state = ChannelState() if state is None else restored(state, self.name)
+        self._rates = Rates(self._state.rates)
 
     @property
     def next_offset(self) -> int:
@@ -174,6 +180,19 @@ class Channel:
         self.stay_idle(watermark)
         return True
 
+    @property
+    def one_in(self) -> int:
+        """Of telemetry that may be sampled, one record in so many is looked at."""
+        return self._rates.current
+
+    def sample(self, one_in: int) -> None:
+        """Look at one record in `one_in` from the next one on, of types whose contracts allow it.
+
+        The change is released with that record, as an event of type `sampling`, and a replay that samples alike at
+        the same offset comes to the same results.
+        """
+        self._rates.change(self._state.next_offset, one_in)
+
     def snapshot(self) -> bytes:
         """Return the state, encoded."""
         return msgspec.msgpack.encode(self._state)
@@ -181,10 +200,11 @@ class Channel:
     def take(self, batch: RawBatch) -> Taken:
         """Take in the next records of the partition."""
         state, counts = self._state, self._state.counts
-        woken = self._wake() if len(batch) else []
+        woken = self._wake() + self._resample() if len(batch) else []
         if not counts.records and len(batch) and batch.timestamps[0] >= 0:
             state.began = batch.timestamps[0] * 1000
-        decoded = self._decoder.decode(self._with_held(batch))
+        whole = self._with_held(batch)
+        decoded = self._decoder.decode(whole, self._rates.at(whole.offsets))
         times = decoded.index["at"].to_numpy()
         rows, wild, held = self._believe(times)
         before = self._watermarks_before(times[rows])
@@ -202,12 +222,14 @@ class Channel:
         counts.duplicates += len(rows) - len(unique)
         counts.rejected += len(decoded.rejects) + len(wild)
         counts.held = len(held)
+        counts.shed += decoded.shed
         if len(batch):
             state.next_offset = batch.offsets[-1] + 1
             state.last_digest = record_digest(batch.keys[-1], batch.values[-1])
         selection = None if len(unique) == len(decoded.index) else pl.Series("row", unique, dtype=pl.Int64)
         self._count_quality(decoded)
         self._remember_held(decoded, batch, held)
+        self._rates.forget(state.held[0][0] if state.held else state.next_offset)
         state.promised = self.watermark
         return Taken(decoded.events(selection), decoded.measures(selection), released)
 
@@ -219,6 +241,20 @@ class Channel:
         self._state.idle = None
         data = {"topic": self._topic, "partition": self._partition, "next_offset": offset, "watermark": watermark}
         return [Event(watermark, f"{self.name}/{offset}", self.name, "idle", data, self.name, offset)]
+
+    def _resample(self) -> list[Event]:
+        """Return what is to be released of a sampling rate that holds from now on."""
+        offset = self._state.next_offset
+        if not self._rates.changed_at(offset):
+            return []
+        data = {
+            "topic": self._topic,
+            "partition": self._partition,
+            "next_offset": offset,
+            "one_in": self.one_in,
+            "shed": self._state.counts.shed,
+        }
+        return [Event(max(self.watermark, 0), f"{self.name}/{offset}", self.name, "sampling", data, self.name, offset)]
 
     def _count_quality(self, decoded: Decoded) -> None:
         doubts, drift = self._state.doubts, self._state.drift

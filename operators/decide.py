@@ -13,6 +13,7 @@ import msgspec
 
 from config.clock import HOUR, from_text, micros
 from config.events import Event
+from config.findings import DATA_QUALITY
 from config.identity import derived_id
 from config.policies.bundle import Bundle, FactDocument, Outcome, Value
 from operators.case import Case, Plan, entity_kind
@@ -77,6 +78,10 @@ class Decider:
             "open_remedy": "" if case.plan is None or case.plan.until <= now else case.plan.remedy,
             "mode": self.mode,
         }
+        quality = leading.features.get(DATA_QUALITY, 1.0)
+        if quality != 1.0 or DATA_QUALITY in self.bundle.facts:
+            # Not said of every decision that all is well, which would only make its record longer.
+            facts[DATA_QUALITY] = quality
         for name, fact in self.bundle.facts.items():
             if fact.feature:
                 facts[name] = _feature(leading.features.get(fact.feature), fact)

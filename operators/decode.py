@@ -29,6 +29,7 @@ from operators.mapping import Mapper
 from operators.measure import SCHEMA, Measures
 from operators.quality import Quality, Rules, look_for_drift
 from operators.reject import judge, reject
+from operators.shedding import Shedding
 from operators.wire import Schemas, any_framed, headers_matter
 
 EVENT_TIME_MIN = 946_684_800_000_000
@@ -58,6 +59,8 @@ class Decoded:
         parts: list[Part],
         rejects: list[Reject],
         quality: Quality,
+        weights: np.ndarray | None,
+        shed: int,
     ) -> None:
         self._decoder = decoder
         self._channel = channel
@@ -70,6 +73,10 @@ class Decoded:
         """By row."""
         self.rejects = rejects
         self.quality = quality
+        self.weights = weights
+        """By row, how many records it stands for; None when nothing was sampled."""
+        self.shed = shed
+        """Records that were not looked into: they are among none of the above."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -77,7 +84,8 @@ class Decoded:
     def measures(self, rows: pl.Series | None = None) -> pl.DataFrame:
         """Return the measures of the telemetry records among `rows` (all, if None), as `operators.measure.SCHEMA`.
 
-        Grouped by type; within a type and metric in the order of `rows`.
+        Grouped by type; within a type and metric in the order of `rows`. Of a sampled batch, with the column `weight`
+        (Int64): how many records each stands for.
         """
         frames = []
         for name, part in self.parts.items():
@@ -96,7 +104,11 @@ class Decoded:
             frames.append(maker.frame(fields, chosen["at"], chosen["offset"]))
         if not frames:
             return pl.DataFrame(schema=SCHEMA)
-        return frames[0] if len(frames) == 1 else pl.concat(frames)
+        measures = frames[0] if len(frames) == 1 else pl.concat(frames)
+        if self.weights is None:
+            return measures
+        at = self.index["offset"].to_numpy().searchsorted(measures["offset"].to_numpy())
+        return measures.with_columns(weight=pl.Series(self.weights[at]))
 
     def events(self, rows: pl.Series | None = None) -> list[Event]:
         """Return the business records among `rows` (all, if None) as events, in the order of `rows`.
@@ -150,6 +162,7 @@ class Decoder:
         self._type_names = pl.Series([contract.type for contract in self._by_code], dtype=pl.String())
         self._telemetry = np.array([contract.flow == "telemetry" for contract in self._by_code])
         self._mapper = Mapper(contracts)
+        self._shedding = Shedding(contracts)
         self._schemas = Schemas() if schemas is None else schemas
         self._seed = seed
         self._sample_every = sample_every
@@ -159,10 +172,16 @@ class Decoder:
         columns = set(measures.columns if measures else ()) | set(rules.columns if rules else ())
         return Plan(contract, code, columns, set(measures.lists if measures else ()))
 
-    def decode(self, batch: RawBatch) -> Decoded:
-        """Return the accepted records of `batch` and the rejects, both in offset order."""
+    def decode(self, batch: RawBatch, one_in: np.ndarray | None = None) -> Decoded:
+        """Return the accepted records of `batch` and the rejects, both in offset order.
+
+        Args:
+            batch: What was read.
+            one_in: The rate at which telemetry is sampled, at each record; None for not at all.
+        """
         faults: dict[int, Fault] = {}
-        gathered, positions, sampled = self._gather(batch, faults)
+        gathered, positions, sampled, weights = self._gather(batch, faults, one_in)
+        shed = len(batch) - len(positions) - len(faults)
         quality = Quality()
         at, identity, codes, parts = gathered.at, gathered.identity, gathered.codes, gathered.parts
         judged = self._judge_records(gathered, at, codes, parts, quality)
@@ -173,6 +192,7 @@ class Decoder:
             rows, numbers = np.flatnonzero(keep), np.cumsum(keep) - 1
             positions = [positions[i] for i in rows.tolist()]
             at, identity, codes = at.gather(rows), identity.gather(rows), codes[rows]
+            weights = None if weights is None else weights[rows]
             parts = [kept for part in parts if len((kept := part.keep(keep, numbers)).rows)]
         for place, value in sampled.items():
             if place not in faults:
@@ -188,27 +208,39 @@ class Decoder:
             }
         )
         rejects = [reject(batch, position, *faults[position]) for position in sorted(faults)]
-        return Decoded(self, batch.channel, index, self._telemetry[codes], parts, rejects, quality)
+        return Decoded(self, batch.channel, index, self._telemetry[codes], parts, rejects, quality, weights, shed)
 
-    def _gather(self, batch: RawBatch, faults: dict[int, Fault]) -> tuple[Gathered, list[int], dict[int, bytes]]:
-        """Return the columns of the records that can be decoded, their places in the batch, and a sample of values.
+    def _gather(
+        self, batch: RawBatch, faults: dict[int, Fault], one_in: np.ndarray | None
+    ) -> tuple[Gathered, list[int], dict[int, bytes], np.ndarray | None]:
+        """Return the columns of the records that can be decoded, their places, a sample of values, and their weights.
 
-        The faults of the others are noted by place.
+        The faults of those that cannot are noted by place.
         """
         gathered, sampled = Gathered(self._plans), dict[int, bytes]()
         positions: list[int] = []
+        weights: list[np.ndarray] = []
         sample = self._sample_of(batch)
         for start in range(0, len(batch), CHUNK):
             values, places = self._candidates(batch, range(start, min(start + CHUNK, len(batch))), faults)
+            chosen: np.ndarray | None = None
+            if one_in is not None and len(places):
+                chosen = self._shedding.weights(values, one_in[np.fromiter(places, np.int64)])
+                kept = np.flatnonzero(chosen).tolist()
+                values, places, chosen = [values[i] for i in kept], [places[i] for i in kept], chosen[kept]
             records, failed = decode_all(self._decode, values)
             if failed:
                 faults.update((places[i], judge(values[i], error, self.contracts)) for i, error in failed)
+            decoded = [place for place in places if place not in faults] if failed else places
             gathered.add(records)
+            if chosen is not None:
+                weights.append(np.delete(chosen, [i for i, _ in failed]) if failed else chosen)
             for place in sample[bisect_left(sample, start) : bisect_left(sample, start + CHUNK)]:
-                if place not in faults:
+                at = bisect_left(decoded, place)
+                if at < len(decoded) and decoded[at] == place:
                     sampled[place] = values[bisect_left(places, place)]
-            positions += [place for place in places if place not in faults] if failed else places
-        return gathered, positions, sampled
+            positions += decoded
+        return gathered, positions, sampled, np.concatenate(weights) if weights else None
 
     def _candidates(
         self, batch: RawBatch, places: Sequence[int], faults: dict[int, Fault]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from config.clock import micros
 from config.events import Event
-from config.findings import Evidence, Finding, finding_id
+from config.findings import DATA_QUALITY, Evidence, Finding, finding_id
 from config.identity import derived_id
 from operators.case import CAUSE, OPENING, SEVERITIES, slot_of
 from operators.cases import LINK
@@ -117,6 +117,9 @@ class EpisodeStep:
         entity, opened = f"customer:{customer}", f"{self.key} {episode.opening}"
         occurrence = f"{opened} end" if resolves else opened
         now = self.context.now
+        features: dict[str, float | int | str | None] = {CAUSE: self.key, OPENING: episode.opening}
+        if DATA_QUALITY in fleet.evidence.features:
+            features[DATA_QUALITY] = fleet.evidence.features[DATA_QUALITY]
         return Finding(
             finding_id=finding_id(fleet.agent, TOUCHED_KIND, entity, occurrence),
             agent=fleet.agent,
@@ -130,7 +133,7 @@ class EpisodeStep:
             harm_at=None if resolves else now,
             causes=[self.key],
             resolves=resolves,
-            evidence=Evidence(features={CAUSE: self.key, OPENING: episode.opening, "fleet_finding": fleet.finding_id}),
+            evidence=Evidence(features=features | {"fleet_finding": fleet.finding_id}),
             reason=reason,
         )
 

@@ -41,7 +41,11 @@ def smallest(touched: dict[str, int]) -> dict[str, int]:
 
 
 class Partial(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one batch of one channel holds of one series in one pane."""
+    """What one batch of one channel holds of one series in one pane.
+
+    Of a sampled batch each record counts as often as it stands for others: counts, sums and buckets are of all records
+    as far as the sample tells. Extremes and the latest value are of those that were looked at.
+    """
 
     key: str
     metric: str
@@ -70,6 +74,8 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Counts by log bucket (`operators/sketch.py`)."""
     touched: dict[str, int] = {}
     """Hashes by customer of failed records."""
+    shed: int = 0
+    """How many of `count` were not looked at: those that sampled records stand for beside themselves."""
 
 
 class Pane(msgspec.Struct, array_like=True):
@@ -89,6 +95,8 @@ class Pane(msgspec.Struct, array_like=True):
     touched: dict[str, int] = {}
     contract: str = ""
     """Where a version changed within the pane, the greatest by text."""
+    shed: int = 0
+    """How many of `count` were not looked at, as far as a sample tells."""
 
     @classmethod
     def of(cls, partial: Partial) -> Pane:
@@ -106,6 +114,7 @@ class Pane(msgspec.Struct, array_like=True):
             {channel: (partial.first, partial.last)},
             dict(partial.touched),
             partial.contract,
+            partial.shed,
         )
 
     def add(self, partial: Partial) -> None:
@@ -114,6 +123,7 @@ class Pane(msgspec.Struct, array_like=True):
         latest = (partial.latest_at, partial.channel, partial.latest_offset, partial.latest_value)
         self._merge_rest(latest, partial.buckets, partial.touched, partial.contract)
         self._merge_span(partial.channel, partial.first, partial.last)
+        self.shed += partial.shed
 
     def merge(self, other: Pane) -> None:
         """Merge `other` in; it stays as it is."""
@@ -122,6 +132,7 @@ class Pane(msgspec.Struct, array_like=True):
             self._merge_rest(other.latest, other.buckets, other.touched, other.contract)
             for channel, (first, last) in other.spans.items():
                 self._merge_span(channel, first, last)
+            self.shed += other.shed
 
     def _merge(self, count: int, failures: int, low: int, high: int, total: int, squares: int) -> None:
         self.low = min(self.low, low) if self.count else low
@@ -144,6 +155,16 @@ class Pane(msgspec.Struct, array_like=True):
     def _merge_span(self, channel: str, first: int, last: int) -> None:
         known = self.spans.get(channel)
         self.spans[channel] = (min(known[0], first), max(known[1], last)) if known else (first, last)
+
+    @property
+    def seen(self) -> int:
+        """How many records were looked at; `count` is how many there were."""
+        return self.count - self.shed
+
+    @property
+    def quality(self) -> float:
+        """Share of the records that were looked at, 0…1; 1 when there are none."""
+        return self.seen / self.count if self.count else 1.0
 
     @property
     def total(self) -> int:

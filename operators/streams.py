@@ -39,7 +39,8 @@ def build_streams(settings: Telemetry, contracts: Iterable[Contract]) -> dict[st
 
     Raises:
         SettingsError: a window of a type is no multiple of its pane.
-        ContractError: a contract gives metrics that its records name different scales.
+        ContractError: a contract gives metrics that its records name different scales, or lets fleet signals be
+            sampled.
     """
     return {each.type: _stream(settings, each) for each in contracts if each.flow == "telemetry"}
 
@@ -60,6 +61,12 @@ def _stream(settings: Telemetry, contract: Contract) -> Stream:
                 f"telemetry: the window {window} of {contract.type} is no multiple of its pane {pane}.",
                 remedy="Set telemetry.pane_by_type and telemetry.window_by_type of that type to match.",
             )
+    signals = pane >= settings.signal_interval
+    if signals and contract.sampled_max > 1:
+        raise ContractError(
+            f"{contract.file}: shedding: panes of {contract.type} are fleet signals, which stand on every record.",
+            remedy="Declare {class: never}, or give the type shorter panes (telemetry.pane_by_type).",
+        )
     open_units = {10**measure.digits for measure in contract.measures if measure.map or measure.name_field}
     if len(open_units) > 1:
         raise ContractError(
@@ -71,7 +78,7 @@ def _stream(settings: Telemetry, contract: Contract) -> Stream:
         entity=contract.key.removesuffix("_id"),
         pane=micros(pane),
         windows=tuple(sorted(micros(window) for window in windows)),
-        signals=pane >= settings.signal_interval,
+        signals=signals,
         units={measure.metric or measure.field: 10**measure.digits for measure in contract.measures if measure.field},
         unit_else=open_units.pop() if open_units else 10**6,
     )

@@ -31,7 +31,8 @@ def combine(
 
     Args:
         measures: Rows of key (String), metric (String), at (Int64, µs), value (Int64, in the contract's scale), failed
-            (Boolean), customer (String, nullable), offset (Int64), contract (String, `type@version`).
+            (Boolean), customer (String, nullable), offset (Int64), contract (String, `type@version`); of a sampled
+            batch also weight (Int64), how many records each stands for.
         channel: `topic/partition`.
         pane_us: Length of a pane, µs; by event type where types differ, one minute for a type not named.
         key_groups: Of the receiving stage.
@@ -81,12 +82,12 @@ def aggregate(part: pl.DataFrame, channel: str) -> list[Partial]:
         part.lazy()
         .with_columns(wide=value.cast(pl.Int128))
         .with_columns(*_square_columns(part))
+        .with_columns(*_weighted(part))
         .group_by(_SERIES, maintain_order=True)
         .agg(
             pl.col("offset").min().alias("first"),
             pl.col("offset").max().alias("last"),
-            pl.len().alias("count"),
-            pl.col("failed").sum().alias("failures"),
+            *_counts(part),
             pl.col("wide").sum().alias("total"),
             pl.col("^square_.*$").sum(),
             value.min().alias("low"),
@@ -94,7 +95,7 @@ def aggregate(part: pl.DataFrame, channel: str) -> list[Partial]:
             pl.col("at").last().alias("latest_at"),
             pl.col("offset").last().alias("latest_offset"),
             value.last().alias("latest_value"),
-            pl.col("bucket"),
+            pl.col("bucket", *(["weight"] if "weight" in part.columns else [])),
         )
         .collect()
     )
@@ -115,8 +116,28 @@ def aggregate(part: pl.DataFrame, channel: str) -> list[Partial]:
             [touched.get(series, {}) for series in zip(contracts, keys, metrics, starts, strict=True)]
             if touched
             else [{}] * len(keys),
+            table["shed"].to_list(),
         )
     )
+
+
+def _counts(part: pl.DataFrame) -> list[pl.Expr]:
+    """Return the counts of records, of failed ones, and of those not looked at."""
+    if "weight" not in part.columns:
+        return [pl.len().alias("count"), pl.col("failed").sum().alias("failures"), pl.lit(0).alias("shed")]
+    weight = pl.col("weight")
+    return [
+        weight.sum().alias("count"),
+        (weight * pl.col("failed")).sum().alias("failures"),
+        (weight - 1).sum().alias("shed"),
+    ]
+
+
+def _weighted(part: pl.DataFrame) -> list[pl.Expr]:
+    """Return what is summed as often as each record stands for others."""
+    if "weight" not in part.columns:
+        return []
+    return [pl.col("wide", "^square_.*$") * pl.col("weight").cast(pl.Int128)]
 
 
 def _square_columns(part: pl.DataFrame) -> list[pl.Expr]:
@@ -127,7 +148,8 @@ def _square_columns(part: pl.DataFrame) -> list[pl.Expr]:
     """
     extremes = part.select(low=pl.col("value").min(), high=pl.col("value").max()).row(0)
     wide = pl.col("wide")
-    if max(abs(extreme) for extreme in extremes) <= isqrt(_LARGEST_SUM // len(part)):
+    count = int(part["weight"].sum()) if "weight" in part.columns else len(part)
+    if max(abs(extreme) for extreme in extremes) <= isqrt(_LARGEST_SUM // count):
         return [(wide * wide).alias("square_all")]
     high = (pl.col("value") // 2**32).cast(pl.Int128)
     low = wide - high * 2**32
@@ -149,11 +171,18 @@ def _squares(table: pl.DataFrame) -> list[int]:
 def _histograms(table: pl.DataFrame) -> list[dict[int, int]]:
     """Count the buckets of each row's list: `value_counts` per group costs 2 µs a group, this 0.1 µs a row."""
     flat = table["bucket"].explode(empty_as_null=False).to_list()
+    weights = table["weight"].explode(empty_as_null=False).to_list() if "weight" in table.columns else []
     histograms: list[dict[int, int]] = []
     end = 0
-    for count in table["count"].to_list():
+    for count in table["bucket"].list.len().to_list():
         begin, end = end, end + count
-        histograms.append({flat[begin]: 1} if count == 1 else dict(Counter(flat[begin:end])))
+        if weights:
+            histogram = Counter[int]()
+            for bucket, weight in zip(flat[begin:end], weights[begin:end], strict=True):
+                histogram[bucket] += weight
+            histograms.append(dict(histogram))
+        else:
+            histograms.append({flat[begin]: 1} if count == 1 else dict(Counter(flat[begin:end])))
     return histograms
 
 

@@ -48,6 +48,7 @@ PROVIDED: dict[str, tuple[FactType, bool]] = {
     "contacts_30d": ("number", False),
     "open_remedy": ("string", False),
     "mode": ("string", False),
+    "data_quality": ("number", False),
 }
 """Type, and whether it may be null, of each fact that the decision step provides; all others are evidence features."""
 

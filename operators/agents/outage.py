@@ -16,7 +16,7 @@ import msgspec
 
 from config.agents.load import Manifest
 from config.clock import MINUTE, to_datetime, to_text
-from config.findings import Evidence, Finding, Query, Severity, finding_id
+from config.findings import DATA_QUALITY, Evidence, Finding, Query, Severity, finding_id
 from operators.agents.watch import Judged, Series, Watch, judge, watch_of
 from operators.window import Closed
 
@@ -116,14 +116,16 @@ class OutageAgent:
                 return []
             state.episode = Episode(entity, state.bad_at[0] - pane, [])
         episode = state.episode
+        quality = min(each.closed.over(each.watch.over).quality for each in flagged or judged)
         if bad:
             episode.good = 0
-            return self._found(key, episode, flagged, weight, now)
+            return self._found(key, episode, flagged, weight, quality, now)
         episode.good += 1
         if episode.good < self.rule.close_panes:
             return []
         state.episode, state.bad_at = None, []
-        return _over(episode, now, *_end(episode))
+        reason, confidence = _end(episode)
+        return _over(episode, now, reason + _sampled(quality), trusted(confidence, quality))
 
     def on_silence(self, state: OutageState, now: int) -> list[Finding]:
         """End an episode of a service that measures nothing any more, and return the findings that say so."""
@@ -141,7 +143,9 @@ class OutageAgent:
         """Microseconds without a measure after which an episode ends."""
         return self.rule.silence_minutes * MINUTE
 
-    def _found(self, key: str, episode: Episode, flagged: list[Judged], weight: float, now: int) -> list[Finding]:
+    def _found(
+        self, key: str, episode: Episode, flagged: list[Judged], weight: float, quality: float, now: int
+    ) -> list[Finding]:
         """Return a finding for each kind that the flags point to and the episode has not led to yet.
 
         Every bad service is at least degraded; a failing one says so at once or when it comes to that.
@@ -162,10 +166,10 @@ class OutageAgent:
                 at=now,
                 severity=_severity(kind, weight),
                 # Not calibrated: each unit of weight halves the doubt.
-                confidence=min(CONFIDENCE_MAX, 1 - 0.5 ** (weight + len(episode.kinds))),
+                confidence=trusted(min(CONFIDENCE_MAX, 1 - 0.5 ** (weight + len(episode.kinds))), quality),
                 harm_at=episode.since,
-                evidence=_evidence(key, flagged),
-                reason=_reason(kind, episode, flagged),
+                evidence=_evidence(key, flagged, quality),
+                reason=_reason(kind, episode, flagged) + _sampled(quality),
             )
         ]
 
@@ -176,7 +180,20 @@ def _severity(kind: str, weight: float) -> Severity:
     return "high" if weight >= 2 else "medium"
 
 
-def _evidence(key: str, flagged: list[Judged]) -> Evidence:
+def trusted(confidence: float, quality: float) -> float:
+    """Return `confidence` less what a sample takes from it: half of it where next to nothing was looked at.
+
+    A detector knows how its series scatters, not how much more the same series scatters when it is sampled.
+    """
+    return confidence * (1 + quality) / 2
+
+
+def _sampled(quality: float) -> str:
+    """Return what a reason has to add about a sample; nothing where all records were looked at."""
+    return f" Only {quality:.0%} of its records were looked at, for there were too many." if quality < 1 else ""
+
+
+def _evidence(key: str, flagged: list[Judged], quality: float) -> Evidence:
     queries: list[Query] = []
     features: dict[str, float | int | str | None] = {}
     for each in flagged:
@@ -191,6 +208,8 @@ def _evidence(key: str, flagged: list[Judged]) -> Evidence:
         features[f"{name}_expected"] = each.usual.expected
         features[f"{name}_limit"] = each.usual.limit
         features[f"{name}_score"] = each.score.value
+    if quality < 1:
+        features[DATA_QUALITY] = round(quality, 4)
     return Evidence(queries=queries, features=features)
 
 

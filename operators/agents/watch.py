@@ -73,7 +73,7 @@ def judge(
     for name, series in closed.items():
         for watch in watches.get(name, ()):
             window = series.over(watch.over)
-            if window.count < watch.reads.records_min:
+            if window.seen < watch.reads.records_min:
                 continue
             x, detector = feature(window, watch.reads.feature, series.unit), watch.detector
             detector.decode(states.get(watch.entry.name, watch.fresh))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import polars as pl
+
 from config.agents.load import FOLDER, load_manifest
 from config.clock import MINUTE, micros
 from config.contracts.load import BUILT_IN, load_contracts
@@ -33,10 +35,18 @@ def telemetry_group(channels: Iterable[str] = (CHANNEL,)) -> KeyedGroup[Telemetr
 
 
 def feed(
-    group: KeyedGroup[TelemetryState], rows: Sequence[Measure], offset: int, watermark: int, channel: str = CHANNEL
+    group: KeyedGroup[TelemetryState],
+    rows: Sequence[Measure],
+    offset: int,
+    watermark: int,
+    channel: str = CHANNEL,
+    one_in: int = 1,
 ) -> None:
-    """Give a batch to the group as a source would."""
-    partials = combine(table(rows, offset), channel, panes_of(STREAMS), 1).get(0, [])
+    """Give a batch to the group as a source would; of a sample of one in so many, each row stands for so many."""
+    measures = table(rows, offset)
+    if one_in > 1:
+        measures = measures.with_columns(weight=pl.lit(one_in, dtype=pl.Int64))
+    partials = combine(measures, channel, panes_of(STREAMS), 1).get(0, [])
     group.receive(Frame(0, channel, watermark, partials=partials))
 
 

@@ -1,12 +1,16 @@
 from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
+import yaml
 
 from config.clock import DAY, HOUR, from_text
+from config.findings import DATA_QUALITY
 from config.identity import derived_id
 from config.policies.bundle import PROVIDED
-from config.policies.load import load_default
+from config.policies.load import DEFAULT_FOLDER, load_bundle, load_default
 from operators.case import Case, OpenFinding, Plan, row_of
 from operators.decide import Decider, Surroundings, commit
 from tests.support.findings import finding
@@ -42,7 +46,8 @@ def test_facts_provided_are_of_their_declared_types() -> None:
     types: dict[str, Any] = {"string": str, "number": (int, float), "bool": bool, "instant": int}
     for subject in (case(), case(harm_at=None)):
         facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY), ALONE, DAY)
-        for name, (fact_type, nullable) in PROVIDED.items():
+        assert PROVIDED.keys() - facts == {DATA_QUALITY}  # all was looked at, and the bundle does not ask
+        for name, (fact_type, nullable) in PROVIDED.items() - {(DATA_QUALITY, PROVIDED[DATA_QUALITY])}:
             assert (nullable and facts[name] is None) or isinstance(facts[name], types[fact_type])
 
 
@@ -148,3 +153,31 @@ def test_customers_are_contacted_by_messages_only() -> None:
 
 def test_same_case_decides_the_same() -> None:
     assert decided(case()) == decided(case())
+
+
+def test_a_rule_can_read_how_much_of_the_data_was_looked_at(tmp_path: Path) -> None:
+    folder = copytree(DEFAULT_FOLDER, tmp_path / "bundle")
+    declared = '  data_quality: {type: number, description: "Share of the records that were looked at."}\nremedies:'
+    main = folder / "bundle.yaml"
+    main.write_text(main.read_text().replace("\nremedies:", "\n" + declared, 1))
+    guards = folder / "guards.yaml"
+    rule = {
+        "id": "poor-data",
+        "description": "…",
+        "when": "data_quality < 0.5",
+        "outcome": "observe",
+        "reason": "Too little.",
+    }
+    table = yaml.safe_load(guards.read_text())
+    table["rules"].insert(0, rule)
+    guards.write_text(yaml.safe_dump(table))
+    bundle = load_bundle(folder)
+    good, poor = case(), case(features={DATA_QUALITY: 0.1, "expected_at": EXPECTED})
+    assert decided(poor, bundle=bundle).rule == "guards/poor-data"
+    assert decided(good, bundle=bundle).rule != "guards/poor-data"
+    assert decided(good, bundle=bundle).decision["facts"][DATA_QUALITY] == 1.0
+
+
+def test_a_decision_on_sampled_data_says_so_whatever_the_bundle_asks() -> None:
+    assert decided(case(features={DATA_QUALITY: 0.1})).decision["facts"][DATA_QUALITY] == 0.1
+    assert DATA_QUALITY not in decided(case()).decision["facts"]

@@ -41,3 +41,11 @@ def test_metrics_named_by_records_must_share_one_scale() -> None:
     measures = (Measure(map="metrics", digits=6), Measure(map="more", digits=3))
     with pytest.raises(ContractError, match="scales"):
         build_streams(SETTINGS, [replace(CONTRACTS.of("sli.measured"), measures=measures)])
+
+
+def test_fleet_signals_may_not_be_sampled() -> None:
+    sampled = replace(CONTRACTS.of("inventory.level"), sampled_max=10)
+    with pytest.raises(ContractError, match=r"shedding: panes of inventory\.level are fleet signals"):
+        build_streams(SETTINGS, [sampled])
+    shorter = replace(SETTINGS, pane_by_type={"inventory.level": timedelta(minutes=1)}, window_by_type={})
+    assert not build_streams(shorter, [sampled])["inventory.level"].signals

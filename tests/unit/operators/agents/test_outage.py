@@ -6,6 +6,7 @@ import pytest
 from config.agents.load import DetectorEntry, Manifest, Reads
 from config.clock import DAY, MINUTE, to_text
 from config.errors import SettingsError
+from config.findings import DATA_QUALITY, Finding
 from operators.agents.outage import OutageAgent, OutageState
 from operators.keyed import KeyedGroup
 from operators.telemetry import TelemetryLogic
@@ -229,3 +230,42 @@ def changed(**entry: object) -> Manifest:
 def test_a_manifest_that_cannot_run_is_refused(entry: dict[str, object], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         OutageAgent(changed(**entry))
+
+
+def sampled_incident(one_in: int, per_minute: int = 40) -> list[Finding]:
+    """The findings of an incident during which so few requests were looked at that 40 a minute were left."""
+    group = telemetry_group()
+    calm, after = requests(CALM), requests(range(80, 120))
+    slow = requests(range(60, 80), slow=8, per_minute=per_minute)
+    feed(group, calm, 0, 60 * MINUTE)
+    feed(group, slow, len(calm), 80 * MINUTE, one_in=one_in)
+    feed(group, after, len(calm) + len(slow), 121 * MINUTE)
+    return findings(group.advance())
+
+
+def test_a_finding_on_a_sample_is_less_certain_and_says_why() -> None:
+    whole, sampled = sampled_incident(1)[0], sampled_incident(10)[0]
+    assert (sampled.kind, sampled.at, sampled.severity) == (whole.kind, whole.at, whole.severity)
+    assert sampled.confidence == pytest.approx(whole.confidence * 0.55)
+    assert DATA_QUALITY not in whole.evidence.features
+    assert sampled.evidence.features[DATA_QUALITY] == 0.1
+    assert sampled.reason == f"{whole.reason} Only 10% of its records were looked at, for there were too many."
+
+
+def test_a_sample_of_too_few_records_is_not_judged_however_many_it_stands_for() -> None:
+    # The manifest asks for 20 of them.
+    assert [each.resolves for each in sampled_incident(10, per_minute=20)] == [False, True]
+    assert sampled_incident(10, per_minute=19) == []
+
+
+def test_an_end_told_from_a_sample_is_less_certain_too() -> None:
+    rows = requests(CALM) + requests(range(60, 80), slow=8)
+    ends = []
+    for one_in in (1, 5):
+        group = telemetry_group()
+        feed(group, rows, 0, 80 * MINUTE)
+        feed(group, requests(range(80, 120)), len(rows), 121 * MINUTE, one_in=one_in)
+        ends.append(findings(group.advance())[1])
+    assert all(end.resolves for end in ends)
+    assert ends[1].confidence == pytest.approx(ends[0].confidence * 0.6)
+    assert ends[1].reason.endswith("Only 20% of its records were looked at, for there were too many.")
