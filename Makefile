@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench chaos parts broker registry bundled clean
+.PHONY: help run test test-fast lint format bench bench-kafka chaos parts broker registry bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ format: $(READY)  ## Format the code and apply safe fixes
 
 bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
 	$(BIN)/python -m benchmarks
+
+bench-kafka: $(READY)  ## Measure the live job against a bare consumer, on a real broker (minutes)
+	$(BIN)/python -m benchmarks.kafka
 
 chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leave (half an hour each)
 	@for seed in $(SEEDS); do \
