@@ -231,6 +231,10 @@ class Settings:
         """Return a hash of what a recovery folder is cut up by: it must be the same at every start on that folder."""
         return self._digest("layout")
 
+    def layout(self) -> dict[str, str]:
+        """Return what `layout_digest` is made of, by name."""
+        return {leaf.name: _canonical(self._value(leaf)) for leaf in leaves(Settings) if leaf.spec.affects == "layout"}
+
     def _digest(self, affects: Affects) -> str:
         parts = [
             f"{leaf.name}={_canonical(self._value(leaf))}" for leaf in leaves(Settings) if leaf.spec.affects == affects

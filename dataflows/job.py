@@ -24,6 +24,7 @@ from config.settings import Metrics, Settings, environment, load
 from dataflows.alignment import AlignmentBoard
 from dataflows.detection import Layout, build, receivers_of
 from dataflows.domain import load_contract_set, load_logics
+from dataflows.overload import Sampling
 from dataflows.recovered import STATE, check_of, identity_of, interpret
 from dataflows.sources import Pace, PartitionSource, Reader, SourceSettings
 from dataflows.stages import StatePlace
@@ -37,7 +38,7 @@ from sinks.engine import store_path
 from sinks.lock import lock_recovery, lock_store
 from sinks.outbox import part_names
 from sinks.preflight import CHECK_DISK, Preflight, preflight
-from sinks.recovery_files import Snapshot
+from sinks.recovery_files import CUT, Snapshot
 from sinks.server_lock import lock_server
 from sinks.store import Store
 
@@ -92,6 +93,8 @@ class Partitions:
     """Watermarks that partitions begin with when they are new to a job that has run, microseconds, by channel."""
     schemas: Schemas = field(default_factory=Schemas)
     """What framed records are decoded with; whoever reads the partitions fills it."""
+    sampling: Callable[[str], Sampling] | None = None
+    """Says at which rate a partition is sampled; None for not at all."""
 
 
 def settings_of(job: Job) -> Settings:
@@ -127,6 +130,7 @@ def places(job: Job, settings: Settings, check_channels: CheckChannels) -> Itera
         ForestallError: store or recovery folder are at fault, or what would be recovered is.
     """
     recovery, identity = Path(job.recovery), identity_of(settings)
+    told = identity | {CUT: settings.layout()}
     found: dict[str, ChannelState] = {}
     with ExitStack() as stack:
         locks = [stack.enter_context(lock_recovery(recovery))]
@@ -144,7 +148,7 @@ def places(job: Job, settings: Settings, check_channels: CheckChannels) -> Itera
             yield from check_channels(found)
 
         def look_over() -> Preflight:
-            return preflight(recovery, identity, store_has_run=store.has_run(), check=check)
+            return preflight(recovery, told, store_has_run=store.has_run(), check=check)
 
         report = look_over()
         store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()))
@@ -216,6 +220,7 @@ def detection_flow(
         lambda: AlignmentBoard(recovery / BOARD, partitions.channels),
         stopping,
         partitions.pace,
+        partitions.sampling,
     )
     store = Store.open(job.store_url)
     return build(

@@ -17,6 +17,9 @@ from config.errors import ForestallError, RecoveryError
 from sinks.pickles import plain
 
 IDENTITY = "identity.json"
+CUT = "cut"
+"""In an identity: what its hashes are made of, as text by name. It tells what differs, and is no part of the identity
+itself: folders of 0.1.0 lack it."""
 PARTS = 1
 """One file is consistent in itself; of several, one that is older than the others would pass unseen."""
 COMMIT_SKEW_MAX = 1
@@ -133,21 +136,26 @@ def _of_identity(folder: Path, identity: Mapping[str, Any] | None) -> Iterator[F
         return
     try:
         there = orjson.loads(path.read_bytes())
-        names = sorted(there.keys() | (identity or {}).keys())
+        there.keys()
     except (orjson.JSONDecodeError, AttributeError):
         yield RecoveryError(f"{path} is damaged.", remedy=RESTORE)
         return
     if identity is None:
         return
     now = orjson.loads(canonical(identity))
-    differ = [
-        f"{name} was {there.get(name)!r}, is {now.get(name)!r}" for name in names if there.get(name) != now.get(name)
-    ]
-    if differ:
+    cuts = there.pop(CUT, {}), now.pop(CUT, {})
+    if differ := _differences(there, now):
         yield RecoveryError(
-            f"{folder} holds the state of another job: {'; '.join(differ)}.",
+            f"{folder} holds the state of another job: {'; '.join((cuts[0] and _differences(*cuts)) or differ)}.",
             remedy="Name another store and recovery folder (--store, --recovery), or go back to those settings.",
         )
+
+
+def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    names = sorted(there.keys() | now.keys())
+    return [
+        f"{name} was {there.get(name)!r}, is {now.get(name)!r}" for name in names if there.get(name) != now.get(name)
+    ]
 
 
 def _of_file(path: Path, connection: sqlite3.Connection) -> Iterator[ForestallError]:

@@ -28,7 +28,7 @@ from dataflows.recovered import (
 from sinks.continuity import Standing
 from sinks.lock import read_lock
 from sinks.preflight import inspect
-from sinks.recovery_files import RESTORE, Findings
+from sinks.recovery_files import CUT, RESTORE, Findings
 from sinks.store import Store
 
 Row = dict[str, Any]
@@ -64,7 +64,7 @@ def check(folder: Path, store_url: str | None, config: Path | None, as_json: boo
     with ExitStack() as stack:
         stack.enter_context(read_lock(folder))
         store = None if store_url is None else stack.enter_context(Store.open(store_url, upgrade=False))
-        found = inspect(folder, None if config is None else identity_of(settings))
+        found = inspect(folder, None if config is None else identity_of(settings) | {CUT: settings.layout()})
         recovered = interpret(found.snapshots)
         logics = load_logics(settings)
         stages, damaged = stages_of(recovered, folder / STATE, {name: getattr(logics, name) for name in STAGES})

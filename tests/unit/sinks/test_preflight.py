@@ -12,7 +12,7 @@ import pytest
 
 from config.errors import RecoveryError
 from sinks.preflight import Preflight, preflight
-from sinks.recovery_files import IDENTITY
+from sinks.recovery_files import CUT, IDENTITY
 
 JOB = {"parts": ["part-000"], "key_groups": {"journey": 16}}
 
@@ -117,6 +117,20 @@ def test_folder_of_another_job_is_refused_naming_what_differs(
 ) -> None:
     with pytest.raises(RecoveryError, match=message):
         again(folder, identity, store_has_run=False)
+
+
+def test_what_the_hash_of_an_identity_is_made_of_tells_what_differs(tmp_path: Path) -> None:
+    made = {"layout": "a1", CUT: {"sink_parts": "4", "key_groups": "16"}}
+    preflight(tmp_path / "cut", made, store_has_run=False)
+    again(tmp_path / "cut", {"layout": "a1"}, store_has_run=False)
+    with pytest.raises(RecoveryError, match=r"another job: sink_parts was '4', is '5'\."):
+        again(tmp_path / "cut", {"layout": "b2", CUT: {"sink_parts": "5", "key_groups": "16"}}, store_has_run=False)
+
+
+def test_an_identity_of_a_former_release_tells_the_hash(folder: Path) -> None:
+    with pytest.raises(RecoveryError, match=r"another job: parts was \['part-000'\], is None"):
+        again(folder, {"key_groups": JOB["key_groups"], CUT: {"sink_parts": "5"}}, store_has_run=False)
+    again(folder, JOB | {CUT: {"sink_parts": "5"}}, store_has_run=False)
 
 
 def test_identity_is_compared_as_json(folder: Path) -> None:
