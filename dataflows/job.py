@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from config.errors import ForestallError, RecoveryError, UsageError
 from config.identity import derived_id
 from config.settings import Metrics, Settings, environment, load
 from dataflows.alignment import AlignmentBoard
-from dataflows.detection import Layout, build, receivers_of
+from dataflows.detection import KindsOutlet, Layout, build, receivers_of
 from dataflows.domain import load_contract_set, load_logics
 from dataflows.overload import Sampling
 from dataflows.recovered import STATE, check_of, identity_of, interpret
@@ -123,8 +123,14 @@ def default_recovery(store_url: str) -> Path:
 
 
 @contextmanager
-def places(job: Job, settings: Settings, check_channels: CheckChannels) -> Iterator[Places]:
+def places(job: Job, settings: Settings, check_channels: CheckChannels, beside: Sequence[str] = ()) -> Iterator[Places]:
     """Lock store and recovery folder, look both over, and prepare them for a run.
+
+    Args:
+        job: Where they are.
+        settings: Of the job.
+        check_channels: Looks at what would be recovered of the source partitions.
+        beside: What the store calls the sink parts that release elsewhere: see `Store.begin_run`.
 
     Raises:
         ForestallError: store or recovery folder are at fault, or what would be recovered is.
@@ -151,7 +157,7 @@ def places(job: Job, settings: Settings, check_channels: CheckChannels) -> Itera
             return preflight(recovery, told, store_has_run=store.has_run(), check=check)
 
         report = look_over()
-        store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()))
+        store.begin_run(part_names(settings.runtime.sink_parts), derived_id(*identity.values()), beside)
         yield Places(store, [lock.descriptor for lock in locks], report, look_over, found)
 
 
@@ -183,6 +189,7 @@ def detection_flow(
     partitions: Partitions,
     stopping: Callable[[], bool],
     finished: Callable[[Store], bool],
+    topics: KindsOutlet | None = None,
 ) -> Dataflow:
     """Return the detection flow that a worker of `job` runs.
 
@@ -192,6 +199,7 @@ def detection_flow(
         partitions: What it reads.
         stopping: Whether the job was asked to stop.
         finished: Whether the run is over, given the job's store: see `Gate`.
+        topics: What outputs go to beside the store.
     """
     recovery, runtime, time = Path(job.recovery), settings.runtime, settings.time
     logics = load_logics(settings)
@@ -230,6 +238,7 @@ def detection_flow(
         job.store_url,
         StatePlace(recovery / STATE, runtime.state_inline_bytes),
         lambda: finished(store),
+        topics,
     )
 
 

@@ -33,6 +33,7 @@ from dataflows.kafka_watch import BrokerWatch
 from dataflows.restarts import Death, Restarts
 from dataflows.schemas import SchemaReader, check_registry, fetcher_of
 from dataflows.supervisor import Outcome, run_workers, stop_signals
+from dataflows.topic_outputs import check_topics, parts_on_topics, topic_outlet
 from operators.channel import ChannelState
 from operators.wire import Schemas
 from sinks.store import Store
@@ -104,7 +105,7 @@ def prepared(job: LiveJob, settings: Settings) -> Iterator[Ready]:
     def check(recovered: Mapping[str, ChannelState]) -> Iterator[ForestallError]:
         return faults_of_channels(recovered, channels, settings.kafka.topics)
 
-    with places(job, settings, check) as found:
+    with places(job, settings, check, parts_on_topics(settings)) as found:
         job = with_channels(job, channels, found.channels)
         hand_over(job, job.channels)
         yield Ready(job, found)
@@ -132,6 +133,7 @@ def _checked(settings: Settings) -> list[str]:
     metadata = attempt(lambda: reach(kafka))
     if settings.registry.url is not None:
         attempt(lambda: check_registry(settings.registry))
+    attempt(settings.topics.by_kind if metadata is None else lambda: check_topics(settings))
     counts = None if metadata is None else attempt(lambda: partitions_of(metadata, kafka.topics))
     if faults or counts is None:
         raise together(faults)
@@ -218,7 +220,7 @@ def flow_of(job: LiveJob, stopping: Callable[[], bool]) -> Dataflow:
         return over()
 
     partitions = Partitions(job.channels, open_reader, floors=job.floors, schemas=schemas)
-    return detection_flow(job, settings, partitions, stopping, finished)
+    return detection_flow(job, settings, partitions, stopping, finished, topic_outlet(settings, job.store_url))
 
 
 def main(arguments: list[str]) -> int:
