@@ -193,7 +193,6 @@ class KafkaPartition:
             TopicError: records are gone that were not read, or the topic was made anew.
             BrokerError: the brokers refuse us.
         """
-        self._publish(PUBLISH_EVERY_S)
         messages, end = self._records(self._consumer.consume(limit, 0))
         if messages:
             self._spoke_at, self._end_seen = time.monotonic(), end

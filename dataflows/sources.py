@@ -20,6 +20,7 @@ from config.clock import TIME_MAX
 from config.events import Event
 from config.identity import key_group
 from dataflows.alignment import AlignmentBoard
+from dataflows.overload import Sampling
 from dataflows.partition_metrics import PartitionMetrics
 from dataflows.stages import Emitter, StageItem, release_frames
 from operators.batch import RawBatch
@@ -55,7 +56,7 @@ class Reader(Protocol):
         """
 
     def publish(self, next_offset: int) -> None:
-        """Tell others that everything before `next_offset` is processed and durable."""
+        """Tell others that everything before `next_offset` is processed and durable. Called again and again."""
 
     def close(self) -> None:
         """Let go of the partition."""
@@ -120,12 +121,13 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         board: Callable[[], AlignmentBoard],
         stopping: Callable[[], bool],
         pace: Pace | None = None,
+        sampling: Callable[[str], Sampling] | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
         self._open_reader, self._open_channel, self._open_board = open_reader, open_channel, board
         self._stopping = stopping
-        self._pace = pace
+        self._pace, self._open_sampling = pace, sampling
 
     def list_parts(self) -> list[str]:
         """Return all channels: any worker can read any of them."""
@@ -144,7 +146,9 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         channel.begin(reader.open(left))
         if not left.begun and for_part in self._settings.floors:
             channel.stay_idle(self._settings.floors[for_part])
-        return PartitionTicks(self._settings, channel, reader, self._open_board(), self._stopping, self._pace)
+        sampling = None if self._open_sampling is None else self._open_sampling(for_part)
+        board = self._open_board()
+        return PartitionTicks(self._settings, channel, reader, board, self._stopping, self._pace, sampling)
 
 
 class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
@@ -158,16 +162,17 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         board: AlignmentBoard,
         stopping: Callable[[], bool],
         pace: Pace | None,
+        sampling: Sampling | None = None,
     ) -> None:
         self._settings, self._channel, self._reader, self._board = settings, channel, reader, board
-        self._stopping, self._pace = stopping, pace
+        self._stopping, self._pace, self._sampling = stopping, pace, sampling
         self._emitter = Emitter(channel.name, settings.receivers, settings.emit_interval, _wall_clock)
         self._own_part = crc32(channel.name.encode())
         self._awake: datetime | None = None
         self._ended = False
         self._snapshot: bytes | None = None
-        self._durable: int | None = channel.next_offset
-        """Offset that is known to be durable by the next call, and not published."""
+        self._durable = channel.next_offset
+        """Offset in the last snapshot: durable by the next call."""
         self._metrics = PartitionMetrics(channel)
         self._metrics.stands(reader.behind(channel.next_offset))
         idle_watermark = reader.idle_until(channel.next_offset)
@@ -180,10 +185,8 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
     @noted
     def next_batch(self) -> list[StageItem]:
         """Read, decode, judge and aggregate the next records."""
-        if self._durable is not None:
-            # Bytewax asks for a batch of the next epoch only when the one before is durable.
-            self._reader.publish(self._durable)
-            self._durable = None
+        # Bytewax asks for a batch of the next epoch only when the one before is durable.
+        self._reader.publish(self._durable)
         if self._ended or self._stopping():
             raise StopIteration
         self._awake = None
@@ -191,22 +194,24 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         if channel.watermark - settings.alignment_max > self._board.slowest():
             self._metrics.waits()
             return self._wait()
-        limit = settings.batch_records
-        idle_at = self._reader.next_idle(channel.next_offset)
-        if idle_at is not None:
-            limit = min(limit, idle_at - channel.next_offset)
+        border = self._border()
+        limit = settings.batch_records if border is None else min(settings.batch_records, border - channel.next_offset)
         if self._pace is not None:
             limit = self._pace.limit(self._reader, channel.next_offset, limit)
             if limit == 0:
                 self._metrics.waits()
                 return self._wait()
-        batch = self._reader.read(channel.next_offset, limit)
-        if batch is None:
+        found = self._reader.read(channel.next_offset, limit)
+        if found is None:
             return self._end()
-        if not len(batch):
+        if not len(found):
             return self._quiet()
         began = time.perf_counter()
+        self._resample()
+        batch = found if border is None else found.until(border)
         taken = channel.take(batch)
+        if border is not None and len(batch) < len(found):
+            channel.pass_over(border)  # before the border was a hole
         idle_watermark = self._reader.idle_until(channel.next_offset)
         if idle_watermark is not None:
             channel.stay_idle(idle_watermark)
@@ -216,6 +221,18 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._metrics.took(taken, time.perf_counter() - began, self._board.slowest())
         self._metrics.stands(self._reader.behind(channel.next_offset), idle=idle_watermark is not None)
         return items
+
+    def _border(self) -> int | None:
+        """Return the next offset at which something was decided when this was live: up to there go batches."""
+        at = self._channel.next_offset
+        borders = [self._reader.next_idle(at), None if self._sampling is None else self._sampling.next_change(at)]
+        return min((border for border in borders if border is not None), default=None)
+
+    def _resample(self) -> None:
+        """Decide at which rate to go on: there is something to read."""
+        if self._sampling is not None:
+            channel, at = self._channel, self._channel.next_offset
+            channel.sample(self._sampling.one_in(at, self._reader.behind(at), channel.one_in))
 
     def _quiet(self) -> list[StageItem]:
         """Nothing is there now: wait, or promise that nothing earlier will come."""
@@ -275,6 +292,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
             counts.duplicates,
             counts.rejected,
             counts.held,
+            shed=counts.shed,
         )
 
     def next_awake(self) -> datetime | None:
