@@ -25,8 +25,8 @@ from tests.support.prometheus import Programs, fetch, free_port
 pytestmark = pytest.mark.slow
 
 BUNDLED = ROOT / "replay" / "bundled"
-SPEED = "12000"
-"""The bundled fortnight in a hundred seconds: no test sees its end."""
+SPEED = "6000"
+"""The bundled fortnight in two hundred seconds: no test sees its end."""
 STALLED_AFTER_S = 3
 LIVE_ONLY = {"forestall_consumer_errors_total", "forestall_producer_errors_total"}
 """What only a broker can bring about."""
@@ -51,22 +51,29 @@ class Job:
         return int((self.recovery / FOLDER / f"{worker}.pid").read_text())
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    tmp_path = tmp_path_factory.mktemp("job")
     config = tmp_path / "job.toml"
-    config.write_text(f'[metrics]\nstalled_after = "{STALLED_AFTER_S}s"\n')
+    config.write_text(f'[metrics]\nstalled_after = "{STALLED_AFTER_S}s"\n[time]\nidle_timeout = "5s"\n')
     port, store = free_port(), tmp_path / "store.db"
     options = ("--store", store_url(store), "--config", config, "--processes", 2, "--speed", SPEED)
     process = start("replay", BUNDLED, *options, "--metrics-port", port)
     running = Job(process, f"127.0.0.1:{port}", tmp_path / "store.db.recovery")
     try:
-        eventually(running.is_ready, "the job is ready")
         yield running
     finally:
-        for number in (0, 1):
-            os.kill(running.pid(number), signal.SIGCONT)
         process.terminate()
         assert end(process).code == 0
+
+
+@pytest.fixture
+def job(started: Job) -> Iterator[Job]:
+    """The job, ready; what a test does to its workers is undone."""
+    eventually(started.is_ready, "the job is ready")
+    yield started
+    for number in (0, 1):
+        os.kill(started.pid(number), signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")
