@@ -25,12 +25,17 @@ RECORDS = Counter(
 )
 JUDGED = Counter(
     "forestall_records_judged_total",
-    "What became of the records read: accepted, late, duplicate or rejected.",
+    "What became of the records read: accepted, late, duplicate, rejected, or shed under overload.",
     ("topic", "verdict"),
 )
 HELD = Gauge(
     "forestall_records_held",
     "Records that wait until their clock is believed.",
+    ("topic", "partition"),
+)
+SAMPLED = Gauge(
+    "forestall_sampled_ratio",
+    "Share of the records that may be sampled which is looked into: 1 but under overload.",
     ("topic", "partition"),
 )
 DEAD_LETTERS = Counter(

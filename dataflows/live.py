@@ -30,6 +30,7 @@ from dataflows.job import Partitions, Places, detection_flow, hand_over, metrics
 from dataflows.kafka_reach import partitions_of, reach
 from dataflows.kafka_source import KafkaPartition
 from dataflows.kafka_watch import BrokerWatch
+from dataflows.overload import ByLag
 from dataflows.restarts import Death, Restarts
 from dataflows.schemas import SchemaReader, check_registry, fetcher_of
 from dataflows.supervisor import Outcome, run_workers, stop_signals
@@ -219,7 +220,9 @@ def flow_of(job: LiveJob, stopping: Callable[[], bool]) -> Dataflow:
     def finished(store: Store) -> bool:
         return over()
 
-    partitions = Partitions(job.channels, open_reader, floors=job.floors, schemas=schemas)
+    partitions = Partitions(
+        job.channels, open_reader, floors=job.floors, schemas=schemas, sampling=lambda name: ByLag(settings.overload)
+    )
     return detection_flow(job, settings, partitions, stopping, finished, topic_outlet(settings, job.store_url))
 
 

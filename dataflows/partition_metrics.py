@@ -19,6 +19,7 @@ from config.metrics import (
     OFFSET,
     PROGRESS,
     RECORDS,
+    SAMPLED,
     SNAPSHOT_SECONDS,
     STATE_BYTES,
     WATERMARK,
@@ -27,7 +28,7 @@ from operators.channel import Channel, Taken
 from operators.reject import REASONS
 from sinks.latency import DELAYS
 
-VERDICTS = ("accepted", "late", "duplicates", "rejected")
+VERDICTS = ("accepted", "late", "duplicates", "rejected", "shed")
 """Fields of `Counts`; the label says `duplicate`, for one record has one verdict."""
 STEP = "source"
 
@@ -102,6 +103,7 @@ class PartitionMetrics:
         IDLE.set(idle, *labels)
         ENDED.set(ended, *labels)
         HELD.set(channel.counts.held, *labels)
+        SAMPLED.set(1 / channel.one_in, *labels)
         if channel.watermark > 0:  # before the first record it is beyond all calendars
             WATERMARK.set(channel.watermark / 1e6, *labels)
         if stands != self._stood:

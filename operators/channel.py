@@ -180,6 +180,10 @@ class Channel:
         self.stay_idle(watermark)
         return True
 
+    def pass_over(self, offset: int) -> None:
+        """Go on at `offset`: there is no record before it."""
+        self._state.next_offset = offset
+
     @property
     def one_in(self) -> int:
         """Of telemetry that may be sampled, one record in so many is looked at."""

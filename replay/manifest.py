@@ -66,7 +66,10 @@ class RecordingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One topic partition: offsets [`first_offset`, `end_offset`), which may have holes, or no record at all."""
+    """One topic partition: offsets [`first_offset`, `end_offset`), which may have holes, or no record at all.
+
+    A hole may be at the beginning, between the recording that this one continues and its first record.
+    """
 
     topic: str
     partition: int
@@ -88,6 +91,18 @@ class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     next_offset: int
     watermark: int
     """Event time, microseconds since the epoch."""
+
+
+class Sampled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision made live: from `next_offset` on, one record in so many was looked into, of those that may be sampled.
+
+    It holds up to the next one of the partition. One from before the recording tells what held at its beginning.
+    """
+
+    topic: str
+    partition: int
+    next_offset: int
+    one_in: int
 
 
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +138,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In the order of topic and partition."""
     idle: list[Idle] = []
     labels: Labels | None = None
+    sampled: list[Sampled] | msgspec.UnsetType = msgspec.UNSET
+    """Left out where nothing was: so that the ids of older recordings hold."""
     schemas: list[SchemaFile] | msgspec.UnsetType = msgspec.UNSET
     """Not there in recordings without framed records."""
 

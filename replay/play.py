@@ -23,7 +23,7 @@ from dataflows.supervisor import Outcome, run_workers, stop_signals
 from operators.channel import ChannelState
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
-from replay.source import RecordedPartition, Speed
+from replay.source import RecordedPartition, RecordedSampling, Speed
 from sinks.preflight import Preflight
 from sinks.store import Store
 
@@ -124,6 +124,7 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
         None if job.speed is None else Speed(job.speed, _first_stamp(recording)),
         job.drain,
         schemas=recording.schemas(),
+        sampling=lambda name: RecordedSampling(recording, name),
     )
     return detection_flow(job, settings_of(job), partitions, stopping, lambda store: stopping() or store.all_done())
 

@@ -96,6 +96,33 @@ class RecordedPartition:
         return min((offset for offset in self._idle if offset > next_offset), default=None)
 
 
+class RecordedSampling:
+    """Samples a partition as it was when it was live: a `dataflows.overload.Sampling`.
+
+    Args:
+        recording: The recording it is of.
+        channel: `topic/partition`.
+    """
+
+    def __init__(self, recording: Recording, channel: str) -> None:
+        topic, _, partition = channel.rpartition("/")
+        sampled = recording.manifest.sampled or []
+        self._changes = sorted(
+            (each.next_offset, each.one_in)
+            for each in sampled
+            if (each.topic, each.partition) == (topic, int(partition))
+        )
+
+    def one_in(self, next_offset: int, behind: int, current: int) -> int:
+        """Return the rate decided last, or the one up to here where none was."""
+        decided = [one_in for offset, one_in in self._changes if offset <= next_offset]
+        return decided[-1] if decided else current
+
+    def next_change(self, next_offset: int) -> int | None:
+        """Return the first offset after `next_offset` at which the rate changed."""
+        return next((offset for offset, _ in self._changes if offset > next_offset), None)
+
+
 class Speed:
     """Paces a replay at a multiple of real time, by the records' own timestamps: a `dataflows.sources.Pace`.
 

@@ -40,6 +40,8 @@ class ChannelStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """timers set and not due by the end of the input,"""
     open_events: int = 0
     """and events later than it."""
+    shed: int = 0
+    """Of a partition: telemetry not looked into, under overload."""
 
 
 Insert = Callable[[sa.Connection, str, Sequence[Entry]], None]

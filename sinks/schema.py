@@ -88,6 +88,7 @@ channels = sa.Table(
     sa.Column("open_keys", sa.BigInteger, nullable=False),
     sa.Column("open_timers", sa.BigInteger, nullable=False),
     sa.Column("open_events", sa.BigInteger, nullable=False),
+    sa.Column("shed", sa.BigInteger, nullable=False),
 )
 """What each source partition last said of itself, and each key group at its end. Not part of the digest."""
 

@@ -24,7 +24,7 @@ from sinks.part_writer import PartWriter
 from sinks.projections import rebuild_cases
 from sinks.schema import cases, channels, meta, outputs, progress, repeats
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest step in `sinks/migrations/versions`."""
 
 RETRY_S = 0.2
@@ -275,7 +275,7 @@ class Store:
 
     def totals(self) -> dict[str, int]:
         """Return the sums of the channels' statistics, and the outputs that came again (`repeats`)."""
-        names = ("records", "accepted", "late", "duplicates", "rejected", "held")
+        names = ("records", "accepted", "late", "duplicates", "rejected", "held", "shed")
         with self.read() as connection:
             sums = connection.execute(sa.select(*(sa.func.sum(channels.c[name]) for name in names))).one()
             again = connection.execute(sa.select(sa.func.count()).select_from(repeats)).scalar_one()

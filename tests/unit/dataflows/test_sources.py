@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from config.clock import DAY, SECOND, TIME_MAX, TIME_MIN, to_text
+from config.clock import DAY, MINUTE, SECOND, TIME_MAX, TIME_MIN, to_text
 from config.contracts import BUILT_IN, load_contracts
 from config.events import Event
 from dataflows.alignment import AlignmentBoard
+from dataflows.overload import Sampling
 from dataflows.sources import Pace, PartitionTicks, Reader, SourceSettings
 from dataflows.stages import StageItem
 from operators.batch import RawBatch
@@ -112,11 +113,12 @@ def open_partition(tmp_path: Path) -> Open:
         pace: Pace | None = None,
         stopping: bool = False,
         other: int = TIME_MAX,
+        sampling: Sampling | None = None,
     ) -> PartitionTicks:
         board.tell("orders/1", other)
         settings = SourceSettings(batch, DAY, timedelta(0), {"telemetry": 1, "journey": 2}, 2, {}, drain)
         channel = Channel("orders", 0, DECODER, LATENESS, 30 * DAY, state)
-        return PartitionTicks(settings, channel, reader, board, lambda: stopping, pace)
+        return PartitionTicks(settings, channel, reader, board, lambda: stopping, pace, sampling)
 
     return opened
 
@@ -249,3 +251,88 @@ def test_records_that_are_not_due_are_not_read(open_partition: Open) -> None:
 def test_a_partition_that_is_asked_to_stop_reads_no_more_and_does_not_say_that_it_ended(open_partition: Open) -> None:
     with pytest.raises(StopIteration):
         open_partition(Records([0], until=9), stopping=True).next_batch()
+
+
+class Telemetry(Records):
+    """A reader of requests a second apart, with holes where `gone`; sampled as told."""
+
+    def __init__(self, count: int, gone: range = range(0)) -> None:
+        super().__init__([], until=count)
+        self.offsets = [offset for offset in range(count) if offset not in gone]
+
+    def read(self, next_offset: int, limit: int) -> RawBatch | None:
+        chosen = [offset for offset in self.offsets if offset >= next_offset][:limit]
+        if not chosen:
+            return None
+        data = {"service": "checkout", "route": "/", "status": 200, "duration_ms": 1.0}
+        values: list[bytes | None] = [
+            cloud_event("request.completed", data, id=f"r{o}", time=to_text(START + o * SECOND)) for o in chosen
+        ]
+        return RawBatch("orders", 0, chosen, [START // 1000] * len(chosen), [None] * len(chosen), values)
+
+    def behind(self, next_offset: int) -> int:
+        return len(self.offsets) - next_offset
+
+
+class Told:
+    """Rates by offset, as decided before."""
+
+    def __init__(self, rates: dict[int, int]) -> None:
+        self.rates = rates
+        self.asked: list[tuple[int, int]] = []
+
+    def one_in(self, next_offset: int, behind: int, current: int) -> int:
+        self.asked.append((next_offset, behind))
+        return [rate for offset, rate in sorted({0: 1, **self.rates}.items()) if offset <= next_offset][-1]
+
+    def next_change(self, next_offset: int) -> int | None:
+        return min((offset for offset in self.rates if offset > next_offset), default=None)
+
+
+def counted(ticks: PartitionTicks) -> tuple[dict[int, int], list[Event]]:
+    """Read to the end; return the count of each pane, and what was released."""
+    counts: dict[int, int] = {}
+    events: list[Event] = []
+    while not ticks._ended:
+        items = ticks.next_batch()
+        events += released(items)
+        for item in items:
+            for frame in item.frames["telemetry"]:
+                for partial in frame.partials:
+                    counts[partial.start] = counts.get(partial.start, 0) + partial.count
+    return counts, events
+
+
+@pytest.mark.parametrize("batch", [7, 1_000])
+@pytest.mark.parametrize("gone", [range(0), range(150, 350), range(190, 200), range(200, 210)])
+def test_sampling_decided_before_is_repeated_at_its_offset(open_partition: Open, batch: int, gone: range) -> None:
+    told = Told({200: 10, 400: 1})
+    counts, events = counted(open_partition(Telemetry(600, gone), batch=batch, sampling=told))
+    assert [(event.type, event.data["next_offset"], event.data["one_in"]) for event in events] == [
+        ("sampling", 200, 10),
+        ("sampling", 400, 1),
+    ]
+    assert (counts, events) == counted(open_partition(Telemetry(600, gone), batch=50, sampling=Told({200: 10, 400: 1})))
+    assert told.asked[0] == (0, 600 - len(gone))
+    panes = range(START // MINUTE * MINUTE, START + 600 * SECOND, MINUTE)
+    everything, _ = counted(open_partition(Telemetry(600, gone), batch=batch))
+    whole = [pane for pane in panes if pane + MINUTE <= START + 200 * SECOND or pane > START + 400 * SECOND]
+    assert len(whole) >= 5
+    assert {pane: counts.get(pane, 0) for pane in whole} == {pane: everything.get(pane, 0) for pane in whole}
+
+
+def test_an_idle_time_before_a_hole_is_repeated_at_its_offset(open_partition: Open) -> None:
+    reader = Telemetry(100, gone=range(40, 60))
+    reader.idle = {50: START + 1_000 * SECOND}
+    _, events = counted(open_partition(reader, batch=1_000))
+    assert events[0].data["next_offset"] == 50
+    late = [event.data["offset"] for event in events if event.type == "late"]
+    assert late == list(range(60, 100))
+
+
+def test_how_many_records_were_shed_is_told_with_the_channels_counts(open_partition: Open) -> None:
+    ticks = open_partition(Telemetry(500), batch=500, sampling=Told({0: 10}))
+    (item,) = ticks.next_batch()
+    (stats,) = item.releases[0][1].stats
+    assert stats.records == 500
+    assert stats.shed == 500 - stats.accepted > 400
