@@ -25,6 +25,7 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
+from detectors.methods import load_learners
 from sinks import statelog
 from tests.chaos.damages import DAMAGES
 from tests.chaos.plans import Kind
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> int:
         del os.environ[name]
     os.environ.update(SETTINGS)
     statelog.COMPACTION_BYTES_MIN = COMPACTION_BYTES_MIN
+    load_learners()  # once, and not in each of thousands of workers
     folder = Path(tempfile.mkdtemp(prefix="forestall-chaos-", dir=options.dir))
     failed = True
     try:

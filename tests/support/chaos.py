@@ -1,6 +1,6 @@
-"""Real processes, really killed: lives of a replay.
+"""Real processes, really killed: lives of a replay, or of a job on live topics.
 
-A life is a supervisor process that prepares the run as `forestall replay` does, and the workers it starts. They are
+A life is a supervisor process that prepares the run as `forestall` does, and the workers it starts. They are
 forked from this process, which has all modules loaded, so that a life costs a fraction of a start; what runs in them
 is the product's own code. The forking process must not have started threads (Polars): they would not survive. So
 campaigns run in a process of their own, see `tests/chaos/campaign.py`.
@@ -15,8 +15,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -25,10 +25,27 @@ from typing import Any, cast
 
 import msgspec
 
+from dataflows import live as live_topics
+from dataflows.job import JOB, settings_of
+from dataflows.live import LiveJob
 from dataflows.supervisor import _free_addresses
 from replay import play
-from replay.play import JOB, Job, prepared
-from tests.support.faults import Call, Count, Fault, Hold, Kill, Point, Stop, arm, kill, prctl, trace
+from replay.play import Job
+from tests.support.faults import (
+    Call,
+    Count,
+    Fault,
+    Hold,
+    Kill,
+    Point,
+    Stop,
+    Victim,
+    arm,
+    die_with_parent,
+    kill,
+    prctl,
+    trace,
+)
 
 Damage = Callable[[], None]
 """Switches a safeguard off in the processes of a life: a negative control."""
@@ -39,7 +56,7 @@ KILLED = 9
 HANGS_S = 90.0
 """Wall time after which a life is taken to hang."""
 LOG_BYTES_MAX = 1 << 20
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class End(Enum):
@@ -77,14 +94,21 @@ def job_of(recording: Path, folder: Path, *, processes: int = 1, workers: int = 
     )
 
 
-def live(job: Job, fault: Fault | None = None, damage: Damage | None = None, chosen: int = 0) -> Life:
+def live(
+    job: Job | LiveJob,
+    fault: Fault | None = None,
+    damage: Damage | None = None,
+    chosen: int = 0,
+    watch: Callable[[int], End] | None = None,
+) -> Life:
     """Run one life to its end, or until `fault` ends it.
 
     Args:
-        job: What to play.
+        job: What to play or read.
         fault: What befalls it.
         damage: What is switched off.
         chosen: Of several workers, the one that a `Kill` of a worker is meant for.
+        watch: Given the supervisor's number, sees to it that the life ends, and tells how; by default waits for that.
     """
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # whatever a killed supervisor leaves behind becomes ours to reap
     folder = Path(job.recovery).parent
@@ -97,7 +121,7 @@ def live(job: Job, fault: Fault | None = None, damage: Damage | None = None, cho
     with suppress(PermissionError, ProcessLookupError):
         os.setpgid(supervisor, supervisor)
     try:
-        end = _watch(supervisor, job, fault, chosen)
+        end = _watch(supervisor, job, fault, chosen) if watch is None else watch(supervisor)
     finally:
         survivors = _bury(supervisor)
     words = " ".join(path.read_text() for path in sorted(folder.glob("*.failure")))
@@ -118,11 +142,16 @@ def apart(run: Callable[[], object], folder: Path) -> None:
         run()
         return 0
 
-    if os.waitstatus_to_exitcode(os.waitpid(_fork(well, folder), 0)[1]):
+    if apart_code(well, folder):
         raise RuntimeError((folder / "lives.log").read_text())
 
 
-def _watch(supervisor: int, job: Job, fault: Fault | None, chosen: int) -> End:
+def apart_code(run: Callable[[], int], folder: Path) -> int:
+    """Run something in a process of its own; return its exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(_fork(run, folder), 0)[1])
+
+
+def _watch(supervisor: int, job: Job | LiveJob, fault: Fault | None, chosen: int) -> End:
     """Wait for the supervisor's end, and kill when it is time."""
     started = time.monotonic()
     instant = None if not isinstance(fault, Kill) or fault.since_flow else started + fault.after_s
@@ -143,16 +172,22 @@ def _watch(supervisor: int, job: Job, fault: Fault | None, chosen: int) -> End:
         if isinstance(fault, Kill) and instant is None and (folder / "flow-0").exists():
             instant = now + fault.after_s
         if isinstance(fault, Kill) and instant is not None and now >= instant:
-            _strike(supervisor, fault, chosen, folder)
+            strike(supervisor, fault.victim, chosen, folder)
             return End.STRUCK
         time.sleep(0.002)
 
 
-def _strike(supervisor: int, fault: Kill, chosen: int, folder: Path) -> None:
-    workers = [pid for path in sorted(folder.glob("flow-*")) if (pid := _number(path))]
-    if fault.victim == "all":
+def workers_of(folder: Path) -> list[int]:
+    """Return the processes of the workers whose flow is built."""
+    return [pid for path in sorted(folder.glob("flow-*")) if (pid := _number(path))]
+
+
+def strike(supervisor: int, victim: Victim, chosen: int, folder: Path) -> None:
+    """Kill a life, or a part of it."""
+    workers = workers_of(folder)
+    if victim == "all":
         os.killpg(supervisor, signal.SIGKILL)
-    elif fault.victim == "supervisor" or not workers:
+    elif victim == "supervisor" or not workers:
         kill(supervisor)
     else:
         kill(workers[chosen % len(workers)])
@@ -175,7 +210,7 @@ def _bury(group: int) -> int:
             time.sleep(0.001)
 
 
-def _supervise(job: Job, fault: Fault | None, damage: Damage | None) -> int:
+def _supervise(job: Job | LiveJob, fault: Fault | None, damage: Damage | None) -> int:
     """Prepare in one child, which goes on holding the locks, and work in others.
 
     Preparing starts threads (Polars), which would not survive a fork: so workers are forked from here.
@@ -209,12 +244,23 @@ def _supervise(job: Job, fault: Fault | None, damage: Damage | None) -> int:
     return KILLED if -signal.SIGKILL in codes.values() else 3
 
 
-def _prepare(job: Job, sending: int) -> int:
-    with prepared(job) as ready:
-        (Path(job.recovery).parent / "purged").write_text(str(ready.preflight.purged))
+def _prepare(job: Job | LiveJob, sending: int) -> int:
+    with prepared(job) as purged:
+        (Path(job.recovery).parent / "purged").write_text(str(purged))
         os.write(sending, READY)
         signal.pause()
     return 0
+
+
+@contextmanager
+def prepared(job: Job | LiveJob) -> Iterator[int]:
+    """Check and lock all for a run, as the program does; yield how many zombie snapshots were deleted."""
+    if isinstance(job, LiveJob):
+        with live_topics.prepared(job, settings_of(job)) as ready:
+            yield ready.places.preflight.purged
+    else:
+        with play.prepared(job) as set_up:
+            yield set_up.preflight.purged
 
 
 def _trace_when_built(fault: Call | Count, pid: int, folder: Path) -> int:
@@ -224,9 +270,10 @@ def _trace_when_built(fault: Call | Count, pid: int, folder: Path) -> int:
     return 1
 
 
-def _work(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
+def _work(job: Job | LiveJob, number: int, addresses: str, fault: Fault | None) -> int:
     """Be a worker, one that says when its flow is built."""
-    folder, build, module = Path(job.recovery).parent, play.flow_of, cast(Any, play)
+    module = cast(Any, live_topics if isinstance(job, LiveJob) else play)
+    folder, build = Path(job.recovery).parent, module.flow_of
 
     def built(*arguments: Any) -> Any:
         flow = build(*arguments)
@@ -236,7 +283,8 @@ def _work(job: Job, number: int, addresses: str, fault: Fault | None) -> int:
 
     module.flow_of = built
     failure = folder / f"worker-{number}.failure"
-    return play.main([str(Path(job.recovery) / JOB), str(number), addresses, str(failure)])
+    code: int = module.main([str(Path(job.recovery) / JOB), str(number), addresses, str(failure)])
+    return code
 
 
 def _fork(run: Callable[[], int], folder: Path) -> int:
@@ -247,7 +295,7 @@ def _fork(run: Callable[[], int], folder: Path) -> int:
         return child
     code = 1
     try:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() != parent:
             os._exit(1)
         log = os.open(folder / "lives.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,6 +50,8 @@ class Call:
     nth: int
     effect: str = "signal=KILL"
     """In the words of `strace -e inject`: `signal=KILL`, `error=EIO` …"""
+    every: bool = False
+    """Every time from then on, not only that once."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,11 @@ class Point:
     `snapshot`: a sink part is about to return a snapshot with new outputs; those of sources and groups are already on
     disk.
     `release`: the store has committed a release; the outbox has not forgotten it yet.
+    `transaction`: before or after any call to a producer of output topics: each step of each transaction.
     """
 
     worker: int
-    name: Literal["snapshot", "release"]
+    name: Literal["snapshot", "release", "transaction"]
     nth: int
 
 
@@ -132,7 +136,8 @@ def trace(fault: Call | Count, pid: int) -> None:
     # Not with --seccomp-bpf, which is faster: strace 6.1 then injects errors but no signals.
     arguments = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none", "-p", str(pid)]
     if isinstance(fault, Call):
-        arguments += ["-e", f"inject={fault.syscall}:{fault.effect}:when={fault.nth}", "-o", os.devnull]
+        when = f"{fault.nth}+" if fault.every else str(fault.nth)
+        arguments += ["-e", f"inject={fault.syscall}:{fault.effect}:when={when}", "-o", os.devnull]
     else:
         arguments += ["-o", str(fault.log)]
     os.execvp(arguments[0], arguments)
@@ -204,8 +209,36 @@ def _plant(point: Point) -> None:
 
     if point.name == "snapshot":
         cast(Any, OutboxPart).snapshot = on_snapshot
-    else:
+    elif point.name == "release":
         cast(Any, PartWriter).release = on_release
+    else:
+        _tap_producers(struck)
+
+
+def _tap_producers(step: Callable[[], None]) -> None:
+    """Call `step` before and after each call to a producer of outputs."""
+    from confluent_kafka import Producer
+
+    from sinks.topic import TopicPart
+
+    class Tapped(Producer):
+        """A producer whose calls are seen."""
+
+    def tapped(name: str) -> Callable[..., Any]:
+        original = getattr(Producer, name)
+
+        def call(self: Producer, *arguments: Any, **named: Any) -> Any:
+            step()
+            answer = original(self, *arguments, **named)
+            step()
+            return answer
+
+        return call
+
+    for name in ("init_transactions", "begin_transaction", "produce", "flush", "commit_transaction"):
+        setattr(Tapped, name, tapped(name))
+    init: Any = TopicPart.__init__
+    init.__defaults__ = tuple(Tapped if each is Producer else each for each in init.__defaults__)
 
 
 def _hold(hold: Hold) -> None:
