@@ -27,7 +27,7 @@ class PartitionWriter:
         folder: The recording.
         topic: The topic.
         partition: Its number.
-        first_offset: Where the first record would be, should none come.
+        first_offset: Where the partition begins, if that is known: at its first record, or in the hole before it.
         rows_per_file: Where the next file begins.
         written: What was written before, to go on from.
     """
@@ -37,7 +37,7 @@ class PartitionWriter:
         folder: Path,
         topic: str,
         partition: int,
-        first_offset: int,
+        first_offset: int | None,
         rows_per_file: int,
         written: Partition | None = None,
     ) -> None:
@@ -46,8 +46,9 @@ class PartitionWriter:
         self._topic = topic
         self._partition = partition
         self._rows_per_file = rows_per_file
+        self._begins = first_offset
         self._first_offset: int | None = None
-        self._end_offset = first_offset
+        self._end_offset = first_offset or 0
         self._min_timestamp = NO_TIMESTAMP
         self.max_timestamp = NO_TIMESTAMP
         self._rows = _Rows()
@@ -59,6 +60,7 @@ class PartitionWriter:
         self._sink: pq.ParquetWriter | None = None
         if written is not None:
             self._files = list(written.files)
+            self._begins = written.first_offset
             self._first_offset = written.first_offset if written.files else None
             self._end_offset = written.end_offset
             self._min_timestamp, self.max_timestamp = written.min_timestamp, written.max_timestamp
@@ -118,12 +120,17 @@ class PartitionWriter:
             partition=self._partition,
             records=sum(file.rows for file in self._files),
             bytes=sum(file.bytes for file in self._files),
-            first_offset=self._end_offset if self._first_offset is None else self._first_offset,
+            first_offset=self._where_it_begins(),
             end_offset=self._end_offset,
             min_timestamp=self._min_timestamp,
             max_timestamp=self.max_timestamp,
             files=self._files,
         )
+
+    def _where_it_begins(self) -> int:
+        if self._first_offset is None:
+            return self._end_offset
+        return self._first_offset if self._begins is None else min(self._begins, self._first_offset)
 
     def abandon(self) -> None:
         """Let go of the file at hand; it will be removed."""

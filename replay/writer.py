@@ -72,13 +72,13 @@ class RecordingWriter:
         self.left = self._pick_up() if resume else None
         """What the writer before left behind, if there was one."""
 
-    def declare(self, topic: str, partition: int, first_offset: int = 0) -> None:
+    def declare(self, topic: str, partition: int, first_offset: int | None = None) -> None:
         """Say that a partition exists, though it may turn out to have no records.
 
         Args:
             topic: A name that Kafka would allow.
             partition: Its number, ≥ 0.
-            first_offset: Where its first record would be, should none come.
+            first_offset: Where it begins: at its first record, or in a hole before it. By default at the first record.
 
         Raises:
             RecordingError: There can be no such partition.
@@ -241,7 +241,7 @@ class RecordingWriter:
         if error is not None:
             self.abandon()
 
-    def _partition(self, topic: str, partition: int, first_offset: int = 0) -> PartitionWriter:
+    def _partition(self, topic: str, partition: int, first_offset: int | None = None) -> PartitionWriter:
         known = self._partitions.get((topic, partition))
         if known is None:
             if not is_topic(topic) or partition < 0:

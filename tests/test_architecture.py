@@ -25,7 +25,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "bytewax": ("operators", "sinks", "dataflows", "replay"),
     "river": ("detectors",),
-    "confluent_kafka": ("sinks", "dataflows", "replay/record.py", "replay/play.py"),
+    "confluent_kafka": ("sinks", "dataflows", "replay/record.py", "replay/broker_log.py", "replay/broker.py"),
     "sqlalchemy": ("sinks", "dataflows", "replay"),
     "alembic": ("sinks",),
     "click": ("dataflows/cli",),
@@ -188,7 +188,7 @@ def owners(document: str) -> list[str]:
         ("operators/agents/a.py", "from ..frame import Frame", []),
         ("sinks/a.py", "from operators.frame import Frame", ["operators.frame.Frame"]),
         ("replay/a.py", "import confluent_kafka", ["confluent_kafka"]),
-        ("replay/play.py", "import confluent_kafka, bytewax, dataflows.detection", []),
+        ("replay/broker.py", "import confluent_kafka, bytewax, dataflows.detection", []),
         ("replay/a.py", "from dataflows.cli import console", ["dataflows.cli.console"]),
         ("dataflows/a.py", "from dataflows import cli", ["dataflows.cli"]),
         ("dataflows/a.py", "import replay.source", ["replay.source"]),

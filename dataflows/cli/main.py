@@ -11,9 +11,12 @@ from dataflows.cli.console import ForestallGroup
 COMMANDS = {
     "import": "dataflows.cli.recordings:import_",
     "recording": "dataflows.cli.recordings:recording",
+    "record": "dataflows.cli.record:record",
+    "play": "dataflows.cli.play:play",
     "simulate": "dataflows.cli.simulate:simulate",
     "replay": "dataflows.cli.replay:replay",
     "run": "dataflows.cli.run:run",
+    "topics": "dataflows.cli.topics:topics",
     "report": "dataflows.cli.reports:report",
     "case": "dataflows.cli.reports:case",
     "dead-letters": "dataflows.cli.dead_letters:dead_letters",
