@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from config.clock import TIME_MAX
 from config.instruments import switched_on
 from config.metrics import (
     BATCH_SECONDS,
@@ -81,6 +82,11 @@ class PartitionMetrics:
         if switched_on():
             watermark = self._channel.watermark
             DELAYS.reached(watermark, watermark, min(slowest, watermark), time.time_ns() // 1000)
+
+    def sees(self, slowest: int) -> None:
+        """Note how far all have come: another process may have raised it; `slowest` as of `took`."""
+        if switched_on() and slowest < TIME_MAX:
+            DELAYS.slowest(slowest)
 
     def waits(self) -> None:
         """Say that the partition rightly does not read: it is ahead of the others, or of its pace."""

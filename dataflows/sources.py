@@ -191,7 +191,9 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
             raise StopIteration
         self._awake = None
         channel, settings = self._channel, self._settings
-        if channel.watermark - settings.alignment_max > self._board.slowest():
+        slowest = self._board.slowest()
+        self._metrics.sees(slowest)
+        if channel.watermark - settings.alignment_max > slowest:
             self._metrics.waits()
             return self._wait()
         border = self._border()

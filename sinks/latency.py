@@ -9,6 +9,7 @@ and neither needs a wall clock in anything that flows.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Iterable
 
@@ -44,6 +45,11 @@ class Reached:
         if len(values) > NOTES_MAX:
             del values[: NOTES_MAX // 2], walls[: NOTES_MAX // 2]
 
+    @property
+    def value(self) -> int | None:
+        """The highest value noted, None before the first."""
+        return self._values[-1] if self._values else None
+
     def passed(self, at: int) -> int | None:
         """Return when event time `at` was passed; None if it is not yet, or was before anything was noted."""
         if at < self._first:
@@ -72,6 +78,13 @@ class Delays:
             self._newest.note(newest, wall)
             self._fastest.note(watermark, wall)
             self._slowest.note(slowest, wall)
+
+    def slowest(self, slowest: int) -> None:
+        """Note how far the slowest of all partitions has come by now."""
+        known = self._slowest.value
+        if known is None or slowest > known:
+            with self._lock:
+                self._slowest.note(slowest, time.time_ns() // 1000)
 
     def observe(self, times: Iterable[int], wall: int) -> None:
         """Take in outputs that are durable at `wall`, by their event times."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,3 +87,17 @@ def test_an_output_of_an_earlier_process_has_a_whole_delay_only(counting: Callab
     found = counting()
     assert value(found, "forestall_end_to_end_seconds_count") == 1
     assert total(found, "forestall_processing_seconds_count") == 0
+
+
+def test_an_output_is_due_also_when_another_process_has_raised_the_slowest(
+    counting: Callable[[], Series], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = T
+    monkeypatch.setattr(latency, "time", SimpleNamespace(time_ns=lambda: now * 1000))
+    delays = Delays()
+    delays.slowest(TIME_MIN)
+    delays.reached(T + 50, T, TIME_MIN, T + SECOND)
+    now = T + 2 * SECOND
+    delays.slowest(T + 10)
+    delays.observe([T + 5], T + 5 * SECOND)
+    assert value(counting(), "forestall_processing_seconds_sum") == 3.0
