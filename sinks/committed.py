@@ -44,7 +44,8 @@ class CommittedReader:
     """
 
     def __init__(self, client: Mapping[str, Any], group: str) -> None:
-        self._admin = AdminClient(dict(client))
+        self._client = dict(client)
+        self._admin = AdminClient(self._client)
         self._consumer = Consumer(
             {
                 **client,
@@ -121,7 +122,12 @@ class CommittedReader:
             request_timeout=patience_s,
         )
         (answer,) = asked.values()
-        return int(answer.result().offset)
+        try:
+            return int(answer.result().offset)
+        except KafkaException:
+            # It goes on asking with what it knows of a leader, though that is one no more.
+            self._admin = AdminClient(self._client)
+            raise
 
     def _upto(self, starts: Mapping[Place, int], ends: Mapping[Place, int], deadline: float) -> Iterator[Message]:
         """Yield the committed records from `starts` on, until in each partition the offset in `ends` is decided."""

@@ -79,7 +79,8 @@ class Server:
         """Return the URL of a database by its port, and the password file that opens it."""
         passfile = self.folder / f"passfile-{uuid.uuid4().hex}"
         passfile.touch(0o600)
-        passfile.write_text(f"*:*:*:{USER}:{password}\n")
+        escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+        passfile.write_text(f"*:*:*:{USER}:{escaped}\n")
         url = URL.create("postgresql", username=USER, host="127.0.0.1", port=self.port, database=database)
         return url.render_as_string(), passfile
 
