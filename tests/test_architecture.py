@@ -30,6 +30,7 @@ ONLY_IN = {
     "alembic": ("sinks",),
     "click": ("dataflows/cli",),
     "rich": ("dataflows/cli",),
+    "prometheus_client": ("config/instruments.py", "dataflows"),
 }
 """Where a third-party package may be imported; `dataflows/cli`, the edge, is exempt."""
 
@@ -50,6 +51,9 @@ IMPURE_CALLS = (
 )
 SEEDED = ("random.Random", "numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.Generator")
 """Sources of chance that are fine when they are given an argument: their seed."""
+
+METRICS = ("config.metrics", "config.instruments")
+"""What is made must not depend on whether it is counted: who counts, looks on from outside."""
 
 LOSSY = ("bytewax.connectors.", "bytewax.operators.windowing.", "bytewax.operators.inspect.")
 """Parts of Bytewax that lose data when the job is killed, or move time with the wall clock."""
@@ -141,6 +145,12 @@ def test_module_imports_only_what_its_place_allows(module: Path) -> None:
 @pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] in PURE], ids=str)
 def test_results_are_made_without_clock_and_chance(module: Path) -> None:
     assert impure_calls(text(module)) == []
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] in PURE], ids=str)
+def test_results_are_made_without_metrics(module: Path) -> None:
+    found = [name for name in imports(ast.parse(text(module)), module) if name.startswith(METRICS)]
+    assert found == []
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m != Path("config/settings.py")], ids=str)

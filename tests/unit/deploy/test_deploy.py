@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from click import Context, Group
 
 from config import metrics
 from config.instruments import Histogram, Metric
 from config.settings import Settings, load
+from dataflows.cli.main import LazyGroup
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
@@ -74,6 +76,16 @@ def test_both_deployments_run_the_same_command_with_state_in_the_volume_of_the_i
         assert Path(argument(arguments, "recovery")).is_relative_to(DATA)
         assert "@" in argument(arguments, "store")
         assert not re.search(r":[^/@]+@", argument(arguments, "store")), "a password in the arguments"
+
+
+@pytest.mark.parametrize("arguments", [compose()["forestall"]["command"], container()["args"]], ids=["compose", "pod"])
+def test_the_command_is_one_that_there_is(arguments: list[str]) -> None:
+    group, name, *options = arguments
+    command = LazyGroup(name="forestall").get_command(Context(LazyGroup(name="forestall")), group)
+    assert isinstance(command, Group)
+    job = command.commands[name]
+    context = job.make_context(name, options, resilient_parsing=False)
+    assert context.params["processes"] == 2
 
 
 def test_no_secret_is_written_down() -> None:
