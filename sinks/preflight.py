@@ -83,6 +83,20 @@ def preflight(
     return Preflight(found.resume_epoch, purged, new, frozenset((each.step, each.key) for each in found.snapshots))
 
 
+def forget(folder: Path, step: str, keys: Iterable[str]) -> None:
+    """Delete the state of some keys of a step, for good. Call it with the folder locked, when no job runs.
+
+    Raises:
+        RecoveryError: The folder cannot be read or written.
+    """
+    rows = [(step, key) for key in keys]
+    with _faults(folder), ExitStack() as stack:
+        for connection in opened(folder, stack).values():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("DELETE FROM snaps WHERE step_id = ? AND state_key = ?", rows)
+            connection.execute("COMMIT")
+
+
 def inspect(folder: Path, identity: Mapping[str, Any] | None = None) -> Findings:
     """Look at `folder` as preflight does, and change nothing: its files are read from a copy.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBS = ROOT / "var" / "kafka" / "libs"
@@ -162,6 +162,12 @@ class Broker:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
         admin.create_topics([topic])[name].result(TOPIC_S)
         _until(lambda: self.partitions(name) == partitions, f"topic {name} did not appear")
+
+    def add_partitions(self, name: str, count: int) -> None:
+        """Let the topic `name` have so many partitions, and wait until clients can use them."""
+        admin = self.admin()
+        admin.create_partitions([NewPartitions(name, count)])[name].result(TOPIC_S)
+        _until(lambda: self.partitions(name) == count, f"topic {name} did not grow")
 
     def delete(self, name: str) -> None:
         """Delete the topic `name`, and wait until it is gone."""

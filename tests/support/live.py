@@ -6,11 +6,12 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from dataflows.recovered import interpret
@@ -96,7 +97,7 @@ class Job:
         more: Settings, by table and name.
     """
 
-    def __init__(self, kafka: Broker, folder: Path, topics: list[str], **more: Mapping[str, Any]) -> None:
+    def __init__(self, kafka: Broker, folder: Path, topics: list[str], /, **more: Mapping[str, Any]) -> None:
         self._kafka = kafka
         folder.mkdir(parents=True, exist_ok=True)
         self.store = folder / "store.db"
@@ -132,14 +133,25 @@ class Job:
 
     def offsets(self) -> dict[str, int]:
         """Return the next offset by channel, as far as the store knows."""
+        return dict(self._rows("SELECT channel, next_offset FROM channels WHERE channel NOT LIKE '@%'"))
+
+    def watermarks(self) -> dict[str, int]:
+        """Return the watermark by channel, as far as the store knows."""
+        return dict(self._rows("SELECT channel, watermark FROM channels WHERE channel NOT LIKE '@%'"))
+
+    def idle_times(self) -> list[Idle]:
+        """Return the idle times that were released."""
+        bodies = self._rows("SELECT body FROM outputs WHERE kind = 'idle'")
+        return [msgspec.json.decode(body, type=Idle) for (body,) in bodies]
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
         if not self.store.exists():
-            return {}
+            return []
         connection = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=10)
         try:
-            rows = connection.execute("SELECT channel, next_offset FROM channels WHERE channel NOT LIKE '@%'")
-            return dict(rows.fetchall())
+            return connection.execute(query).fetchall()
         except sqlite3.OperationalError:  # its tables are still to be made
-            return {}
+            return []
         finally:
             connection.close()
 
@@ -180,19 +192,16 @@ class Job:
         self.process.kill()
         self.process.communicate()
 
-    def committed(self) -> dict[str, int]:
-        """Return what lag tools see: the offsets committed to the group."""
+    def committed(self, channels: Iterable[str] | None = None) -> dict[str, int]:
+        """Return what lag tools see: the offsets committed to the group; of the channels in the store by default."""
+        names = [channel.rpartition("/") for channel in (self.offsets() if channels is None else channels)]
+        wanted = [TopicPartition(topic, int(partition)) for topic, _, partition in names]
         consumer = Consumer(self._kafka.client(group_id=self.group))
         try:
-            wanted = [
-                TopicPartition(channel.rpartition("/")[0], int(channel.rpartition("/")[2]))
-                for channel in self.offsets()
-            ]
-            return {
-                f"{found.topic}/{found.partition}": found.offset for found in consumer.committed(wanted, timeout=10)
-            }
+            found = consumer.committed(wanted, timeout=10)
         finally:
             consumer.close()
+        return {f"{each.topic}/{each.partition}": each.offset for each in found}
 
 
 def _kill(pid: int) -> None:
