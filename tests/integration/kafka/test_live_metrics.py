@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -113,3 +115,22 @@ def test_a_job_is_ready_in_silence_but_not_without_its_broker(
         kafka.resume()
     eventually(watched.is_ready, "it goes on")
     assert watched.job.stop().code == 0
+
+
+def test_a_death_of_workers_is_seen_and_counters_go_on(kafka: Broker, tmp_path: Path, jobs: list[Watched]) -> None:
+    topic = kafka.topic(partitions=2)
+    watched = Watched(Job(kafka, tmp_path / "job", [topic], restarts={"backoff_first": "2s"}))
+    jobs.append(watched)
+    eventually(watched.is_ready, "the job is ready")
+    now = to_text(time.time_ns() // 1000)
+    kafka.produce(topic, [cloud_event("order.placed", ORDER, id=str(n), time=now) for n in range(20)], 0)
+    watched.job.wait_for({f"{topic}/0": 20})
+    os.kill(watched.job.workers()[0], signal.SIGKILL)
+    eventually(lambda: not watched.is_ready(), "the death is seen")
+    assert "does not run" in watched.ready()[1] or "starting" in watched.ready()[1]
+    eventually(watched.is_ready, "all are started again")
+    found = watched.metrics()
+    assert [value(found, "forestall_process_starts_total", process=number) for number in "01"] == [2, 2]
+    assert total(found, "forestall_records_total") == 20
+    assert total(found, "forestall_partition_offset") == 20
+    assert value(found, "forestall_processes") == 2
