@@ -9,8 +9,6 @@ be held until their clock is believed, and stay in this state meanwhile.
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -22,6 +20,7 @@ from config.clock import DAY, TIME_MIN, to_text
 from config.errors import RecoveryError
 from config.events import Event, Reject
 from operators.batch import RawBatch
+from operators.channel_events import dead_letter, late_events, of_partition
 from operators.clock_guard import judge
 from operators.decode import Decoded, Decoder
 from operators.reject import reject
@@ -118,7 +117,6 @@ class Channel:
         self, topic: str, partition: int, decoder: Decoder, lateness: int, jump_max: int, state: bytes | None = None
     ) -> None:
         self.name = f"{topic}/{partition}"
-        self._topic, self._partition = topic, partition
         self._decoder = decoder
         self._lateness, self._jump_max = lateness, jump_max
         self._state = ChannelState() if state is None else restored(state, self.name)
@@ -212,11 +210,11 @@ class Channel:
         times = decoded.index["at"].to_numpy()
         rows, wild, held = self._believe(times)
         before = self._watermarks_before(times[rows])
-        released = woken + [self._dead_letter(reject) for reject in decoded.rejects]
-        released += [self._dead_letter(self._wild(decoded, batch, int(row))) for row in wild]
+        released = woken + [dead_letter(self.name, reject) for reject in decoded.rejects]
+        released += [dead_letter(self.name, self._wild(decoded, batch, int(row))) for row in wild]
         late = times[rows] < before
         if late.any():
-            released += self._late(decoded, rows[late], before[late])
+            released += late_events(self.name, decoded.index[rows[late].tolist()], before[late].tolist())
             rows, before = rows[~late], before[~late]
         unique = self._without_duplicates(decoded, rows, before)
 
@@ -243,22 +241,15 @@ class Channel:
             return []
         offset, watermark = self._state.idle
         self._state.idle = None
-        data = {"topic": self._topic, "partition": self._partition, "next_offset": offset, "watermark": watermark}
-        return [Event(watermark, f"{self.name}/{offset}", self.name, "idle", data, self.name, offset)]
+        return [of_partition(self.name, "idle", offset, watermark, watermark=watermark)]
 
     def _resample(self) -> list[Event]:
         """Return what is to be released of a sampling rate that holds from now on."""
         offset = self._state.next_offset
         if not self._rates.changed_at(offset):
             return []
-        data = {
-            "topic": self._topic,
-            "partition": self._partition,
-            "next_offset": offset,
-            "one_in": self.one_in,
-            "shed": self._state.counts.shed,
-        }
-        return [Event(max(self.watermark, 0), f"{self.name}/{offset}", self.name, "sampling", data, self.name, offset)]
+        at, shed = max(self.watermark, 0), self._state.counts.shed
+        return [of_partition(self.name, "sampling", offset, at, one_in=self.one_in, shed=shed)]
 
     def _count_quality(self, decoded: Decoded) -> None:
         doubts, drift = self._state.doubts, self._state.drift
@@ -353,35 +344,12 @@ class Channel:
 
     # -- what leaves -----------------------------------------------------------------------------------------------
 
-    def _late(self, decoded: Decoded, rows: np.ndarray, before: np.ndarray) -> Iterable[Event]:
-        found = decoded.index[rows.tolist()]
-        for offset, at, kind, watermark in zip(
-            found["offset"], found["at"], found["type"], before.tolist(), strict=True
-        ):
-            data = {
-                "topic": self._topic,
-                "partition": self._partition,
-                "offset": offset,
-                "at": at,
-                "watermark": watermark,
-                "type": kind,
-            }
-            yield Event(at, f"{self.name}/{offset}", self.name, "late", data, self.name, offset)
-
     def _wild(self, decoded: Decoded, batch: RawBatch, row: int) -> Reject:
         offset, at = decoded.index["offset"][row], decoded.index["at"][row]
         # Nothing of the partition's present state: that depends on where the batches were cut.
         detail = f"time: {to_text(at)} is more than {self._jump_max // DAY} days ahead of its partition"
         full = self._with_held(batch)
         return reject(full, full.offsets.index(offset), "wild-clock", detail)
-
-    def _dead_letter(self, reject: Reject) -> Event:
-        data = msgspec.structs.asdict(reject)
-        data["value"] = b64encode(reject.value).decode()
-        data["key"] = _text(reject.key)
-        data["headers"] = [[name, _text(value)] for name, value in reject.headers]
-        at = max(reject.timestamp, 0) * 1000
-        return Event(at, f"{self.name}/{reject.offset}", self.name, "dead_letter", data, self.name, reject.offset)
 
     def _remember_held(self, decoded: Decoded, batch: RawBatch, held: list[int]) -> None:
         full = self._with_held(batch)
@@ -390,10 +358,6 @@ class Channel:
             at = full.offsets.index(decoded.index["offset"][row])
             headers = full.headers[at] if full.headers else []
             self._state.held.append((full.offsets[at], full.timestamps[at], full.keys[at], full.values[at], headers))
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else b64encode(value).decode()
 
 
 def record_digest(key: bytes | None, value: bytes | None) -> str:
