@@ -41,9 +41,12 @@ class Ended:
         return orjson.loads(self.out)
 
     def says(self, code: int, *words: str) -> None:
-        """Assert that the command failed with this code and one message, which holds all these words."""
+        """Assert that the command failed with this code and one message, which holds all these words.
+
+        A message of several faults lists them, one a line.
+        """
         assert self.code == code, self.err
-        starts = [line.partition(": ")[0] for line in self.err.splitlines()]
+        starts = [line.partition(": ")[0] for line in self.err.splitlines() if not line.startswith("- ")]
         assert starts in (["error"], ["error", "remedy"]), self.err
         for word in words:
             assert word in self.err, f"{word!r} is not in: {self.err}"
