@@ -215,15 +215,16 @@ def flow_of(job: LiveJob, stopping: Callable[[], bool]) -> Dataflow:
         return SchemaReader(KafkaPartition(kafka, name, begin, settings.time.idle_timeout, watch, stopping), fetcher)
 
     epochs = LINGER_EPOCHS * settings.runtime.epoch_interval.total_seconds()
-    over = Linger(stopping, min(epochs + LINGER_S, LINGER_MAX_S))
+    over, overdue = Linger(stopping, min(epochs + LINGER_S, LINGER_MAX_S)), Linger(stopping, LINGER_MAX_S)
+    topics = topic_outlet(settings, job.store_url)
 
     def finished(store: Store) -> bool:
-        return over()
+        return over() and (topics is None or not topics.busy or overdue())
 
     partitions = Partitions(
         job.channels, open_reader, floors=job.floors, schemas=schemas, sampling=lambda name: ByLag(settings.overload)
     )
-    return detection_flow(job, settings, partitions, stopping, finished, topic_outlet(settings, job.store_url))
+    return detection_flow(job, settings, partitions, stopping, finished, topics)
 
 
 def main(arguments: list[str]) -> int:

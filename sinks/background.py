@@ -64,6 +64,11 @@ class BackgroundWriter:
         self._running = self._pool.submit(self._releaser.release, list(entries))
         return False
 
+    @property
+    def busy(self) -> bool:
+        """Whether a release is under way, or is over and nobody has asked for it yet."""
+        return self._running is not None
+
     def mark_done(self) -> None:
         """Note that everything of this run is released."""
         self._mark_done()

@@ -28,11 +28,17 @@ class TopicOutlet:
         self._outputs, self._parts, self._url = outputs, sorted(parts), store_url
         self._store: Store | None = None
         self._pool = ThreadPoolExecutor(len(self._parts), "topics")
+        self._writers: list[BackgroundWriter] = []
 
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of outputs that go to a topic."""
         return frozenset(self._outputs.by_kind)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a release is under way in this process."""
+        return any(writer.busy for writer in self._writers)
 
     def open_part(self, part: str, base_seq: int, heads: Sequence[bytes]) -> Writer:
         """Begin to take over a sink part; what comes of it, the first `release` tells."""
@@ -40,4 +46,6 @@ class TopicOutlet:
             self._store = Store.open(self._url)
         done = self._store.open_beside(topic_part(part))
         releaser = TopicPart(self._outputs, part, self._parts.index(part))
-        return BackgroundWriter(self._pool, releaser, base_seq, heads, done.mark_done)
+        writer = BackgroundWriter(self._pool, releaser, base_seq, heads, done.mark_done)
+        self._writers.append(writer)
+        return writer
