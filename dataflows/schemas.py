@@ -37,6 +37,9 @@ class SchemaSource(Protocol):
             RegistryError: It cannot be told now.
         """
 
+    def close(self) -> None:
+        """Let go of its connections."""
+
 
 @dataclass
 class _Pursuit:
@@ -87,8 +90,10 @@ class SchemaFetcher:
         return all(identity in self._schemas for identity in missing)
 
     def close(self) -> None:
-        """Stop asking."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop asking; waits for an answer that is under way."""
+        self._thread.shutdown(cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
 
     def _pursue(self, identity: str, client: SchemaSource) -> None:
         pursuit = self._pursued.setdefault(identity, _Pursuit())

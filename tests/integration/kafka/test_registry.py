@@ -109,7 +109,6 @@ def test_records_wait_while_the_registry_is_away_and_are_read_when_it_is_back(tm
             time.sleep(0.05)
     finally:
         fetcher.close()
-        client.close()
         own.kill()
     assert schemas.unframed(b"\0\0\0\0\1\x0e") == b"7"
     assert "Connection refused" in notes[0]

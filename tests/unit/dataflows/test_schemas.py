@@ -29,6 +29,9 @@ class Source:
             raise answer
         return answer
 
+    def close(self) -> None:
+        """Nothing to close."""
+
 
 class Reader:
     """A partition of two batches, then silence."""
