@@ -101,6 +101,8 @@ class Overload:
     """Records that a partition may be behind before it looks at a part of them only; 0 for no sampling ever."""
     steps: Annotated[tuple[int, ...], Spec("results", 2, 1_000)]
     """One record in so many is looked at, step by step, rising; never fewer than a contract's floor says."""
+    held_bytes_max: Annotated[int, Spec("pace", 2**20, 2**36)]
+    """Bytes of outputs that may wait for their release, in all processes; beyond it nothing is read."""
     step_interval: Annotated[timedelta, Spec("results", timedelta(seconds=1), timedelta(days=1))]
     """Wall time that a lag must last for one step more, and a half of `lag_max` for one step less."""
 

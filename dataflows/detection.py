@@ -87,6 +87,7 @@ def build(
     place: StatePlace,
     finished: Callable[[], bool],
     topics: KindsOutlet | None = None,
+    tell_held: Callable[[str, int], None] = lambda outbox, held: None,
 ) -> Dataflow:
     """Return the detection flow.
 
@@ -98,6 +99,7 @@ def build(
         place: Where the state logs are.
         finished: Whether the run is over: see `Gate`.
         topics: What some kinds of outputs are released to beside the store, from an outbox of their own.
+        tell_held: Told how many bytes an outbox holds, by name.
 
     Raises:
         UsageError: the outbox would not stand behind the gate.
@@ -149,9 +151,9 @@ def build(
     )
     senders = frozenset(sources).union(*(stage.outlets for stage in made.values()))
     parts = part_names(layout.sink_parts)
-    op.output("outbox", releases, OutboxSink(StoreOutlet(store_url), parts, senders))
+    op.output("outbox", releases, OutboxSink(StoreOutlet(store_url), parts, senders, tell_held))
     if topics is not None:
         chosen = op.flat_map("to_topics", releases, only(topics.kinds))
-        op.output("topics", chosen, OutboxSink(topics, parts, senders))
+        op.output("topics", chosen, OutboxSink(topics, parts, senders, tell_held))
     assert_gated(flow)
     return flow

@@ -37,13 +37,16 @@ from operators.wire import Schemas
 from sinks.engine import store_path
 from sinks.lock import lock_recovery, lock_store
 from sinks.outbox import part_names
+from sinks.outlets import topic_part
 from sinks.preflight import CHECK_DISK, Preflight, preflight
+from sinks.pressure import Pressure
 from sinks.recovery_files import CUT, Snapshot
 from sinks.server_lock import lock_server
 from sinks.store import Store
 
 JOB = "job.json"
 BOARD = "alignment"
+PRESSURE = "pressure"
 
 CheckChannels = Callable[[Mapping[str, ChannelState]], Iterable[ForestallError]]
 """Looks at the partitions that would be recovered; returns what is wrong with them."""
@@ -170,12 +173,18 @@ def hand_over(job: Job, channels: list[str]) -> None:
     recovery = Path(job.recovery)
     try:
         AlignmentBoard.create(recovery / BOARD, channels)
+        Pressure.create(recovery / PRESSURE, _outboxes(settings_of(job)))
         (recovery / JOB).write_bytes(msgspec.json.encode(job))
     except OSError as error:
         raise RecoveryError(
             f"Recovery folder {recovery}: {error.strerror}.",
             remedy=CHECK_DISK,
         ) from error
+
+
+def _outboxes(settings: Settings) -> list[str]:
+    parts = part_names(settings.runtime.sink_parts)
+    return [*parts, *map(topic_part, parts)]
 
 
 def worker_command(job: Job, module: str) -> list[str]:
@@ -205,6 +214,7 @@ def detection_flow(
     logics = load_logics(settings)
     load_learners()
     contracts = load_contract_set(settings)
+    pressure = Pressure(recovery / PRESSURE, _outboxes(settings), settings.overload.held_bytes_max)
     decoder = Decoder(contracts, schemas=partitions.schemas)
 
     def open_channel(name: str, state: bytes | None) -> Channel:
@@ -229,6 +239,7 @@ def detection_flow(
         stopping,
         partitions.pace,
         partitions.sampling,
+        pressure.is_high,
     )
     store = Store.open(job.store_url)
     return build(
@@ -239,6 +250,7 @@ def detection_flow(
         StatePlace(recovery / STATE, runtime.state_inline_bytes),
         lambda: finished(store),
         topics,
+        pressure.tell,
     )
 
 

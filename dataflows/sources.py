@@ -110,6 +110,9 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         open_channel: Builds the logic of a channel from its recovered state, if any.
         board: Opens the alignment board in this process.
         stopping: Whether the job was asked to stop.
+        pace: Holds back what is not due.
+        sampling: Says at which rate a channel is sampled.
+        is_full: Whether so much waits to be released that nothing is to be read.
     """
 
     def __init__(
@@ -122,12 +125,13 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         stopping: Callable[[], bool],
         pace: Pace | None = None,
         sampling: Callable[[str], Sampling] | None = None,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._channels = channels
         self._open_reader, self._open_channel, self._open_board = open_reader, open_channel, board
         self._stopping = stopping
-        self._pace, self._open_sampling = pace, sampling
+        self._pace, self._open_sampling, self._is_full = pace, sampling, is_full
 
     def list_parts(self) -> list[str]:
         """Return all channels: any worker can read any of them."""
@@ -148,7 +152,9 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
             channel.stay_idle(self._settings.floors[for_part])
         sampling = None if self._open_sampling is None else self._open_sampling(for_part)
         board = self._open_board()
-        return PartitionTicks(self._settings, channel, reader, board, self._stopping, self._pace, sampling)
+        return PartitionTicks(
+            self._settings, channel, reader, board, self._stopping, self._pace, sampling, self._is_full
+        )
 
 
 class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
@@ -163,9 +169,10 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         stopping: Callable[[], bool],
         pace: Pace | None,
         sampling: Sampling | None = None,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings, self._channel, self._reader, self._board = settings, channel, reader, board
-        self._stopping, self._pace, self._sampling = stopping, pace, sampling
+        self._stopping, self._pace, self._sampling, self._is_full = stopping, pace, sampling, is_full
         self._emitter = Emitter(channel.name, settings.receivers, settings.emit_interval, _wall_clock)
         self._own_part = crc32(channel.name.encode())
         self._awake: datetime | None = None
@@ -196,6 +203,8 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         if channel.watermark - settings.alignment_max > slowest:
             self._metrics.waits()
             return self._wait()
+        if self._is_full():
+            return self._wait()  # no progress: who waits for a store for long is not ready
         border = self._border()
         limit = settings.batch_records if border is None else min(settings.batch_records, border - channel.next_offset)
         if self._pace is not None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -62,6 +63,8 @@ class Outlet(Protocol):
         """Take over a sink part: see `Store.open_part`."""
 
 
+ENTRY_BYTES = 200
+"""What an entry takes beside its body, about."""
 HELD_MAX = 100_000
 """Entries held before whoever writes to an outbox has to wait for the release that is under way."""
 WAIT_S = 0.01
@@ -88,6 +91,7 @@ class Outbox:
         open_part: Takes over the part in the store, as `Store.open_part` does.
         state: What `snapshot` returned, when resuming.
         name: What metrics call it; by default as its part.
+        tell: Told how many bytes it holds.
 
     Raises:
         RecoveryError: `state` cannot be read.
@@ -101,6 +105,7 @@ class Outbox:
         open_part: Callable[[str, int, list[bytes]], Writer],
         state: bytes | None = None,
         name: str | None = None,
+        tell: Callable[[int], None] = lambda held: None,
     ) -> None:
         recovered = decoded(part, state)
         self.part = part
@@ -110,11 +115,14 @@ class Outbox:
         self._base_seq = recovered.base_seq
         self._base_head = recovered.base_head
         self._entries = recovered.entries
+        self._bytes = sum(map(_size, self._entries))
+        self._tell = tell
         self._stats = {each.channel: each for each in recovered.stats}
         self._encoded: bytes | None = None
         self._metrics = OutboxMetrics(name or part)
         self._writer = open_part(part, self._base_seq, [self._base_head, *(each.chain for each in self._entries)])
         self._due: tuple[int, dict[str, ChannelStats]] | None = (self.seq, dict(self._stats))  # recovered: durable
+        tell(self._bytes)
         self.advance()
 
     @property
@@ -140,6 +148,7 @@ class Outbox:
                 body = canonical(event.data)
                 head = link(head, self.part, seq, event.type, event.id, event.at, event.key, body)
                 self._entries.append(Entry(seq, event.type, event.id, event.at, event.key, body, head))
+                self._bytes += _size(self._entries[-1])
             for stats in release.stats:
                 self._stats[stats.channel] = stats
             if release.ended:
@@ -177,6 +186,7 @@ class Outbox:
             return False
         if count:
             self._base_seq, self._base_head = upto, self._entries[count - 1].chain
+            self._bytes -= sum(map(_size, self._entries[:count]))
             del self._entries[:count]
         for channel, released in stats.items():
             if self._stats.get(channel) is released:
@@ -190,9 +200,14 @@ class Outbox:
     def _settle(self) -> None:
         """Say so when every sender has ended and nothing is held back."""
         self._metrics.holds(self._base_seq, self.seq)
+        self._tell(self._bytes)
         if not (self._done or self._due or self._entries or self._stats) and self._ended == self._senders:
             self._writer.mark_done()
             self._done = True
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.body) + ENTRY_BYTES
 
 
 def decoded(part: str, state: bytes | None) -> OutboxState:
@@ -259,10 +274,17 @@ class OutboxSink(FixedPartitionedSink[Release, bytes]):
         outlet: Where to.
         parts: Names of all sink parts, the same in every run.
         senders: All who send to every part.
+        tell: Told how many bytes an outbox holds, by name.
     """
 
-    def __init__(self, outlet: Outlet, parts: Sequence[str], senders: frozenset[str]) -> None:
-        self._outlet = outlet
+    def __init__(
+        self,
+        outlet: Outlet,
+        parts: Sequence[str],
+        senders: frozenset[str],
+        tell: Callable[[str, int], None] = lambda name, held: None,
+    ) -> None:
+        self._outlet, self._tell = outlet, tell
         self._parts = sorted(parts)
         self._senders = senders
 
@@ -287,7 +309,8 @@ class OutboxSink(FixedPartitionedSink[Release, bytes]):
         """
         outlet = self._outlet
         name = f"{outlet.name}/{for_part}" if outlet.name else for_part
-        return OutboxPart(Outbox(for_part, self._senders, outlet.open_part, resume_state, name))
+        tell = partial(self._tell, name)
+        return OutboxPart(Outbox(for_part, self._senders, outlet.open_part, resume_state, name, tell))
 
 
 def part_names(count: int) -> list[str]:

@@ -180,6 +180,36 @@ def test_findings_on_samples_say_so_and_decisions_see_it(live: Left, replays: di
     assert max(seen) < 1
 
 
+def most_held(folder: Path, held_bytes_max: int) -> tuple[Left, int]:
+    """Replay a flood of records that nobody can read into a slow store; return the most bytes that an outbox held."""
+    poison = [(offset, START // 1000, None, b"x" * 600) for offset in range(8_000)]
+    flood = record(folder / "flood", {("orders", 0): poison}, recorded_until=START + DAY)
+    (folder / "settings.toml").write_text(
+        f'runtime.epoch_interval = "300ms"\nruntime.batch_records = 100\noverload.held_bytes_max = {held_bytes_max}\n'
+    )
+    job = Job(
+        recording=str(flood.folder),
+        store_url=f"sqlite:///{folder / 'store.db'}",
+        recovery=str(folder / "recovery"),
+        config=str(folder / "settings.toml"),
+        processes=2,  # a source and its outbox are not always in one
+    )
+    play_under(job, Strain(log=str(folder / "log"), release_s=1.0))
+    held = [orjson.loads(line)[3] for line in (folder / "log").read_text().splitlines()]
+    return left_in(folder), max(held)
+
+
+def test_a_slow_store_holds_sources_up_instead_of_filling_memory(tmp_path: Path) -> None:
+    (tmp_path / "bound").mkdir()
+    (tmp_path / "free").mkdir()
+    bound, most = most_held(tmp_path / "bound", 2**20)
+    free, most_free = most_held(tmp_path / "free", 2**36)
+    assert bound.counts == free.counts == {"dead_letter": 8_000}
+    assert bound.digest == free.digest
+    assert most < 2 * 2**20
+    assert most_free > 2 * most
+
+
 def test_a_recording_without_sampling_keeps_its_id(recording: Recording) -> None:
     assert b"sampled" not in (recording.folder / MANIFEST).read_bytes()
     assert content_id(recording.manifest) == recording.manifest.id

@@ -217,6 +217,7 @@ def test_setting_without_a_value_in_any_layer_is_named() -> None:
 def changed(name: str) -> Settings:
     """The defaults with another value for one setting."""
     samples = {
+        "overload.held_bytes_max": "2000000",
         "overload.steps": "3,4",
         "registry.timeout": "2s",
         "runtime.epoch_interval": "2s",

@@ -8,7 +8,7 @@ from datetime import timedelta
 from config.settings import Overload, load
 from dataflows.overload import ByLag
 
-SETTINGS = Overload(lag_max=1_000, steps=(2, 5, 10), step_interval=timedelta(seconds=10))
+SETTINGS = replace(load().overload, lag_max=1_000, steps=(2, 5, 10), step_interval=timedelta(seconds=10))
 
 
 class Clock:

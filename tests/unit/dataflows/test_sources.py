@@ -114,11 +114,12 @@ def open_partition(tmp_path: Path) -> Open:
         stopping: bool = False,
         other: int = TIME_MAX,
         sampling: Sampling | None = None,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> PartitionTicks:
         board.tell("orders/1", other)
         settings = SourceSettings(batch, DAY, timedelta(0), {"telemetry": 1, "journey": 2}, 2, {}, drain)
         channel = Channel("orders", 0, DECODER, LATENESS, 30 * DAY, state)
-        return PartitionTicks(settings, channel, reader, board, lambda: stopping, pace, sampling)
+        return PartitionTicks(settings, channel, reader, board, lambda: stopping, pace, sampling, is_full)
 
     return opened
 
@@ -336,3 +337,11 @@ def test_how_many_records_were_shed_is_told_with_the_channels_counts(open_partit
     (stats,) = item.releases[0][1].stats
     assert stats.records == 500
     assert stats.shed == 500 - stats.accepted > 400
+
+
+def test_nothing_is_read_while_too_much_waits_to_be_released(open_partition: Open) -> None:
+    full = [True, True, False, True]
+    ticks = open_partition(Records([0, 1, 2, 3], until=60), is_full=lambda: full.pop(0) if full else False)
+    assert [offsets(ticks.next_batch()) for _ in range(2)] == [[], []]
+    assert ticks.next_awake() is not None
+    assert [offsets(ticks.next_batch()) for _ in range(3)] == [[0, 1, 2], [], [3]]

@@ -9,8 +9,8 @@ import pytest
 
 from config.errors import RecoveryError
 from config.events import Event
-from sinks.chain import GENESIS, Entry
-from sinks.outbox import Outbox, OutboxSink, Release, part_names, part_of
+from sinks.chain import GENESIS, Entry, canonical
+from sinks.outbox import ENTRY_BYTES, Outbox, OutboxSink, Release, part_names, part_of
 from sinks.outlets import StoreOutlet
 from sinks.part_writer import ChannelStats
 
@@ -255,3 +255,28 @@ def test_every_part_name_is_its_own_route() -> None:
 def test_key_groups_spread_over_the_parts() -> None:
     names = part_names(3)
     assert [part_of(group, names) for group in range(4)] == ["part-000", "part-001", "part-002", "part-000"]
+
+
+def test_an_outbox_tells_how_much_it_holds_until_it_is_released() -> None:
+    told: list[int] = []
+    box = Outbox("part-000", SENDERS, Ledger().open_part, None, None, told.append)
+    assert set(told) == {0}
+    told.clear()
+    box.write([said("x")])
+    box.write([said("y", "z")])
+    one = len(canonical({"b": 1, "a": 2})) + ENTRY_BYTES
+    assert told == [one, 3 * one]
+    state, durable = box.snapshot()
+    box.write([said("w")])
+    durable()
+    assert told[-1] == one
+    told.clear()
+    Outbox("part-000", SENDERS, Busy().open_part, state, None, told.append)
+    assert told == [3 * one]  # recovered, and not released before the store is there
+
+
+class Busy(Ledger):
+    """Takes nothing for now."""
+
+    def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats]) -> bool:
+        return False
