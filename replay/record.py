@@ -51,6 +51,8 @@ class Wanted:
     """First instant, microseconds; None for the first record that there is."""
     until: int | None = None
     """Last instant, exclusive, microseconds, which may be to come; None for all there is now."""
+    starts: Mapping[Key, int] | None = None
+    """Offsets to begin at, of all partitions; None for where the first instant is."""
     idle: tuple[Idle, ...] = ()
     """Decisions of a live job that a partition was idle."""
 
@@ -182,7 +184,7 @@ class Recorder:
                 raise TopicError(f"{', '.join(anew)}: made anew since recording began.", remedy=ANEW)
             return plan
         asked_at, beginnings = self._now(), brokers.beginnings(keys)
-        starts = begins = beginnings
+        starts = begins = beginnings if wanted.starts is None else wanted.starts
         if wanted.from_ is not None:
             starts = brokers.first_at(keys, _millis(wanted.from_))
             begins = {key: after_the_one_before(self._kafka, key, starts[key], beginnings[key]) for key in keys}

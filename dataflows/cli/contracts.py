@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import click
@@ -14,6 +16,7 @@ from config.contracts.compatibility import Finding, check_compatibility
 from config.contracts.model import Mode
 from config.errors import CheckFailed, UsageError
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
+from dataflows.cli.kafka_options import bootstrap_option, config_option, settings_with, topics_option
 from replay.draft import Draft, TopicSurvey, survey
 from replay.recording import Recording
 
@@ -114,7 +117,10 @@ def _show(findings: list[Finding], lost: list[str], new: dict[str, Contract]) ->
 
 
 @contracts.command("draft")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="[DIR]", required=False)
+@topics_option
+@bootstrap_option
+@config_option
 @click.option(
     "--contracts", "own", type=_PATH, multiple=True, metavar="FOLDER", help="Contracts in force beside the built-in."
 )
@@ -123,23 +129,43 @@ def _show(findings: list[Finding], lost: list[str], new: dict[str, Contract]) ->
     "--sample", default=10_000, show_default=True, type=click.IntRange(min=1), help="Records read of each partition."
 )
 @json_option
-def draft(folder: Path, own: tuple[Path, ...], into: Path | None, sample: int, as_json: bool) -> None:
-    """Look at the topics of the recording in DIR, and draft contracts for what none describes.
+def draft(
+    folder: Path | None,
+    topics: tuple[str, ...],
+    bootstrap_servers: str | None,
+    config: Path | None,
+    own: tuple[Path, ...],
+    into: Path | None,
+    sample: int,
+    as_json: bool,
+) -> None:
+    """Look at the topics of the recording in DIR, or at live ones, and draft contracts for what none describes.
 
     Shows how much of each topic decodes and why the rest does not, how far records come behind and how long topics
     are silent, and proposes `lateness_max` and `idle_timeout`. A draft is not in force: name its owner, its personal
-    fields' purposes, and set its status to active.
+    fields' purposes, and set its status to active. Of a live topic the last records are looked at.
 
     \b
     Example:
       forestall contracts draft var/recording --into my/contracts
+      forestall contracts draft --topics orders,crm --bootstrap-servers kafka:9092
     """
-    surveys, drafts = survey(Recording.open(folder, verify=False), load_contracts(BUILT_IN, *own), sample)
+    live = bool(topics or bootstrap_servers or config)
+    if live == (folder is not None):
+        raise UsageError(
+            "either a recording or live topics are looked at" if live else "nothing to look at is named",
+            remedy="Name the folder of a recording, or --topics on --bootstrap-servers.",
+        )
+    with TemporaryDirectory() as temporary:
+        if folder is None:
+            folder = Path(temporary) / "sample"
+            _sample(folder, config, bootstrap_servers, topics, sample)
+        surveys, drafts = survey(Recording.open(folder, verify=False), load_contracts(BUILT_IN, *own), sample)
     written = [_write(into, item) for item in drafts] if into else []
     if as_json:
         documents: Any = msgspec.to_builtins(drafts)
-        topics: Any = msgspec.to_builtins(surveys)
-        print_json({"topics": topics, "drafts": documents, "written": [str(path) for path in written]})
+        listed: Any = msgspec.to_builtins(surveys)
+        print_json({"topics": listed, "drafts": documents, "written": [str(path) for path in written]})
         return
     out.print(table("Topics", _TOPIC_COLUMNS, map(_topic_row, surveys)))
     if drafts:
@@ -147,6 +173,15 @@ def draft(folder: Path, own: tuple[Path, ...], into: Path | None, sample: int, a
         out.print(table("Drafts", ("topic", "type", "records", "key"), rows))
         where = f"written to {into}" if into else "shown with --json, written with --into FOLDER"
         out.print(f"{len(drafts)} drafts {where}")
+
+
+def _sample(folder: Path, config: Path | None, servers: str | None, topics: tuple[str, ...], records: int) -> None:
+    from replay.sample import sample as sample_topics  # with it comes the client of brokers, which takes its time
+
+    settings = settings_with(config, servers, topics)
+    sample_topics(
+        settings.kafka, settings.registry, settings.kafka.topics, records, folder, lambda: time.time_ns() // 1000
+    )
 
 
 _TOPIC_COLUMNS = ("topic", "sampled", "decoded", "types", "rejects", "keys", "behind p99", "silence p99",

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from config.errors import EnvironmentFault, RecordingError, UsageError
+from dataflows.schema_folder import SchemaFolder
+from operators.wire import Schema
 from replay.manifest import Idle
 from replay.partition_writer import ROW_GROUP_ROWS
 from replay.recording import Recording
@@ -273,3 +275,63 @@ def test_a_killed_writer_leaves_what_cannot_be_taken_for_whole_and_can_be_made_a
 def test_a_writer_killed_after_its_manifest_has_made_a_whole_recording(tmp_path: Path) -> None:
     assert killed_at(tmp_path / "R", "os.remove", 1) == -signal.SIGKILL
     assert Recording.open(tmp_path / "R").manifest.topics == {"orders": 6}
+
+
+def test_stopped_writer_is_gone_on_with_from_its_checkpoint(tmp_path: Path) -> None:
+    folder, records = tmp_path / "R", numbered(40)
+    first = RecordingWriter(folder, created_at=MADE_AT, resume=True)
+    assert first.left is None
+    first.append(batch_of(records[:20]))
+    first.checkpoint({"from": 7})
+    first.append(batch_of(records[20:30]))
+    first.leave()
+    with pytest.raises(RecordingError, match="unfinished"):
+        Recording.open(folder)
+    second = RecordingWriter(folder, created_at=MADE_AT, resume=True)
+    assert second.left is not None
+    assert (second.left.plan, [part.end_offset for part in second.left.partitions]) == ({"from": 7}, [20])
+    second.append(batch_of(records[20:]))
+    manifest = second.finish(10**15)
+    assert [part.records for part in manifest.partitions] == [40]
+    assert records_of(Recording.open(folder).reader("orders", 0)) == records
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "topic=orders"]
+
+
+def test_writer_that_does_not_resume_starts_over(tmp_path: Path) -> None:
+    first = RecordingWriter(tmp_path / "R", created_at=MADE_AT, resume=True)
+    first.append(batch_of(numbered(5)))
+    first.checkpoint({})
+    first.leave()
+    with RecordingWriter(tmp_path / "R", created_at=MADE_AT) as second:
+        second.append(batch_of(numbered(2)))
+        assert second.finish(10**15).topics == {"orders": 2}
+
+
+def test_file_lost_since_the_checkpoint_is_told(tmp_path: Path) -> None:
+    first = RecordingWriter(tmp_path / "R", created_at=MADE_AT, resume=True)
+    first.append(batch_of(numbered(5)))
+    first.checkpoint({})
+    first.leave()
+    next((tmp_path / "R").glob("topic=*/*/*")).unlink()
+    with pytest.raises(RecordingError, match=r"00000\.parquet is missing"):
+        RecordingWriter(tmp_path / "R", created_at=MADE_AT, resume=True)
+
+
+def test_schemas_are_part_of_a_recording_and_checked_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "R"
+    with RecordingWriter(folder, created_at=MADE_AT) as writer:
+        writer.append(batch_of(numbered(2)))
+        SchemaFolder(folder / "schemas").keep(Schema("7", "JSON", "{}"))
+        writer.finish(10**15, schemas=["7"])
+    opened = Recording.open(folder)
+    assert "7" in opened.schemas()
+    assert list(opened.problems()) == []
+    (folder / "schemas" / "7.json").write_bytes(b"{}")
+    with pytest.raises(RecordingError, match=r"7\.json has 2 bytes"):
+        Recording.open(folder)
+    assert len(list(opened.problems())) == 1
+
+
+def test_recording_without_schemas_says_nothing_of_them(tmp_path: Path) -> None:
+    record(tmp_path / "R", {("orders", 0): numbered(2)}, recorded_until=10**15)
+    assert b"schemas" not in (tmp_path / "R" / "manifest.json").read_bytes()
