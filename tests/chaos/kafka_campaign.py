@@ -28,9 +28,10 @@ from rich.console import Console
 from detectors.methods import load_learners
 from sinks import statelog
 from tests.chaos.campaign import COMPACTION_BYTES_MIN, SETTINGS
+from tests.chaos.kafka_controls import rounds as controls
 from tests.chaos.kafka_damages import DAMAGES
 from tests.chaos.kafka_plans import Plan, plan, points, points_total
-from tests.chaos.kafka_rounds import KafkaCampaign
+from tests.chaos.kafka_rounds import Figures, KafkaCampaign
 from tests.support.chaos_place import Place
 from tests.support.faults import has_strace
 
@@ -53,8 +54,9 @@ def main(arguments: list[str]) -> int:
     place = Place.started(folder / "broker")
     failed, began = True, time.monotonic()
     try:
-        campaign = KafkaCampaign(folder, place, options.seed, options.events, DAMAGES.get(options.without))
-        failed = _run(options, campaign)
+        campaign = KafkaCampaign(folder, place, options.events)
+        noticed = _controls(campaign, options.controls.split(",")) if options.controls else {}
+        failed = _run(options, campaign) or not all(noticed.values())
         seen = place.call("seen")
     finally:
         place.stop()
@@ -63,7 +65,7 @@ def main(arguments: list[str]) -> int:
         else:
             shutil.rmtree(folder)
     figures = asdict(campaign.figures)
-    figures |= {"wall_s": round(time.monotonic() - began, 1), "proxy": seen}
+    figures |= {"wall_s": round(time.monotonic() - began, 1), "proxy": seen, "controls": noticed}
     print(json.dumps({"seed": options.seed, "events": options.events, "figures": figures}))
     return int(failed)
 
@@ -73,7 +75,7 @@ def _run(options: argparse.Namespace, campaign: KafkaCampaign) -> bool:
     failed = False
     for name, chosen in _rounds(options):
         started = time.monotonic()
-        wrong = campaign.run(name, chosen)
+        wrong = campaign.run(name, chosen, DAMAGES.get(options.without))
         figures = campaign.figures
         took = time.monotonic() - started
         say(f"{name} {chosen.input} {took:.1f} s, {figures.lives} lives, {figures.kills} kills so far")
@@ -85,6 +87,21 @@ def _run(options: argparse.Namespace, campaign: KafkaCampaign) -> bool:
             if options.first:
                 break
     return failed
+
+
+def _controls(campaign: KafkaCampaign, names: list[str]) -> dict[str, str]:
+    """Switch off one safeguard after the other; return what was found of each, "" for nothing."""
+    noticed = {}
+    for control in names:
+        damage = DAMAGES[control]
+        found: list[str] = []
+        for number, chosen in enumerate(controls(control)):
+            found = campaign.run(f"{control}-{number}", chosen, damage)
+            if found:
+                break
+        noticed[control] = "; ".join(found)
+    campaign.figures = Figures()
+    return noticed
 
 
 def _rounds(options: argparse.Namespace) -> Iterator[tuple[str, Plan]]:
@@ -110,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fair", action="store_true", help="nothing befalls broker and network")
     add("--seed", default="1", help="of all that is drawn")
     add("--only", metavar="ROUND", help="one round, as seed-17")
+    add("--controls", default="", help=f"first, negative controls, each of which must be noticed: {','.join(DAMAGES)}")
     add("--without", choices=sorted(DAMAGES), help="negative control: switch a safeguard off")
     add("--first", action="store_true", help="stop at the first violation")
     add("--dir", help="where all goes; by default the system's place for temporary files")

@@ -51,6 +51,8 @@ class Figures:
     lives: int = 0
     kills: int = 0
     """Lives ended by kill -9."""
+    missed: int = 0
+    """Those among them that did not come to the point where they were to be struck, and were when their time was up."""
     broker_kills: int = 0
     stops: int = 0
     """Lives ended by SIGTERM."""
@@ -97,20 +99,17 @@ class KafkaCampaign:
     Args:
         folder: Where all goes. The folder of a round stays only when something was violated.
         place: The broker.
-        seed: Of all that is drawn.
         events: Size of a world.
-        damage: What is switched off.
     """
 
-    def __init__(self, folder: Path, place: Place, seed: str, events: int, damage: Damage | None = None) -> None:
+    def __init__(self, folder: Path, place: Place, events: int) -> None:
         self.figures = Figures()
-        self._folder, self._place, self._seed, self._events = folder, place, seed, events
-        self._damage = damage
-        self._direct, self._proxied = place.call("addresses")
+        self._folder, self._place, self._events = folder, place, events
+        _, self._proxied = place.call("addresses")
         self._worlds: dict[str, Input] = {}
 
-    def run(self, name: str, plan: Plan) -> list[str]:
-        """Run a round; return what was violated."""
+    def run(self, name: str, plan: Plan, damage: Damage | None = None) -> list[str]:
+        """Run a round, perhaps with something switched off; return what was violated."""
         started, figures = time.monotonic(), self.figures
         folder = self._folder / name
         folder.mkdir()
@@ -123,7 +122,7 @@ class KafkaCampaign:
         if wanted:
             self._place.call("make", dict.fromkeys(wanted.values(), 2))
         setup = follow(self._events, SLOW_S) if plan.input == "silent" else None
-        round_ = _Round(job, made, wanted, setup=_both(self._damage, setup))
+        round_ = _Round(job, made, wanted, setup=_both(damage, setup))
         wrong = self._round(round_, plan)
         self._place.call("calm")
         if not wrong:
@@ -194,6 +193,7 @@ class KafkaCampaign:
         self.figures.broker_kills += kinds.count("kill")
         if life.end is End.STRUCK and not (isinstance(blow.fault, Call) and blow.fault.effect.startswith("error")):
             self.figures.kills += 1
+        self.figures.missed += watch.missed
         self.figures.stops += life.end is End.STOPPED
         return life, watch
 

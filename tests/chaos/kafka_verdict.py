@@ -55,7 +55,7 @@ def gone(before: Sequence[Record], now: Sequence[Record]) -> list[str]:
 
 def _order(found: Sequence[Record]) -> list[str]:
     """Outputs of a sink part are numbered, and each partition has them in that order, each number once."""
-    wrong = []
+    wrong, backwards = list[str](), list[str]()
     seen: Counter[tuple[bytes, int]] = Counter()
     last: dict[tuple[str, int, bytes], int] = {}
     for record in sorted(found, key=lambda each: each[:3]):
@@ -64,12 +64,13 @@ def _order(found: Sequence[Record]) -> list[str]:
         seen[part, seq] += 1
         place = (record.topic, record.partition, part)
         if seq <= last.get(place, 0):
-            wrong.append(f"{place}: {seq} after {last[place]}")
+            backwards.append(f"{record.topic}/{record.partition}: {part.decode()} goes from {last[place]} to {seq}")
         last[place] = seq
-    numbers = Counter(part for part, _ in seen)
+    if backwards:
+        wrong.append(f"{len(backwards)} outputs are out of order, as {backwards[0]}")
     if any(count > 1 for count in seen.values()):
         wrong.append("a number was given twice")
-    for part, count in numbers.items():
+    for part, count in Counter(part for part, _ in seen).items():
         highest = max(seq for each, seq in seen if each == part)
         if highest != count:
             wrong.append(f"{part.decode()}: {count} outputs, but the last is number {highest}")

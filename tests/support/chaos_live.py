@@ -56,6 +56,8 @@ class Watch:
     """What was found that must not be."""
     took_s: float = 0.0
     """How long it took to settle."""
+    missed: bool = False
+    """Whether it was struck because its time was up."""
 
     def __call__(self, supervisor: int) -> End:
         """Watch the life of `supervisor` to its end."""
@@ -102,9 +104,8 @@ class Watch:
             since = built if fault.since_flow else began
             if since is not None and now >= since + fault.after_s:
                 return True
-        if built is None:
-            return now - began > 6 * self.limit_s
-        return now - built > self.limit_s
+        self.missed = now - began > 6 * self.limit_s if built is None else now - built > self.limit_s
+        return self.missed
 
     def _ended(self, code: int) -> End:
         if code == 0:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -16,6 +16,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from tests.support.kafka import Broker
+
+T = TypeVar("T")
 
 ANSWER_S = 20.0
 STEP_S = 0.05
@@ -207,15 +209,16 @@ class Topics:
 
     def ends(self, topics: Sequence[str], *, committed: bool = True) -> dict[tuple[str, int], int]:
         """Return where partitions end: for readers of committed records, or truly."""
-        places = [TopicPartition(name, number) for name in topics for number in range(self._partitions[name])]
-        if not places:
-            return {}
-        asked = self._admin.list_offsets(
-            {place: OffsetSpec.latest() for place in places},  # type: ignore[no-untyped-call]
-            isolation_level=IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=ANSWER_S,
-        )
-        return {(place.topic, place.partition): int(answer.result().offset) for place, answer in asked.items()}
+        places = self._places(topics)
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+
+        def ask() -> dict[tuple[str, int], int]:
+            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            wanted = dict.fromkeys(places, latest)
+            asked = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_S)
+            return {(place.topic, place.partition): int(answer.result().offset) for place, answer in asked.items()}
+
+        return _patiently(ask) if places else {}
 
     def undecided(self, topics: Sequence[str]) -> list[tuple[str, int]]:
         """Return the partitions in which a transaction is open."""
@@ -224,11 +227,28 @@ class Topics:
 
     def committed(self, group: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         """Return the offsets committed to a consumer group."""
+        places = self._places(topics)
         consumer = Consumer({**self._client, "group.id": group, "enable.auto.commit": False})
-        places = [TopicPartition(*place) for place in self.ends(topics)]
-        answers = consumer.committed(places, ANSWER_S) if places else []
-        consumer.close()
+        try:
+            answers = _patiently(lambda: consumer.committed(places, ANSWER_S)) if places else []
+        finally:
+            consumer.close()
         return {(each.topic, each.partition): each.offset for each in answers if each.offset >= 0}
+
+    def _places(self, topics: Sequence[str]) -> list[TopicPartition]:
+        return [TopicPartition(name, number) for name in topics for number in range(self._partitions[name])]
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask again while a broker that has just started does not know its place yet."""
+    deadline = time.monotonic() + ANSWER_S
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _produce(producer: Producer, batch: Sequence[tuple[int, Record]], offsets: dict[int, int]) -> None:

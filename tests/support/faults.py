@@ -221,24 +221,23 @@ def _tap_producers(step: Callable[[], None]) -> None:
 
     from sinks.topic import TopicPart
 
-    class Tapped(Producer):
-        """A producer whose calls are seen."""
-
-    def tapped(name: str) -> Callable[..., Any]:
-        original = getattr(Producer, name)
-
-        def call(self: Producer, *arguments: Any, **named: Any) -> Any:
+    def tapped(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
             step()
-            answer = original(self, *arguments, **named)
+            answer = original(*arguments, **named)
             step()
             return answer
 
         return call
 
-    for name in ("init_transactions", "begin_transaction", "produce", "flush", "commit_transaction"):
-        setattr(Tapped, name, tapped(name))
+    def with_taps(kind: type) -> type:
+        names = ("init_transactions", "begin_transaction", "produce", "flush", "commit_transaction")
+        return type("Tapped", (kind,), {name: tapped(getattr(kind, name)) for name in names})
+
     init: Any = TopicPart.__init__
-    init.__defaults__ = tuple(Tapped if each is Producer else each for each in init.__defaults__)
+    init.__defaults__ = tuple(
+        with_taps(each) if isinstance(each, type) and issubclass(each, Producer) else each for each in init.__defaults__
+    )
 
 
 def _hold(hold: Hold) -> None:

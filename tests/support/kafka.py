@@ -256,11 +256,20 @@ def local_broker(
     Raises:
         Unavailable: its jars or Java are missing.
     """
+    check_local()
+    return Broker(folder, settings, listeners)
+
+
+def check_local() -> None:
+    """Check that this machine can run a broker.
+
+    Raises:
+        Unavailable: its jars or Java are missing.
+    """
     if shutil.which("java") is None:
         raise Unavailable("no Java for a Kafka broker: install a JRE of version 17 or later")
     if not list(LIBS.glob("kafka_*.jar")):
         raise Unavailable(f"no Kafka broker: run `make broker`, or set {EXTERNAL} to host:port of one")
-    return Broker(folder, settings, listeners)
 
 
 def free_port() -> int:
