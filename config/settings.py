@@ -28,7 +28,7 @@ from config.topics import Topics
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 PREFIX = "FORESTALL_"
-NOT_SETTINGS = frozenset({"FORESTALL_DATA", "FORESTALL_REQUIRE", "FORESTALL_TEST_KAFKA", "FORESTALL_TEST_POSTGRES"})
+NOT_SETTINGS = frozenset(PREFIX + name for name in ("DATA", "REQUIRE", "TEST_KAFKA", "TEST_POSTGRES", "TEST_REGISTRY"))
 """Variables that the test suite reads; they are none of the job's."""
 
 _INSTANT, _TICK, _CENTURY = timedelta(0), timedelta(milliseconds=1), timedelta(days=36_525)

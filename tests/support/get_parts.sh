@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what the tests talk to and Python's packages do not bring: a Kafka broker, PostgreSQL, Prometheus, strace.
+# Gets what the tests talk to and Python's packages do not bring: a Kafka broker, a schema registry, PostgreSQL, Prometheus, strace.
 # What cannot be had here is named, and the tests that need it are skipped and listed at the end of the run.
 cd "$(dirname "$0")/../.." || exit
 
@@ -27,4 +27,6 @@ fi
 
 [ -n "$(ls var/kafka/libs 2>/dev/null)" ] || ${MAKE:-make} -s broker ||
   echo "no Kafka broker: the tests of topics are skipped (make broker)"
+[ -f var/registry/app/quarkus-run.jar ] || ${MAKE:-make} -s registry ||
+  echo "no schema registry: some tests of formats are skipped (make registry)"
 exit 0
