@@ -31,6 +31,8 @@ PATIENCE_S = 5.0
 """Wall time after which it is noted that something is waited for."""
 QUEUE_KILOBYTES = 16_384
 """Read ahead per partition, at most."""
+FETCH_BYTES = 4 << 20
+"""Of one partition at once. Kafka's usual megabyte makes batches too small to be worth their columns."""
 
 
 class _Stopped(Exception):
@@ -88,6 +90,7 @@ class KafkaPartition:
                 check_crcs=True,
                 enable_partition_eof=True,
                 queued_max_messages_kbytes=QUEUE_KILOBYTES,
+                max_partition_fetch_bytes=FETCH_BYTES,
                 # After a full queue was emptied at once, the next fetch must not wait for a second.
                 fetch_queue_backoff_ms=10,
             )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.errors import RecoveryError
-from sinks.preflight import Preflight, preflight
+from sinks.preflight import Preflight, forget, preflight
 from sinks.recovery_files import CUT, IDENTITY
 
 JOB = {"parts": ["part-000"], "key_groups": {"journey": 16}}
@@ -213,3 +213,11 @@ def test_a_place_that_cannot_be_written_is_not_taken_for_damage(folder: Path, mo
         again(folder, store_has_run=False)
     assert "Free space" in raised.value.remedy
     assert "backup" not in raised.value.remedy
+
+
+def test_what_is_forgotten_is_not_recovered_and_all_else_is(folder: Path) -> None:
+    execution(folder, 0, 1, 1, {0: 7})
+    for key in ("crm/0", "crm/1", "orders/0"):
+        snapshot(folder, key, 3)
+    forget(folder, "flow.step", ["crm/0", "crm/1"])
+    assert again(folder).states == {("flow.step", "orders/0")}
