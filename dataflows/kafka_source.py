@@ -302,7 +302,7 @@ class KafkaPartition:
     # -- progress for lag tools ------------------------------------------------------------------------------------
 
     def publish(self, next_offset: int) -> None:
-        """Commit `next_offset` to the consumer group, without waiting; at most once a second, the last one always."""
+        """Commit `next_offset` to the consumer group, without waiting; at most once a second, if it is not yet."""
         self._due = next_offset
         self._publish(PUBLISH_EVERY_S)
 
