@@ -21,8 +21,8 @@ from operators.keyed import KeyedGroup
 from operators.logic import KeyedLogic
 from sinks.chain import GENESIS
 from sinks.continuity import Standing, check_continues
-from sinks.outbox import OutboxState
-from sinks.outbox import decoded as decoded_outbox
+from sinks.outbox_state import OutboxState
+from sinks.outbox_state import decoded as decoded_outbox
 from sinks.recovery_files import RESTORE, Snapshot
 from sinks.statelog import Token, read
 from sinks.statelog import decoded as decoded_token

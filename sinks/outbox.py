@@ -14,6 +14,7 @@ and a replay after a crash may come out in another order without anybody noticin
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
@@ -21,15 +22,13 @@ from typing import Protocol
 import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from config.errors import RecoveryError
 from config.events import Event
-from sinks.chain import GENESIS, Entry, canonical, link
+from sinks.chain import Entry, canonical, link
 from sinks.counted import OutboxMetrics, until_durable
 from sinks.failures import noted
 from sinks.gate import register
+from sinks.outbox_state import STATE_VERSION, OutboxState, decoded
 from sinks.part_writer import ChannelStats
-
-STATE_VERSION = 1
 
 
 class Release(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -68,18 +67,6 @@ ENTRY_BYTES = 200
 HELD_MAX = 100_000
 """Entries held before whoever writes to an outbox has to wait for the release that is under way."""
 WAIT_S = 0.01
-
-
-class OutboxState(msgspec.Struct, frozen=True, array_like=True):
-    """What an outbox keeps in the recovery."""
-
-    version: int
-    base_seq: int
-    """The last entry that is not held any more."""
-    base_head: bytes
-    """The chain's hash there."""
-    entries: list[Entry]
-    stats: list[ChannelStats]
 
 
 class Outbox:
@@ -121,7 +108,8 @@ class Outbox:
         self._encoded: bytes | None = None
         self._metrics = OutboxMetrics(name or part)
         self._writer = open_part(part, self._base_seq, [self._base_head, *(each.chain for each in self._entries)])
-        self._due: tuple[int, dict[str, ChannelStats]] | None = (self.seq, dict(self._stats))  # recovered: durable
+        # What is durable and not yet released: what is under way, and all that came since. What was recovered is.
+        self._due: deque[tuple[int, dict[str, ChannelStats]]] = deque([(self.seq, dict(self._stats))])
         tell(self._bytes)
         self.advance()
 
@@ -171,21 +159,27 @@ class Outbox:
         upto, stats = self.seq, dict(self._stats)
 
         def durable() -> None:
-            self._due = (upto, stats) if self._due is None else (max(upto, self._due[0]), self._due[1] | stats)
+            waiting = self._due.pop() if len(self._due) > 1 else (0, {})
+            self._due.append((max(upto, waiting[0]), waiting[1] | stats))
             self.advance()
 
         return self._encoded, durable
 
     def advance(self) -> bool:
         """Release what is durable, then forget it; return whether there is nothing left of it."""
-        if self._due is None:
-            return True
-        upto, stats = self._due
-        count = max(upto - self._base_seq, 0)
-        if not self._writer.release(self._entries[:count], list(stats.values())):
-            return False
+        while self._due:
+            upto, stats = self._due[0]
+            count = max(upto - self._base_seq, 0)
+            if not self._writer.release(self._entries[:count], list(stats.values())):
+                return False
+            self._due.popleft()
+            self._forget(count, stats)
+        return True
+
+    def _forget(self, count: int, stats: dict[str, ChannelStats]) -> None:
+        """Drop the first `count` entries, and `stats` where there are no newer ones."""
         if count:
-            self._base_seq, self._base_head = upto, self._entries[count - 1].chain
+            self._base_seq, self._base_head = self._entries[count - 1].seq, self._entries[count - 1].chain
             self._bytes -= sum(map(_size, self._entries[:count]))
             del self._entries[:count]
         for channel, released in stats.items():
@@ -193,9 +187,7 @@ class Outbox:
                 del self._stats[channel]
         if count or stats:
             self._encoded = None
-        self._due = None
         self._settle()
-        return True
 
     def _settle(self) -> None:
         """Say so when every sender has ended and nothing is held back."""
@@ -208,27 +200,6 @@ class Outbox:
 
 def _size(entry: Entry) -> int:
     return len(entry.body) + ENTRY_BYTES
-
-
-def decoded(part: str, state: bytes | None) -> OutboxState:
-    """Return what `Outbox.snapshot` encoded; of an outbox that begins, when there is nothing.
-
-    Raises:
-        RecoveryError: It is damaged, or of another version.
-    """
-    if state is None:
-        return OutboxState(STATE_VERSION, 0, GENESIS, [], [])
-    remedy = "Use the version of Forestall that wrote the recovery folder."
-    try:
-        version = msgspec.msgpack.decode(state)[0]
-        if version != STATE_VERSION:
-            raise RecoveryError(
-                f"Sink part {part}: its state has version {version!r}, this program reads {STATE_VERSION}.",
-                remedy=remedy,
-            )
-        return msgspec.msgpack.decode(state, type=OutboxState)
-    except (msgspec.DecodeError, TypeError, IndexError, KeyError) as error:
-        raise RecoveryError(f"Sink part {part}: its recovered state is damaged.", remedy=remedy) from error
 
 
 class OutboxPart(StatefulSinkPartition[Release, bytes]):

@@ -3,11 +3,12 @@
 Outputs and the progress of their sink part are one transaction. Per release:
 
 1. Begin; send the outputs, then the progress record; check every delivery report; commit.
-2. Whatever came of it, take a fresh producer of the same transactional id. This fences the one before, so that no
+2. Read back the last output in every partition written.
+3. Whatever came of it, take a fresh producer of the same transactional id. This fences the one before, so that no
    request of its, held up on the way, can decide a later transaction: librdkafka does not know the numbered
    transactions of newer brokers (KIP-890).
-3. Read the progress back, up to the partition's true end. It says what was committed, whatever the commit returned.
-4. Read back the last output in every partition written, then tell the outbox.
+4. Read the progress back, up to the partition's true end. It says what was committed, whatever the commit returned.
+   Then tell the outbox.
 
 A part's *fence* in the progress record tells a leftover of an earlier run, which must stop, from a producer that was
 fenced by such a leftover or by a timeout, which goes on. See `docs/exactly-once.md`.
@@ -69,6 +70,8 @@ class TopicPart:
         self._make_producer = make_producer
         self._reader = CommittedReader(outputs.client, f"{outputs.job}.readback")
         self._producer: Producer | None = None
+        self._standby: Producer | None = None
+        """The next one: it has connected long before it is needed, which else costs half a second."""
         self._progress = Progress()
 
     @property
@@ -120,6 +123,7 @@ class TopicPart:
     def close(self) -> None:
         """Let go of the brokers; what is under way is left to the next who opens the part."""
         self._drop()
+        self._standby = None
         self._reader.close()
 
     def _transact(self, entries: Sequence[Entry], target: Progress, deadline: float) -> None:
@@ -128,10 +132,12 @@ class TopicPart:
         while True:
             assert self._producer is not None
             sent = send(self._producer, self._outputs, self.part, entries, self._place, target.encode())
+            # A confirmed commit is looked for first: once it is seen, the brokers are ready for the next producer.
+            seen = self._seen(sent.ends, deadline) if sent.trouble is None else None
             there = self._renew(deadline)
             if there not in (before, target):
                 raise self._taken_over(there)
-            seen = self._seen(sent.ends, deadline)
+            seen = self._seen(sent.ends, deadline) if seen is None else seen
             if there == target:
                 if missing := set(sent.ends) - seen:
                     raise self._torn(min(missing), "lacks outputs whose progress is committed")
@@ -151,8 +157,10 @@ class TopicPart:
         while True:
             self._drop()
             try:
-                self._producer = self._make_producer(self._outputs.producer(self.part))
+                self._producer = self._standby or self._make_producer(self._outputs.producer(self.part))
+                self._standby = None
                 self._producer.init_transactions(SLICE_S)
+                self._standby = self._make_producer(self._outputs.producer(self.part))
                 return decode(self.part, self._reader.last(self._place, self._key, SLICE_S + self._outputs.timeout_s))
             except KafkaException as error:
                 self._judge(error, deadline)
