@@ -94,7 +94,7 @@ class KafkaPartition:
                 # After a full queue was emptied at once, the next fetch must not wait for a second.
                 fetch_queue_backoff_ms=10,
             )
-            | {"log_level": 2, "error_cb": self._troubles.on_error, "on_commit": self._troubles.on_commit}
+            | {"log_level": 2, "error_cb": self._troubles.on_error, "on_commit": self._on_commit}
         )
 
     @property
