@@ -18,7 +18,7 @@ from shutil import copyfile
 
 from config.clock import to_text
 from config.errors import UsageError
-from replay.manifest import Idle, Manifest, Partition, schema_file
+from replay.manifest import Idle, Manifest, Partition, Sampled, sampled_within, schema_file
 from replay.recording import Recording
 from replay.writer import RecordingWriter
 
@@ -62,6 +62,7 @@ def cut(
         raise UsageError(f"--from {to_text(from_)} is not before --until {to_text(last)}.", remedy="swap them")
     with RecordingWriter(into, created_at=created_at) as writer:
         idle: list[Idle] = []
+        sampled: list[Sampled] = []
         for part in recording.partitions:
             with recording.reader(part.topic, part.partition) as reader:
                 first = part.first_offset if from_ is None else reader.end_before(_millis(from_))
@@ -71,6 +72,7 @@ def cut(
                     writer.append_table(part.topic, part.partition, table)
                     advance(table.num_rows)
             idle.extend(_idle_within(recording, part, first, stop))
+            sampled.extend(sampled_within(recording.manifest.sampled or (), part.topic, part.partition, first, stop))
         labels = recording.labels
         if labels:
             copyfile(labels, into / labels.name)
@@ -79,7 +81,8 @@ def cut(
             copy = into / schema_file(identity)
             copy.parent.mkdir(exist_ok=True)
             copyfile(recording.folder / schema_file(identity), copy)
-        return writer.finish(complete, idle=idle, labels=labels.name if labels else None, schemas=schemas)
+        name = labels.name if labels else None
+        return writer.finish(complete, idle=idle, sampled=sampled, labels=name, schemas=schemas)
 
 
 def _millis(at: int) -> int:

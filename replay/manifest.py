@@ -14,6 +14,7 @@ therefore no longer matches its id.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import PurePosixPath
 
@@ -147,6 +148,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Head(msgspec.Struct):
     format: str = ""
     version: int = 0
+
+
+def sampled_within(sampled: Iterable[Sampled], topic: str, partition: int, first: int, end: int) -> Iterator[Sampled]:
+    """Yield what a recording of the offsets [`first`, `end`) has to know: what held at its beginning, and changes."""
+    own = sorted(
+        (each for each in sampled if (each.topic, each.partition) == (topic, partition) and each.next_offset < end),
+        key=lambda each: each.next_offset,
+    )
+    for each, following in zip(own, [*own[1:], None], strict=False):
+        if following is None or following.next_offset > first:
+            yield each
 
 
 def file_name(topic: str, partition: int, number: int) -> str:

@@ -30,6 +30,7 @@ from replay.manifest import (
     Labels,
     Manifest,
     Partition,
+    Sampled,
     SchemaFile,
     content_id,
     encode,
@@ -132,6 +133,7 @@ class RecordingWriter:
         recorded_until: int | None = None,
         *,
         idle: Sequence[Idle] = (),
+        sampled: Sequence[Sampled] = (),
         labels: str | None = None,
         schemas: Sequence[str] = (),
     ) -> Manifest:
@@ -141,6 +143,7 @@ class RecordingWriter:
             recorded_until: Event time, microseconds, exclusive; by default just after the last record's timestamp,
                 which then must not lie after `created_at`.
             idle: Decisions that a partition was idle.
+            sampled: Decisions of how much of a partition was looked into.
             labels: Name of a file of labels, `labels.…`, that lies in the folder.
             schemas: Ids of schemas, each with its file below `schemas` in the folder.
 
@@ -165,6 +168,7 @@ class RecordingWriter:
                 partitions=partitions,
                 idle=sorted(idle, key=lambda one: (one.topic, one.partition, one.next_offset)),
                 labels=self._labels(labels) if labels else None,
+                sampled=sorted(sampled, key=lambda one: (one.topic, one.partition, one.next_offset)) or msgspec.UNSET,
                 schemas=[self._schema(identity) for identity in sorted(schemas)] or msgspec.UNSET,
             )
             manifest = structs.replace(manifest, id=content_id(manifest))

@@ -4,7 +4,7 @@ import pytest
 
 from config.errors import RecordingError, UsageError
 from replay.cut import cut
-from replay.manifest import Idle
+from replay.manifest import Idle, Sampled, sampled_within
 from replay.recording import Recording
 from replay.writer import RecordingWriter
 from tests.support.recordings import MADE_AT, Record, numbered, record, records_of
@@ -142,3 +142,17 @@ def test_a_damaged_recording_is_not_cut(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="row group 0"):
         cut(whole, tmp_path / "C", created_at=MADE_AT)
     assert not (tmp_path / "C").exists()
+
+
+def test_a_cut_knows_at_which_rate_it_begins() -> None:
+    def told(first: int, end: int) -> list[tuple[int, int]]:
+        found = sampled_within(changes, "telemetry", 0, first, end)
+        return [(each.next_offset, each.one_in) for each in found]
+
+    changes = [Sampled("telemetry", 0, offset, one_in) for offset, one_in in ((30, 1), (10, 2), (20, 5))]
+    changes.append(Sampled("telemetry", 1, 5, 10))
+    assert told(0, 100) == [(10, 2), (20, 5), (30, 1)]
+    assert told(0, 20) == [(10, 2)]
+    assert told(20, 31) == [(20, 5), (30, 1)]
+    assert told(25, 30) == [(20, 5)]
+    assert told(0, 10) == []
