@@ -69,6 +69,8 @@ class KafkaPartition:
         self._spoke_at = time.monotonic()
         self._end_seen: int | None = None
         """Offset of the end, when all before it was read: past it may only be marks of transactions."""
+        self._read_to = OFFSET_INVALID
+        """The offset after the last record that was handed over."""
         self._drop: int | None = None
         """Offset of a record that was read before and is met again."""
         self._published: int | None = None
@@ -133,6 +135,7 @@ class KafkaPartition:
         if left.last_digest and low < begin:
             self._drop, self._digest = begin - 1, left.last_digest
         self._consumer.assign([self._at(begin if self._drop is None else begin - 1)])
+        self._read_to = begin
         return Position(begin, left.last_digest, self._origin, True)
 
     def _at(self, offset: int) -> TopicPartition:
@@ -199,6 +202,7 @@ class KafkaPartition:
         messages, end = self._records(self._consumer.consume(limit, 0))
         if messages:
             self._spoke_at, self._end_seen = time.monotonic(), end
+            self._read_to = cast(int, messages[-1].offset()) + 1
             self._troubles.back()
         else:
             self._end_seen = self._end_seen if end is None else end
@@ -307,12 +311,16 @@ class KafkaPartition:
         self._publish(PUBLISH_EVERY_S)
 
     def _publish(self, every_s: float) -> None:
-        now = time.monotonic()
-        if self._due in (None, self._published) or now - self._published_at < every_s:
+        if self._due is None:
             return
-        self._published, self._published_at = self._due, now
+        now, due = time.monotonic(), self._due
+        if self._end_seen is not None and due == self._read_to:
+            due = max(due, self._end_seen)  # only marks of transactions follow: they are no lag
+        if due == self._published or now - self._published_at < every_s:
+            return
+        self._published, self._published_at = due, now
         try:
-            self._consumer.commit(offsets=[self._at(self._due)], asynchronous=True)
+            self._consumer.commit(offsets=[self._at(due)], asynchronous=True)
         except KafkaException as error:
             self._troubles.on_commit(error.args[0], [])
 

@@ -228,6 +228,22 @@ def test_the_last_progress_is_told_to_the_group_though_nothing_follows(
         opened.reader.read(10, 1)
 
 
+def test_marks_of_transactions_at_the_end_are_no_lag(kafka: Broker, open_partition: Open) -> None:
+    topic = kafka.topic()
+    producer = Producer(kafka.client(transactional_id=topic))
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    producer.produce(topic, value=b"x", partition=0)
+    producer.commit_transaction(10)
+    opened = open_partition(topic)
+    assert opened.read_to_the_end().offsets == [0]
+    deadline = time.monotonic() + PATIENCE_S
+    while committed(kafka, topic) != 2:  # the mark is at offset 1
+        assert time.monotonic() < deadline
+        opened.reader.publish(1)
+        opened.reader.read(1, 1)
+
+
 def test_what_is_asked_about_a_further_topic_is_answered_at_once(kafka: Broker, settings: Kafka) -> None:
     first, second = kafka.topic(), kafka.topic(3)
     watch, began = BrokerWatch(client_config(settings)), time.monotonic()
