@@ -100,6 +100,7 @@ class BrokerPlayer:
             compression_type="zstd",
             delivery_timeout_ms=120_000,
             queue_buffering_max_messages=100_000,
+            message_max_bytes=1_000_000_000,  # how large a record may be is the topic's to say
         )
         producer = Producer(config | {"log_level": 0})
         written = dict.fromkeys((part.topic for part in recording.partitions), 0)

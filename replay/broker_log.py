@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import pyarrow as pa
 from confluent_kafka import (
     Consumer,
     IsolationLevel,
@@ -24,11 +25,15 @@ from confluent_kafka.admin._resource import ResourceType
 from config.errors import BrokerError
 from config.kafka import Kafka, client_config
 from dataflows.kafka_faults import Troubles
+from operators.batch import RawBatch
+from replay.columns import to_table
+from replay.manifest import NO_TIMESTAMP
 
 ASK_S = 30.0
 LOOKED_AT_MAX = 1_000
 """Runs of offsets without a record that are looked at for aborted transactions, per partition."""
 
+TIMESTAMP_TYPES = {1: "create", 2: "logappend"}
 BACK_MAX = 4_096
 """Offsets that are gone back at first to find the record before another."""
 
@@ -264,3 +269,27 @@ def _answer(future: Any) -> Any:
             f"the brokers do not tell where topics begin and end: {error.args[0].str()}.",
             remedy="Check that they are up, and that the user may Describe the topics.",
         ) from None
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    return cast(list[tuple[str, bytes | None]], list(message.headers() or []))
+
+
+def batch_of(key: Key, messages: list[Message]) -> RawBatch:
+    """Return what is needed of messages to look for schemas."""
+    headers = [_headers(message) for message in messages]
+    return RawBatch(*key, [], [], [], [message.value() for message in messages], headers if any(headers) else [])
+
+
+def table_of(key: Key, messages: list[Message]) -> pa.Table:
+    """Return messages of one partition as columns of a recording."""
+    stamps = [message.timestamp() for message in messages]
+    return to_table(
+        key[1],
+        [offset_of(message) for message in messages],
+        [stamp if kind in TIMESTAMP_TYPES else NO_TIMESTAMP for kind, stamp in stamps],
+        [TIMESTAMP_TYPES.get(kind, "unknown") for kind, _ in stamps],
+        [message.key() for message in messages],
+        [message.value() for message in messages],
+        [_headers(message) for message in messages],
+    )

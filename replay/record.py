@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 from confluent_kafka import Message
 
-from config.clock import to_text
 from config.errors import TopicError, UsageError
 from config.kafka import Kafka
 from config.registry import Registry
@@ -25,12 +23,21 @@ from dataflows.kafka_faults import ANEW
 from dataflows.kafka_reach import partitions_of, reach
 from dataflows.schema_folder import FOLDER, SchemaFolder
 from dataflows.schemas import fetcher_of
-from operators.batch import RawBatch
 from operators.wire import Schemas
 from replay.border import Border
-from replay.broker_log import Brokers, Holes, Key, Log, aborted, after_the_one_before, offset_of
-from replay.columns import to_table
-from replay.manifest import NO_TIMESTAMP, Idle, Manifest
+from replay.broker_log import (
+    Brokers,
+    Holes,
+    Key,
+    Log,
+    aborted,
+    after_the_one_before,
+    batch_of,
+    offset_of,
+    table_of,
+)
+from replay.manifest import Idle, Manifest, sampled_within
+from replay.record_plan import Missing, Part, Plan, Recorded, Wanted, millis, name_of, shown
 from replay.writer import Left, RecordingWriter
 
 BATCH = 5_000
@@ -39,81 +46,6 @@ SCHEMA_POLL_S = 0.05
 CHECKPOINT_RECORDS = 500_000
 CHECKPOINT_S = 300.0
 """What a recording that is stopped has to read again, at most."""
-_TYPES = {1: "create", 2: "logappend"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What to record."""
-
-    topics: tuple[str, ...]
-    from_: int | None = None
-    """First instant, microseconds; None for the first record that there is."""
-    until: int | None = None
-    """Last instant, exclusive, microseconds, which may be to come; None for all there is now."""
-    starts: Mapping[Key, int] | None = None
-    """Offsets to begin at, of all partitions; None for where the first instant is."""
-    idle: tuple[Idle, ...] = ()
-    """Decisions of a live job that a partition was idle."""
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Offsets of one partition without a record."""
-
-    offsets: int
-    aborted: int
-    """Of those, how many have a record of an aborted transaction."""
-    compacted: bool
-    """Whether the topic is compacted, so that any number may be missing."""
-    unexplained: int
-    """How many more are missing than transactions can have marked."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What was recorded."""
-
-    manifest: Manifest
-    missing: dict[str, Missing]
-    """By `topic/partition`, where offsets have no record."""
-    trimmed: dict[str, int]
-    """First offset of partitions whose earlier records are gone, which retention took; by `topic/partition`."""
-    resumed: bool
-
-
-class _Plan(msgspec.Struct):
-    """What a recording that goes on has to know."""
-
-    topics: list[str]
-    from_: int | None
-    until: int | None
-    asked_at: int
-    """When recording began, microseconds."""
-    ids: dict[str, str]
-    starts: dict[str, int]
-    """Where to begin reading."""
-    begins: dict[str, int]
-    """The same, or where the hole before it begins."""
-    stops: dict[str, int] | None
-    """End offsets; None while the end is to come."""
-    trimmed: dict[str, int]
-    holes: dict[str, Holes] = {}
-
-
-@dataclass
-class _Part:
-    """One partition that is being recorded."""
-
-    key: Key
-    holes: Holes
-    entry: Border | None
-    """Finds where it begins; None once it is found."""
-    exit: Border | None
-    stop: int | None = None
-    position: int = 0
-    begins: int = 0
-    done: bool = False
 
 
 class Recorder:
@@ -169,13 +101,13 @@ class Recorder:
 
     # -- the plan --------------------------------------------------------------------------------------------------
 
-    def _plan(self, wanted: Wanted, keys: list[Key], brokers: Brokers, left: Left | None) -> _Plan:
+    def _plan(self, wanted: Wanted, keys: list[Key], brokers: Brokers, left: Left | None) -> Plan:
         ids = brokers.ids(list(wanted.topics))
         if left is not None:
-            plan = msgspec.convert(left.plan, _Plan)
+            plan = msgspec.convert(left.plan, Plan)
             if (plan.topics, plan.from_, plan.until) != (list(wanted.topics), wanted.from_, wanted.until):
                 raise UsageError(
-                    f"a recording of {', '.join(plan.topics)} from {_shown(plan.from_)} until {_shown(plan.until)} "
+                    f"a recording of {', '.join(plan.topics)} from {shown(plan.from_)} until {shown(plan.until)} "
                     "was begun there, and stopped.",
                     remedy="Say the same to go on with it, name another folder, or remove this one.",
                 )
@@ -186,53 +118,53 @@ class Recorder:
         asked_at, beginnings = self._now(), brokers.beginnings(keys)
         starts = begins = beginnings if wanted.starts is None else wanted.starts
         if wanted.from_ is not None:
-            starts = brokers.first_at(keys, _millis(wanted.from_))
+            starts = brokers.first_at(keys, millis(wanted.from_))
             begins = {key: after_the_one_before(self._kafka, key, starts[key], beginnings[key]) for key in keys}
         trimmed = {
-            _name(key): low for key, low in beginnings.items() if wanted.from_ is not None and 0 < low == starts[key]
+            name_of(key): low for key, low in beginnings.items() if wanted.from_ is not None and 0 < low == starts[key]
         }
         stops = brokers.ends(keys) if wanted.until is None else None
-        return _Plan(
+        return Plan(
             topics=list(wanted.topics),
             from_=wanted.from_,
             until=wanted.until,
             asked_at=asked_at,
             ids=ids,
-            starts={_name(key): offset for key, offset in starts.items()},
-            begins={_name(key): offset for key, offset in begins.items()},
-            stops=None if stops is None else {_name(key): offset for key, offset in stops.items()},
+            starts={name_of(key): offset for key, offset in starts.items()},
+            begins={name_of(key): offset for key, offset in begins.items()},
+            stops=None if stops is None else {name_of(key): offset for key, offset in stops.items()},
             trimmed=trimmed,
         )
 
-    def _parts(self, plan: _Plan, keys: list[Key], left: Left | None) -> list[_Part]:
+    def _parts(self, plan: Plan, keys: list[Key], left: Left | None) -> list[Part]:
         written = {(part.topic, part.partition): part for part in left.partitions} if left is not None else {}
         parts = []
         for key in keys:
             reach_ms = self._lateness(key[0]) // 1000
             begun = written.get(key)
-            start = begun.end_offset if begun is not None and begun.records else plan.starts[_name(key)]
+            start = begun.end_offset if begun is not None and begun.records else plan.starts[name_of(key)]
             entered = plan.from_ is None or (begun is not None and begun.records > 0)
             parts.append(
-                _Part(
+                Part(
                     key,
-                    plan.holes.get(_name(key), Holes(start)),
-                    None if entered or plan.from_ is None else Border(_millis(plan.from_), reach_ms),
-                    None if plan.until is None else Border(_millis(plan.until), reach_ms),
-                    None if plan.stops is None else plan.stops[_name(key)],
+                    plan.holes.get(name_of(key), Holes(start)),
+                    None if entered or plan.from_ is None else Border(millis(plan.from_), reach_ms),
+                    None if plan.until is None else Border(millis(plan.until), reach_ms),
+                    None if plan.stops is None else plan.stops[name_of(key)],
                     start,
-                    plan.begins[_name(key)],
+                    plan.begins[name_of(key)],
                 )
             )
         return parts
 
-    def _saved(self, plan: _Plan, parts: list[_Part]) -> dict[str, Any]:
-        plan.holes = {_name(part.key): part.holes for part in parts}
+    def _saved(self, plan: Plan, parts: list[Part]) -> dict[str, Any]:
+        plan.holes = {name_of(part.key): part.holes for part in parts}
         saved: dict[str, Any] = msgspec.to_builtins(plan)
         return saved
 
     # -- recording -------------------------------------------------------------------------------------------------
 
-    def _run(self, plan: _Plan, parts: list[_Part], brokers: Brokers, writer: RecordingWriter) -> bool:
+    def _run(self, plan: Plan, parts: list[Part], brokers: Brokers, writer: RecordingWriter) -> bool:
         """Read and write until every partition has come to its end; return whether it has."""
         by_key = {part.key: part for part in parts}
         schemas = Schemas()
@@ -248,7 +180,7 @@ class Recorder:
                     part = by_key[read.key]
                     if part.done:
                         continue
-                    batch = _batch(read.key, read.messages)
+                    batch = batch_of(read.key, read.messages)
                     while not fetcher.ready(batch):
                         if self._stopping():
                             return False
@@ -269,7 +201,7 @@ class Recorder:
             log.close()
         return True
 
-    def _ask_for_ends(self, plan: _Plan, parts: list[_Part], brokers: Brokers) -> None:
+    def _ask_for_ends(self, plan: Plan, parts: list[Part], brokers: Brokers) -> None:
         """Ask where partitions end, once nothing before the last instant is to be expected any more."""
         if plan.stops is not None or plan.until is None:
             return
@@ -277,11 +209,11 @@ class Recorder:
         if self._now() < plan.until + reach_us:
             return
         ends = brokers.ends([part.key for part in parts])
-        plan.stops = {_name(key): offset for key, offset in ends.items()}
+        plan.stops = {name_of(key): offset for key, offset in ends.items()}
         for part in parts:
             part.stop = ends[part.key]
 
-    def _take(self, part: _Part, messages: list[Message], writer: RecordingWriter) -> None:
+    def _take(self, part: Part, messages: list[Message], writer: RecordingWriter) -> None:
         """Write what is before the last border and behind the first."""
         if part.stop is not None:
             messages = [message for message in messages if offset_of(message) < part.stop]
@@ -290,7 +222,7 @@ class Recorder:
         for message in messages:
             part.holes.meet(offset_of(message))
         part.position = offset_of(messages[-1]) + 1
-        tables = [_table(part.key, messages)]
+        tables = [table_of(part.key, messages)]
         if part.entry is not None:
             part.entry.feed(tables[0])
             if not part.entry.done:
@@ -298,32 +230,32 @@ class Recorder:
             tables = self._entered(part, part.entry, writer)
         self._write(part, tables, writer)
 
-    def _entered(self, part: _Part, entry: Border, writer: RecordingWriter) -> list[pa.Table]:
+    def _entered(self, part: Part, entry: Border, writer: RecordingWriter) -> list[pa.Table]:
         """Begin the partition at the border that was found; return what is behind it."""
         writer.declare(*part.key, part.begins if entry.edge is None else entry.edge)
         part.entry = None
         return entry.after
 
-    def _write(self, part: _Part, tables: list[pa.Table], writer: RecordingWriter) -> None:
+    def _write(self, part: Part, tables: list[pa.Table], writer: RecordingWriter) -> None:
         for table in tables:
             for kept in [table] if part.exit is None else part.exit.feed(table):
                 writer.append_table(*part.key, kept)
 
-    def _is_done(self, part: _Part) -> bool:
+    def _is_done(self, part: Part) -> bool:
         ended = part.stop is not None and part.position >= part.stop
         return ended or (part.exit is not None and part.exit.done)
 
-    def _all_done(self, parts: list[_Part]) -> bool:
+    def _all_done(self, parts: list[Part]) -> bool:
         return all(part.done for part in parts)
 
-    def _left(self, parts: list[_Part]) -> int | None:
+    def _left(self, parts: list[Part]) -> int | None:
         if any(part.stop is None for part in parts):
             return None
         return sum(max((part.stop or 0) - part.position, 0) for part in parts if not part.done)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def _finish(self, wanted: Wanted, plan: _Plan, parts: list[_Part], writer: RecordingWriter, into: Path) -> Manifest:
+    def _finish(self, wanted: Wanted, plan: Plan, parts: list[Part], writer: RecordingWriter, into: Path) -> Manifest:
         for part in parts:
             if part.entry is not None:  # it ended before its beginning was past doubt
                 self._write(part, self._entered(part, part.entry, writer), writer)
@@ -335,9 +267,14 @@ class Recorder:
             until = plan.asked_at - max(self._lateness(topic) for topic in plan.topics)
         idle = [one for one in wanted.idle if _within(one, parts, plan)]
         schemas = [schema.id for schema in SchemaFolder(into / FOLDER).load()]
-        return writer.finish(until, idle=idle, schemas=schemas)
+        sampled = [
+            each
+            for part in parts
+            for each in sampled_within(wanted.sampled, *part.key, plan.starts[name_of(part.key)], part.position)
+        ]
+        return writer.finish(until, idle=idle, sampled=sampled, schemas=schemas)
 
-    def _missing(self, parts: list[_Part], brokers: Brokers, topics: tuple[str, ...]) -> dict[str, Missing]:
+    def _missing(self, parts: list[Part], brokers: Brokers, topics: tuple[str, ...]) -> dict[str, Missing]:
         found: dict[str, Missing] = {}
         compacted: Mapping[str, bool] = brokers.compacted(list(topics)) if any(p.holes.offsets for p in parts) else {}
         for part in parts:
@@ -348,48 +285,12 @@ class Recorder:
             seen = 0 if all_may_be or not self._kafka.read_committed else aborted(self._kafka, part.key, holes.runs)
             # A transaction leaves one mark in a partition where it left at least one record.
             unexplained = 0 if all_may_be else max(0, holes.offsets - seen - (holes.records + seen))
-            found[_name(part.key)] = Missing(holes.offsets, seen, all_may_be, unexplained)
+            found[name_of(part.key)] = Missing(holes.offsets, seen, all_may_be, unexplained)
         return found
 
 
-def _within(idle: Idle, parts: list[_Part], plan: _Plan) -> bool:
+def _within(idle: Idle, parts: list[Part], plan: Plan) -> bool:
     for part in parts:
         if part.key == (idle.topic, idle.partition):
-            return plan.starts[_name(part.key)] <= idle.next_offset <= part.position
+            return plan.starts[name_of(part.key)] <= idle.next_offset <= part.position
     return False
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    return cast(list[tuple[str, bytes | None]], list(message.headers() or []))
-
-
-def _batch(key: Key, messages: list[Message]) -> RawBatch:
-    """Return what is needed of messages to look for schemas."""
-    headers = [_headers(message) for message in messages]
-    return RawBatch(*key, [], [], [], [message.value() for message in messages], headers if any(headers) else [])
-
-
-def _table(key: Key, messages: list[Message]) -> pa.Table:
-    stamps = [message.timestamp() for message in messages]
-    return to_table(
-        key[1],
-        [offset_of(message) for message in messages],
-        [stamp if kind in _TYPES else NO_TIMESTAMP for kind, stamp in stamps],
-        [_TYPES.get(kind, "unknown") for kind, _ in stamps],
-        [message.key() for message in messages],
-        [message.value() for message in messages],
-        [_headers(message) for message in messages],
-    )
-
-
-def _name(key: Key) -> str:
-    return f"{key[0]}/{key[1]}"
-
-
-def _millis(at: int) -> int:
-    """Return the millisecond not before `at`: a whole stamp is before the one if and only if before the other."""
-    return -(-at // 1000)
-
-
-def _shown(at: int | None) -> str:
-    return "the end" if at is None else to_text(at)

@@ -9,7 +9,8 @@ from config.kafka import Kafka
 from config.registry import Registry
 from dataflows.kafka_reach import partitions_of, reach
 from replay.broker_log import Brokers
-from replay.record import Recorder, Wanted
+from replay.record import Recorder
+from replay.record_plan import Wanted
 
 
 def sample(

@@ -14,8 +14,9 @@ from dataflows.cli.console import err, json_option, out, print_json, progress, t
 from dataflows.cli.instant import Instant
 from dataflows.cli.kafka_options import bootstrap_option, config_option, settings_with, topics_option
 from dataflows.supervisor import stop_signals
-from replay.manifest import Idle
-from replay.record import Recorded, Recorder, Wanted
+from replay.manifest import Idle, Sampled
+from replay.record import Recorder
+from replay.record_plan import Recorded, Wanted
 from sinks.queries import bodies
 from sinks.store import Store
 
@@ -35,7 +36,7 @@ from sinks.store import Store
 @click.option(
     "--idle-times",
     metavar="URL",
-    help="Store of a live job: the times at which it found partitions idle become part of the recording.",
+    help="Store of a live job: when it found partitions idle, and sampled them, becomes part of the recording.",
 )
 @json_option
 def record(
@@ -61,7 +62,8 @@ def record(
     settings = settings_with(config, bootstrap_servers, topics)
     if from_ is not None and until is not None and from_ >= until:
         raise UsageError("--from is not before --until.", remedy="swap them")
-    wanted = Wanted(topics=settings.kafka.topics, from_=from_, until=until, idle=_idle_times(idle_times))
+    idle, sampled = _decisions(idle_times)
+    wanted = Wanted(topics=settings.kafka.topics, from_=from_, until=until, idle=idle, sampled=sampled)
     with progress() as bar, stop_signals() as stopping:
         task = bar.add_task("records", total=None)
         read = 0
@@ -86,14 +88,19 @@ def record(
     _show(into, recorded, as_json)
 
 
-def _idle_times(url: str | None) -> tuple[Idle, ...]:
+def _decisions(url: str | None) -> tuple[tuple[Idle, ...], tuple[Sampled, ...]]:
     if url is None:
-        return ()
+        return (), ()
     with Store.open(url) as store:
-        return tuple(
+        idle = tuple(
             Idle(data["topic"], data["partition"], data["next_offset"], data["watermark"])
             for data in bodies(store, "idle")
         )
+        sampled = tuple(
+            Sampled(data["topic"], data["partition"], data["next_offset"], data["one_in"])
+            for data in bodies(store, "sampling")
+        )
+    return idle, sampled
 
 
 def _show(into: Path, recorded: Recorded, as_json: bool) -> None:
@@ -108,6 +115,7 @@ def _show(into: Path, recorded: Recorded, as_json: bool) -> None:
                 "recorded_until": manifest.recorded_until_text,
                 "schemas": [schema.id for schema in manifest.schemas or ()],
                 "idle": len(manifest.idle),
+                "sampled": len(manifest.sampled or ()),
                 "missing": {name: asdict(item) for name, item in recorded.missing.items()},
                 "trimmed": recorded.trimmed,
                 "resumed": recorded.resumed,
