@@ -12,6 +12,7 @@ TESTS ?= tests
 PARALLEL ?= -n 2 --dist loadfile
 SEEDS ?= 1
 KILLS ?= 200
+MINUTES ?= 30
 CRASH_POINTS ?= 100
 
 # One thread per worker: with more, Polars and the workers fight over the same cores.
@@ -23,7 +24,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench bench-kafka chaos parts broker registry bundled clean
+.PHONY: help run test test-fast lint format bench bench-kafka chaos soak parts broker registry bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +55,9 @@ bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
 
 bench-kafka: $(READY)  ## Measure the live job against a bare consumer, on a real broker (minutes)
 	$(BIN)/python -m benchmarks.kafka
+
+soak: $(READY)  ## Run a live job for MINUTES=30, a kill a minute, and see whether anything grows
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leave (half an hour each)
 	@for seed in $(SEEDS); do \
