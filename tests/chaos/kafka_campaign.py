@@ -30,11 +30,12 @@ from sinks import statelog
 from tests.chaos.campaign import COMPACTION_BYTES_MIN, SETTINGS
 from tests.chaos.kafka_controls import rounds as controls
 from tests.chaos.kafka_damages import DAMAGES
-from tests.chaos.kafka_plans import Plan, plan, points, points_total
+from tests.chaos.kafka_plans import Plan, plan, points, points_total, special
 from tests.chaos.kafka_rounds import Figures, KafkaCampaign
 from tests.support.chaos_place import Place
 from tests.support.faults import has_strace
 
+SPECIAL = ("outage", "disk", "host")
 POINT_LIVES = 10
 """Crash points of one round."""
 
@@ -108,9 +109,14 @@ def _rounds(options: argparse.Namespace) -> Iterator[tuple[str, Plan]]:
     rounds = min(-(-points_total() // POINT_LIVES), options.points)
     every = [(f"seed-{number}", number) for number in range(options.seeds)]
     every += [(f"points-{number}", number) for number in range(rounds)]
+    every += [(f"{kind}-{number}", number) for kind in SPECIAL for number in range(getattr(options, f"{kind}s"))]
+    number, _, shares = options.share.partition("/")
+    every = every[int(number) - 1 :: int(shares)]
     for name, number in [(options.only, int(options.only.partition("-")[2]))] if options.only else every:
         if name.startswith("points"):
             yield name, points(number, -(-points_total() // POINT_LIVES), POINT_LIVES, options.worlds)
+        elif name.partition("-")[0] in SPECIAL:
+            yield name, special(name.partition("-")[0], number, options.seed, options.worlds)
         else:
             yield name, plan(number, options.seed, options.processes, options.worlds, weather=not options.fair)
 
@@ -121,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--seeds", type=int, default=0, help="rounds drawn from a seed of their own")
     add("--points", type=int, default=0, help=f"rounds of {POINT_LIVES} enumerated crash points, at most")
+    add("--outages", type=int, default=0, help="rounds in which the broker is away for a minute")
+    add("--disks", type=int, default=0, help="rounds on a disk that is full now and then; for root")
+    add("--hosts", type=int, default=0, help="rounds in which a job goes on elsewhere, and the first wakes up")
+    add("--share", default="1/1", help="of these rounds, only every third, beginning with the first: 1/3")
     add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,1,2")
     add("--events", type=int, default=2_000, help="size of a world")
     add("--worlds", type=int, default=6, help="how many worlds there are on topics")

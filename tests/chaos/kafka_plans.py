@@ -47,6 +47,13 @@ class Blow:
     """Another job is started beside it."""
     tear: Tear | None = None
     """What is done to the recovery files before."""
+    full: bool = False
+    """The disk of store and recovery folder is full for as long as the life goes on."""
+    host: bool = False
+    """It is stopped, and goes on after another job has gone on with a copy of its recovery folder, as on another host.
+    """
+    limit_s: float = 5.0
+    """Wall time since the flow was built after which it is struck if nothing else happened."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,29 @@ class Plan:
     topics: bool
     """Whether outputs go to topics as well."""
     blows: tuple[Blow, ...]
+    small_disk: bool = False
+    """Whether store and recovery folder are on a disk of their own."""
+
+
+OUTAGE_AFTER_S = 2.5
+"""Wall time since a life began: what must be there for a start was."""
+OUTAGE_LONG_S = 60.0
+
+
+def special(kind: str, number: int, seed: str, worlds: int) -> Plan:
+    """Return a round of a kind that is too slow, or too odd, to be drawn often: `outage`, `disk` or `host`."""
+    draw = random.Random(f"{seed}/{kind}/{number}")
+    count, world = draw.choice((1, 2)), draw.randrange(worlds)
+    first = Blow(count, Kill(draw.uniform(0.1, 0.5), True))
+    if kind == "outage":
+        how = draw.choice((("cut", "heal"), ("hold", "heal"), ("kill", "start")))
+        events = (Event(OUTAGE_AFTER_S, how[0]), Event(OUTAGE_AFTER_S + OUTAGE_LONG_S, how[1]))
+        length = OUTAGE_LONG_S + 15
+        return Plan("there", world, True, (first, Blow(count, Stop(length), weather=events, limit_s=length + 30)))
+    if kind == "disk":
+        full = [Blow(count, Kill(draw.uniform(2.0, 5.0), True), full=True, limit_s=8.0) for _ in range(4)]
+        return Plan("there", world, True, (first, *full), small_disk=True)
+    return Plan("there", world, True, (first, Blow(count, Kill(15.0, True), host=True, limit_s=20.0)))
 
 
 def plan(number: int, seed: str, processes: Sequence[int], worlds: int, *, weather: bool = True) -> Plan:

@@ -16,6 +16,8 @@ from tests.support.faults import Call, Fault, Hold, Kill, Point, Stop
 
 LOOK_EVERY_S = 0.1
 """Between two looks at what a job has put out."""
+MEANWHILE_S = 0.8
+"""Wall time since the flow was built, when there is still a lot to do."""
 REFUSED = 7
 """Exit code of a second job that was refused as it should be."""
 
@@ -41,6 +43,7 @@ class Watch:
         chosen: The worker that a `Kill` of a worker is meant for.
         pauses: When workers stand still.
         second: Whether another job is started beside it.
+        meanwhile: Done soon after the flow was built, given the supervisor's number; returns what was wrong.
         settled: Tells that it has put out all that it should; asked only when nothing is to befall it.
         limit_s: How long it may take, from the first flow's being built: then it is struck, or has failed to settle.
     """
@@ -50,6 +53,7 @@ class Watch:
     chosen: int = 0
     pauses: tuple[Pause, ...] = ()
     second: bool = False
+    meanwhile: Callable[[int], list[str]] | None = None
     settled: Callable[[], bool] = lambda: False
     limit_s: float = 5.0
     wrong: list[str] = field(default_factory=list)
@@ -64,7 +68,7 @@ class Watch:
         folder, began = Path(self.job.recovery).parent, time.monotonic()
         built: float | None = None
         look_at = 0.0
-        asked = self.second
+        asked, meanwhile = self.second, self.meanwhile
         due = sorted((signal_at for pause in self.pauses for signal_at in _signals(pause)), key=lambda each: each[0])
         while True:
             pid, status = os.waitpid(supervisor, os.WNOHANG)
@@ -79,6 +83,10 @@ class Watch:
             if asked and built is not None and now > built + 0.05:
                 asked = False
                 self._try_second(folder)
+            if meanwhile is not None and built is not None and now > built + MEANWHILE_S:
+                self.wrong += meanwhile(supervisor)
+                meanwhile, built = None, time.monotonic()
+                continue
             if self._time_to_strike(now, began, built):
                 for number, worker in [(number, worker) for _, number, worker in due if number == signal.SIGCONT]:
                     _send(number, workers_of(folder), worker)

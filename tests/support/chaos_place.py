@@ -73,6 +73,11 @@ class Keeper(Topics):
         records, offsets = self._worlds[tag]
         write_recording(folder, records, offsets, idle)
 
+    def lasts(self, tag: str) -> dict[tuple[str, int], int]:
+        """Return, by partition, the offset after the last record that was put there at once; past it are only marks."""
+        records, offsets = self._worlds[tag]
+        return {} if offsets is None else {record[:2]: at + 1 for record, at in zip(records, offsets, strict=True)}
+
     def forget(self, tag: str) -> None:
         """Delete the topics of a world."""
         del self._worlds[tag]
