@@ -10,7 +10,10 @@ BUNDLED := replay/bundled
 TESTS ?= tests
 # Two cores halve the wait. A file's tests stay together, and so share what its fixtures made.
 PARALLEL ?= -n 2 --dist loadfile
-SEEDS ?= 1
+SEED ?= 1
+SEEDS ?= 200
+POINTS ?= 34
+JOBS ?= 3
 KILLS ?= 200
 MINUTES ?= 30
 CRASH_POINTS ?= 100
@@ -24,10 +27,10 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench bench-kafka chaos soak parts broker registry bundled clean
+.PHONY: help run test test-fast lint format bench bench-kafka chaos chaos-replay soak parts broker registry bundled clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(READY)  ## Replay the bundled recording into a fresh store and report what was found
 	@rm -rf $(STORE) $(STORE)-* $(STORE).*
@@ -59,11 +62,13 @@ bench-kafka: $(READY)  ## Measure the live job against a bare consumer, on a rea
 soak: $(READY)  ## Run a live job for MINUTES=30, a kill a minute, and see whether anything grows
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
-chaos: $(READY)  ## Kill real processes, SEEDS="1 2", and compare what they leave (half an hour each)
-	@for seed in $(SEEDS); do \
-	  $(BIN)/python -m tests.chaos.campaign --seed $$seed --kills $(KILLS) --crash-points $(CRASH_POINTS) \
-	    --points 10 --zombies 4 --holds 2 --rescales 2 --errors 10 --processes 1,2 || exit 1; \
-	done
+chaos: $(READY)  ## Kill live jobs and their broker in SEEDS=200 ways, compare what they leave (an hour; needs strace)
+	$(BIN)/python -m tests.chaos.kafka_campaign --seed $(SEED) --seeds $(SEEDS) --points $(POINTS) --hosts 4 \
+	  --outages 2 --controls purge,durability,transactions,readback --jobs $(JOBS)
+
+chaos-replay: $(READY)  ## Kill replays, KILLS=200 and at CRASH_POINTS=100 system calls, the same way (half an hour)
+	$(BIN)/python -m tests.chaos.campaign --seed $(SEED) --kills $(KILLS) --crash-points $(CRASH_POINTS) \
+	    --points 10 --zombies 4 --holds 2 --rescales 2 --errors 10 --processes 1,2
 
 parts:  ## Get what the tests talk to: Kafka, PostgreSQL, Prometheus (Debian's packages only as root)
 	@mkdir -p var

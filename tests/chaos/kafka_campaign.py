@@ -22,11 +22,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from detectors.methods import load_learners
 from sinks import statelog
+from tests.chaos import kafka_shares
 from tests.chaos.campaign import COMPACTION_BYTES_MIN, SETTINGS
 from tests.chaos.kafka_controls import rounds as controls
 from tests.chaos.kafka_damages import DAMAGES
@@ -46,13 +48,26 @@ def main(arguments: list[str]) -> int:
     if not has_strace():
         print("Crash points need strace, and the right to trace: install it.", file=sys.stderr)
         return 3
+    if options.jobs > 1:
+        code, figures = kafka_shares.run(arguments, options.jobs)
+    else:
+        code, figures = _campaign(options)
+    print(json.dumps({"seed": options.seed, "events": options.events, "figures": figures}))
+    return code
+
+
+def _campaign(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     for name in [name for name in os.environ if name.startswith("FORESTALL_")]:
         del os.environ[name]
     os.environ.update(SETTINGS, FORESTALL_RUNTIME_SINK_PARTS="2")
     statelog.COMPACTION_BYTES_MIN = COMPACTION_BYTES_MIN
     load_learners()  # once, and not in each of thousands of workers
     folder = Path(tempfile.mkdtemp(prefix="forestall-chaos-", dir=options.dir))
-    place = Place.started(folder / "broker")
+    try:
+        place = Place.started(folder / "broker")
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 3, {}
     failed, began = True, time.monotonic()
     try:
         campaign = KafkaCampaign(folder, place, options.events)
@@ -65,10 +80,8 @@ def main(arguments: list[str]) -> int:
             print(f"what is left of it: {folder}", file=sys.stderr)
         else:
             shutil.rmtree(folder)
-    figures = asdict(campaign.figures)
-    figures |= {"wall_s": round(time.monotonic() - began, 1), "proxy": seen, "controls": noticed}
-    print(json.dumps({"seed": options.seed, "events": options.events, "figures": figures}))
-    return int(failed)
+    more = {"wall_s": round(time.monotonic() - began, 1), "proxy": seen, "controls": noticed}
+    return int(failed), asdict(campaign.figures) | more
 
 
 def _run(options: argparse.Namespace, campaign: KafkaCampaign) -> bool:
@@ -130,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--outages", type=int, default=0, help="rounds in which the broker is away for a minute")
     add("--disks", type=int, default=0, help="rounds on a disk that is full now and then; for root")
     add("--hosts", type=int, default=0, help="rounds in which a job goes on elsewhere, and the first wakes up")
+    add("--jobs", type=int, default=1, help="so many shares at once, each with a broker of its own")
     add("--share", default="1/1", help="of these rounds, only every third, beginning with the first: 1/3")
     add("--processes", type=_numbers, default=[1, 2], help="numbers of processes to draw from, as 1,1,2")
     add("--events", type=int, default=2_000, help="size of a world")
