@@ -149,7 +149,7 @@ def absent(reason: str) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they need, so that the marker cannot be forgotten."""
     for item in items:
-        for name in MARKED.intersection(getattr(item, "fixturenames", ())):
+        for name in MARKED.intersection(name.removesuffix("_server") for name in getattr(item, "fixturenames", ())):
             item.add_marker(name)
 
 

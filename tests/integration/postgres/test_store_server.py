@@ -24,7 +24,7 @@ from sinks.part_writer import PartWriter
 from sinks.schema import progress
 from sinks.server_lock import lock_server
 from sinks.store import Store
-from tests.support.postgres import PASSWORD, USER, Server, Unavailable
+from tests.support.postgres import PASSWORD, USER, Server
 
 PARTS = ["part-000", "part-001"]
 ROOT = Path(__file__).parents[3]
@@ -39,12 +39,9 @@ def server(postgres_server: Any) -> Server:
 
 
 @pytest.fixture
-def durable() -> Iterator[Server]:
-    """A server that syncs what it commits, to be stopped and started by the test."""
-    try:
-        made = Server(durable=True)
-    except Unavailable as error:
-        pytest.skip(str(error))
+def durable(server: Server) -> Iterator[Server]:
+    """Another server, one that syncs what it commits, to be stopped and started by the test."""
+    made = Server(durable=True)
     yield made
     made.remove()
 
@@ -248,7 +245,6 @@ def test_nobody_writes_as_a_reader(postgres: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.postgres
 def test_release_survives_a_crash_of_the_server_and_what_was_confirmed_is_there(durable: Server) -> None:
     with begun(durable.database()) as store:
         writer = opened(store)
@@ -278,7 +274,6 @@ def test_release_survives_a_crash_of_the_server_and_what_was_confirmed_is_there(
 
 
 @pytest.mark.slow
-@pytest.mark.postgres
 def test_server_that_stays_away_stops_the_release(durable: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sinks.store.BUSY_TIMEOUT_S", 1.0)
     with begun(durable.database()) as store:
