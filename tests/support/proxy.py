@@ -98,10 +98,19 @@ class Proxy:
 
     def close(self) -> None:
         """Stop listening and break all connections."""
-        self._call(self._server.close)
-        self._call(self._break_all)
+        self._wait(self._end())
         self._call(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        self._break_all()
+        mine = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _call(self, what: Any) -> None:
         self._loop.call_soon_threadsafe(what)
