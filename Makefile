@@ -27,7 +27,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench bench-kafka chaos chaos-replay soak parts broker registry bundled clean
+.PHONY: help run test test-fast lint format bench bench-kafka soak chaos chaos-replay parts broker registry bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
