@@ -229,6 +229,8 @@ def _sample(job: Job, load: Load, at: float) -> Sample:
 
 
 def _lag(job: Job, load: Load) -> int:
+    if job.process is not None and job.process.poll() is not None:
+        raise RuntimeError(f"the job ended with {job.process.returncode}: {job.process.communicate()}")
     return load.produced - sum(job.offsets().values())
 
 

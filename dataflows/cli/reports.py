@@ -18,7 +18,11 @@ from sinks.audit import verify_chain
 from sinks.store import Store
 
 store_option = click.option(
-    "--store", "store_url", required=True, metavar="URL", help="sqlite:///path/of/store.db or postgresql://user@host/db."
+    "--store",
+    "store_url",
+    required=True,
+    metavar="URL",
+    help="sqlite:///path/of/store.db or postgresql://user@host/db.",
 )
 
 Row = dict[str, Any]

@@ -22,7 +22,10 @@ def absolute_url(store_url: str) -> str:
     """
     scheme, found, path = store_url.partition(":///")
     if not found and "://" not in store_url:
-        raise UsageError(f"--store {store_url}: not a URL", remedy="Write it as sqlite:///path/to/store.db or postgresql://user@host/db.")
+        raise UsageError(
+            f"--store {store_url}: not a URL",
+            remedy="Write it as sqlite:///path/to/store.db or postgresql://user@host/db.",
+        )
     store_path(store_url)  # refuses one without a file, which would become one by the next line
     return f"{scheme}:///{Path(path).resolve()}" if scheme == "sqlite" and found else store_url
 
