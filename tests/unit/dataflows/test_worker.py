@@ -76,7 +76,7 @@ def failures(folder: Path, how: str, processes: int) -> tuple[list[Failure], str
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_error_of_ours_is_told_in_its_own_words(tmp_path: Path, processes: int) -> None:
     told, log = failures(tmp_path, "FORESEEN", processes)
-    assert Failure("record 7 is gone", "find it", 3, foreseen=True) in told
+    assert Failure("record 7 is gone", "find it", 3, foreseen=True, retry=False) in told
     assert "RecordingError: record 7 is gone" in log
     assert CANARY not in log
 
