@@ -21,5 +21,6 @@ def test_a_minute_of_the_soak(kafka: Broker, tmp_path: Path) -> None:  # the fix
     assert found["events"] == found["records"] > 0
     assert {sample["workers"] for sample in found["samples"]} >= {2}
     assert max(sample["memory_bytes"] for sample in found["samples"]) > 50e6
-    assert not [fault for fault in found["faults"] if fault.startswith("files")]
+    assert 10 < max(sample["files"] for sample in found["samples"]) < 300
+    assert not [fault for fault in found["faults"] if "not made up for" in fault]  # a minute says nothing of growth
     assert (tmp_path / "soak.svg").read_text().startswith("<svg")
