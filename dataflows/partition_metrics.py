@@ -50,6 +50,7 @@ class PartitionMetrics:
         self._stood: tuple[int, int] | None = None
         self._bytes = 0
         self._epoch_began = time.perf_counter()
+        DELAYS.begin(channel.watermark)
 
     def took(self, taken: Taken, seconds: float, slowest: int) -> None:
         """Count a batch.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
@@ -115,11 +116,17 @@ class CommittedReader:
                 found.add(place)
         return found
 
-    def _offset(self, place: Place, spec: OffsetSpec, patience_s: float) -> int:
-        """Return an end of a partition, of records in open transactions too: the end for readers may lie before it."""
+    def _offset(
+        self,
+        place: Place,
+        spec: OffsetSpec,
+        patience_s: float,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> int:
+        """Return an end of a partition; records in open transactions lie before it only if they may be read."""
         asked = self._admin.list_offsets(
             {TopicPartition(*place): spec},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=isolation,
             request_timeout=patience_s,
         )
         (answer,) = asked.values()
@@ -140,13 +147,7 @@ class CommittedReader:
                 record = consumer.poll(POLL_S)
                 if record is None:
                     if time.monotonic() > deadline:
-                        place = min(waiting)
-                        raise BrokerError(
-                            f"{place.topic}/{place.partition}: offset {waiting[place]} is not decided: a transaction "
-                            "is open before it, or the partition has no leader.",
-                            remedy="Look for transactions that hang: `kafka-transactions.sh find-hanging`.",
-                            retry=True,
-                        )
+                        raise self._undecided(waiting)
                     continue
                 place = Place(str(record.topic()), record.partition() or 0)
                 error = record.error()
@@ -165,3 +166,23 @@ class CommittedReader:
                     del waiting[place]
         finally:
             consumer.unassign()
+
+    def _undecided(self, waiting: Mapping[Place, int]) -> BrokerError:
+        """Say which partitions are not decided, and how to abort transactions that hang.
+
+        A broker may forget to tell a partition how a transaction ended: after an unclean election (KAFKA-20716), or
+        if it is killed and comes back before its death was noticed, while no other broker has the partition. Only an
+        operator can tell such a transaction from one that is under way. Aborted by hand, it is sent again.
+        """
+        aborts = []
+        for place in sorted(waiting):
+            with suppress(KafkaException, BrokerError):
+                start = self._offset(place, LATEST, ASK_S, IsolationLevel.READ_COMMITTED)
+                aborts.append(f"abort --topic {place.topic} --partition {place.partition} --start-offset {start}")
+        places = ", ".join(f"{place.topic}/{place.partition} at offset {waiting[place]}" for place in sorted(waiting))
+        return BrokerError(
+            f"Not decided: {places}: a transaction is open there, or the partition has no leader.",
+            remedy="If it hangs (`kafka-transactions.sh find-hanging`), abort it in each of these partitions; what is "
+            f"lost is sent again: {'; '.join(aborts) or 'the brokers do not say where it begins.'}",
+            retry=True,
+        )

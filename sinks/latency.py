@@ -13,7 +13,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from config.clock import TIME_MIN
+from config.clock import TIME_MAX
 from config.metrics import END_TO_END, EVENT_DELAY, PROCESSING
 
 SPAN_US = 10_000
@@ -28,7 +28,12 @@ class Reached:
     def __init__(self) -> None:
         self._values: list[int] = []
         self._walls: list[int] = []
-        self._first = TIME_MIN
+        self._first = TIME_MAX
+
+    def begin(self, value: int) -> None:
+        """Note that this process began at `value`, or even before it if that was said already."""
+        if not self._values:
+            self._first = min(self._first, value)
 
     def note(self, value: int, wall: int) -> None:
         """Note that `value` was reached at `wall`; both microseconds since the epoch."""
@@ -36,7 +41,7 @@ class Reached:
         if values and value <= values[-1]:
             return
         if not values:
-            self._first = value
+            self._first = min(self._first, value)
         if len(values) > 1 and wall - walls[-1] < SPAN_US:
             values[-1] = value
             return
@@ -64,6 +69,12 @@ class Delays:
     def __init__(self) -> None:
         self._newest, self._fastest, self._slowest = Reached(), Reached(), Reached()
         self._lock = threading.Lock()
+
+    def begin(self, watermark: int) -> None:
+        """Note where a partition stands as this process begins to read it: outputs due later are its own."""
+        with self._lock:
+            for each in (self._newest, self._fastest, self._slowest):
+                each.begin(watermark)
 
     def reached(self, newest: int, watermark: int, slowest: int, wall: int) -> None:
         """Note how far a partition, and the slowest of all, have come.

@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.support.kafka import Broker, free_port, local_broker
+from tests.support.kafka import free_port
+from tests.support.kafka_cluster import ClusterBroker
 from tests.support.proxy import Proxy
 
 PROXIED = "PROXIED"
@@ -42,7 +43,7 @@ class Weather:
 
     def __init__(self, folder: Path) -> None:
         inner, outer = free_port(), free_port()
-        self.broker: Broker = local_broker(folder, SETTINGS, {PROXIED: (inner, "PLAINTEXT")})
+        self.broker = ClusterBroker(folder, SETTINGS, {PROXIED: (inner, "PLAINTEXT")})
         advertise(folder, self.broker.bootstrap, outer)
         self.broker.start()
         self.proxied = f"127.0.0.1:{outer}"
@@ -137,7 +138,7 @@ class Driver:
         while True:
             event, done = self._next()
             if event.what == "end":
-                self.weather.broker.kill()
+                self.weather.broker.end()
                 return
             try:
                 getattr(self.weather, event.what)(*event.arguments)

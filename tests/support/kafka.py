@@ -28,6 +28,8 @@ TOPIC_S = 20.0
 JAVA = ("java", "-Xms128m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dlog4j2.level=WARN")
 """A quick start on few cores matters more here than the throughput of a broker that runs for hours."""
 DELIVERY_S = 30.0
+SESSION_S = 2.0
+"""After so long without a word from a broker the controller holds it for dead."""
 
 
 class Unavailable(Exception):
@@ -55,17 +57,10 @@ class Broker:
         self.bootstrap = f"127.0.0.1:{port}"
         self._properties = folder / "server.properties"
         self._properties.write_text(_properties(folder, port, controller, settings or {}, listeners or {}))
-        cluster = (
-            base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        )  # else it may look like an option
-        formatted = subprocess.run(
-            [*_java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", self._properties],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if formatted.returncode:
-            raise RuntimeError(f"the broker's storage cannot be formatted: {formatted.stdout}{formatted.stderr}")
+        self._format(cluster_id())
+
+    def _format(self, cluster: str) -> None:
+        format_storage(self._properties, cluster, "--standalone")
 
     @property
     def log(self) -> Path:
@@ -80,14 +75,7 @@ class Broker:
     def start(self) -> None:
         """Start it, with the data it has, and wait until it answers."""
         assert self._process is None, "the broker runs already"
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*_java(), "kafka.Kafka", str(self._properties)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                preexec_fn=_die_with_parent,
-            )
+        self._process = start_node(self._properties, self.log)
         self.wait()
 
     def wait(self) -> None:
@@ -136,6 +124,14 @@ class Broker:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def command(self, tool: str, *arguments: str) -> str:
+        """Run one of Kafka's own commands, by the name of its class, and return what it prints."""
+        line = [*_java(), f"org.apache.kafka.tools.{tool}", "--bootstrap-server", self.bootstrap, *arguments]
+        ran = subprocess.run(line, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise RuntimeError(f"{tool} {' '.join(arguments)}: {ran.stdout}{ran.stderr}")
+        return ran.stdout
 
     def admin(self) -> AdminClient:
         """Return an administrative client."""
@@ -280,6 +276,32 @@ def free_port() -> int:
         return port
 
 
+def cluster_id() -> str:
+    """Return a fresh id of a cluster."""
+    text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return text.replace("-", "A")  # else it may look like an option
+
+
+def format_storage(properties: Path, cluster: str, how: str) -> None:
+    """Make the storage of a node, whose quorum is `--standalone` or elsewhere: `--no-initial-controllers`."""
+    line = [*_java(), "kafka.tools.StorageTool", "format", how, "-t", cluster, "-c", str(properties)]
+    formatted = subprocess.run(line, capture_output=True, text=True, check=False)
+    if formatted.returncode:
+        raise RuntimeError(f"the storage cannot be formatted: {formatted.stdout}{formatted.stderr}")
+
+
+def start_node(properties: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a node of Kafka, which dies with this process."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*_java(), "kafka.Kafka", str(properties)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_die_with_parent,
+        )
+
+
 def _java() -> list[str]:
     return [*JAVA, "-cp", f"{LIBS}/*"]
 
@@ -314,7 +336,7 @@ def _properties(
         "group.initial.rebalance.delay.ms": "0",
         # After a kill the controller refuses the same broker until its old session has expired.
         "broker.heartbeat.interval.ms": "500",
-        "broker.session.timeout.ms": "2000",
+        "broker.session.timeout.ms": f"{SESSION_S * 1000:.0f}",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
         # Records keep the timestamps of what tests tell of, which is long ago: nothing is deleted for its age.
         "log.retention.ms": "-1",

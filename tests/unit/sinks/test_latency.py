@@ -101,3 +101,15 @@ def test_an_output_is_due_also_when_another_process_has_raised_the_slowest(
     delays.slowest(T + 10)
     delays.observe([T + 5], T + 5 * SECOND)
     assert value(counting(), "forestall_processing_seconds_sum") == 3.0
+
+
+@pytest.mark.parametrize(("stood", "due"), [((TIME_MIN, T), 1), ((T, T - 1), 1), ((T,), 0), ((), 0)])
+def test_an_output_that_the_first_batch_makes_due_is_of_this_process(
+    counting: Callable[[], Series], stood: tuple[int, ...], due: int
+) -> None:
+    delays = Delays()
+    for watermark in stood:
+        delays.begin(watermark)
+    delays.reached(T + 2 * SECOND, T + SECOND, T + SECOND, T + 2 * SECOND)
+    delays.observe([T - 1], T + 3 * SECOND)
+    assert total(counting(), "forestall_processing_seconds_count") == due
