@@ -25,6 +25,8 @@ UNKNOWN_EVERY_S = 0.5
 """The same, while there is a topic of which nothing is known: a start waits for that."""
 ANSWER_S = 10.0
 """Wall time after which an answer is not waited for any more."""
+RENEW_EVERY_S = 2.0
+"""A client goes on asking with what it knew of a leader, though there is another one: after an error it is replaced."""
 WANTED_S = 2.0
 """A partition is asked for so long after somebody wanted to know."""
 
@@ -48,7 +50,10 @@ class BrokerWatch:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._admin = AdminClient({**config, "log_level": 0})
+        self._config = {**config, "log_level": 0}
+        self._admin = AdminClient(self._config)
+        self._renewed_at = time.monotonic()
+        self._failed = False
         self._clock = SteadyClock()
         self._lock = threading.Lock()
         self._wanted: dict[tuple[str, int], float] = {}
@@ -87,6 +92,8 @@ class BrokerWatch:
         self._open[what] = self._ask_ends(now) if what == "ends" else self._ask_topics(list(self._topics))
 
     def _ask_ends(self, now: float) -> list[Future[Any]]:
+        if self._failed and now - self._renewed_at > RENEW_EVERY_S and all(map(Future.done, self._open["topics"])):
+            self._admin, self._renewed_at, self._failed = AdminClient(self._config), now, False
         wanted = [key for key, at in self._wanted.items() if now - at < WANTED_S]
         asked_at = self._clock.now()
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -99,6 +106,8 @@ class BrokerWatch:
     def _note_end(self, key: tuple[str, int], asked_at: int, done: Future[Any]) -> None:
         if done.exception() is None:
             self._ends[key] = (asked_at, done.result().offset)
+        else:
+            self._failed = True
 
     def _ask_topics(self, topics: list[str]) -> list[Future[Any]]:
         answers = self._admin.describe_topics(TopicCollection(topics), request_timeout=ANSWER_S)

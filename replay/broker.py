@@ -20,7 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 from config.errors import BrokerError, TopicError, UsageError
 from config.kafka import Kafka, client_config
 from dataflows.kafka_reach import reach
-from replay.broker_log import ASK_S, Brokers, Key, Log
+from replay.broker_log import ASK_S, GATHER_S, Brokers, Key, Log
 from replay.columns import header_lists, one_chunk
 from replay.manifest import NO_TIMESTAMP
 from replay.reader import PartitionReader
@@ -194,7 +194,7 @@ class BrokerPlayer:
         at = low
         try:
             while at < high:
-                for read in log.read(BATCH, ASK_S):
+                for read in log.read(BATCH, GATHER_S):
                     for message in read.messages:
                         row = next(rows, None)
                         if row is None or not _same(message, row):

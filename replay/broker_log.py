@@ -30,6 +30,8 @@ from replay.columns import to_table
 from replay.manifest import NO_TIMESTAMP
 
 ASK_S = 30.0
+GATHER_S = 0.1
+"""How long a reading of known records waits to be fuller: a call of the client waits for as many as it may give."""
 LOOKED_AT_MAX = 1_000
 """Runs of offsets without a record that are looked at for aborted transactions, per partition."""
 
@@ -84,7 +86,8 @@ class Brokers:
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        self._admin = AdminClient(client_config(kafka) | _QUIET)
+        self._config = client_config(kafka) | _QUIET
+        self._admin = AdminClient(self._config)
         self._isolation = IsolationLevel.READ_COMMITTED if kafka.read_committed else IsolationLevel.READ_UNCOMMITTED
 
     def ends(self, keys: list[Key]) -> dict[Key, int]:
@@ -128,11 +131,16 @@ class Brokers:
     def _offsets(self, wanted: Mapping[Key, Any]) -> dict[Key, int]:
         if not wanted:
             return {}
-        answers = self._admin.list_offsets(
-            {TopicPartition(*key): spec for key, spec in wanted.items()},
-            isolation_level=self._isolation,
-            request_timeout=ASK_S,
-        )
+        try:
+            return self._ask_offsets(wanted)
+        except BrokerError:
+            # It goes on asking with what it knows of a leader, though that is one no more.
+            self._admin = AdminClient(self._config)
+            return self._ask_offsets(wanted)
+
+    def _ask_offsets(self, wanted: Mapping[Key, Any]) -> dict[Key, int]:
+        asked = {TopicPartition(*key): spec for key, spec in wanted.items()}
+        answers = self._admin.list_offsets(asked, isolation_level=self._isolation, request_timeout=ASK_S)
         return {(one.topic, one.partition): _answer(answer).offset for one, answer in answers.items()}
 
 
@@ -215,7 +223,7 @@ def aborted(kafka: Kafka, key: Key, runs: list[tuple[int, int]]) -> int:
             log.go(key, first)
             at = first
             while at < end:
-                for read in log.read(end - at, ASK_S):
+                for read in log.read(end - at, GATHER_S):
                     offsets = [offset_of(message) for message in read.messages]
                     count += sum(first <= offset < end for offset in offsets)
                     at = max([at, *(offset + 1 for offset in offsets), read.end or at])
@@ -240,7 +248,7 @@ def after_the_one_before(kafka: Kafka, key: Key, offset: int, low: int) -> int:
             start, found, at = max(low, offset - back), low, 0
             log.go(key, start)
             while at < offset:
-                for read in log.read(BACK_MAX, ASK_S):
+                for read in log.read(BACK_MAX, GATHER_S):
                     offsets = [offset_of(message) for message in read.messages]
                     found = max([found, *(each + 1 for each in offsets if each < offset)])
                     at = max([at, *(each + 1 for each in offsets), read.end or 0])

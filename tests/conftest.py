@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.support.kafka import Broker
+    from tests.support.kafka_cluster import ClusterBroker
     from tests.support.postgres import ExternalServer, Server
     from tests.support.prometheus import Programs
     from tests.support.registry import Registry
@@ -64,6 +65,25 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         raise
     yield running
     running.stop()
+
+
+@pytest.fixture
+def kafka_cluster(tmp_path: Path) -> Iterator[ClusterBroker]:
+    """A broker for this test alone, which may be killed: its leaders change then, as in a cluster.
+
+    Where there is none the test is skipped, or fails under `FORESTALL_REQUIRE=all`.
+    """
+    from tests.support.kafka import Unavailable
+    from tests.support.kafka_cluster import ClusterBroker
+
+    try:
+        running = ClusterBroker(tmp_path, {}, {})
+    except Unavailable as error:
+        absent(str(error))
+        raise
+    running.start()
+    yield running
+    running.end()
 
 
 @pytest.fixture(scope="session")

@@ -216,7 +216,11 @@ class Topics:
             latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
             wanted = dict.fromkeys(places, latest)
             asked = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_S)
-            return {(place.topic, place.partition): int(answer.result().offset) for place, answer in asked.items()}
+            try:
+                return {(each.topic, each.partition): int(answer.result().offset) for each, answer in asked.items()}
+            except KafkaException:
+                self._admin = AdminClient(self._client)  # this one asks for a leader's epoch that is past
+                raise
 
         return _patiently(ask) if places else {}
 
