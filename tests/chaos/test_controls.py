@@ -10,7 +10,7 @@ from tests.support.campaigns import Found, campaign
 
 pytestmark = pytest.mark.slow
 
-HOLDS = ("--holds", "2", "--processes", "1", "--seed", "1")
+HOLDS = ("--processes", "1", "--seed", "1", "--holds")
 
 
 def test_release_before_durability_is_noticed(tmp_path: Path) -> None:
@@ -27,14 +27,15 @@ def test_zombie_snapshots_left_in_place_are_noticed(tmp_path: Path) -> None:
 
 
 def test_gate_that_is_not_upstream_of_the_outbox_is_noticed(tmp_path: Path) -> None:
-    # One worker's gate releases while the other is kept from committing the epoch, which is then run again.
-    found = control(tmp_path, "gate", *HOLDS)
+    # One worker's gate releases while the other is kept from committing the epoch, which is then run again. On a busy
+    # machine that gate may come too late in a life; not in eight.
+    found = control(tmp_path, "gate", *HOLDS, "8")
     assert found.code == 1
     assert "TIME TRAVEL" in found.violations
 
 
 def test_gate_upstream_of_the_outbox_keeps_silent_in_the_same_lives() -> None:
-    found = campaign(*HOLDS)
+    found = campaign(*HOLDS, "2")
     assert (found.code, found.violations) == (0, "")
     assert found.rounds["hold"]["struck"] == 2
 
