@@ -71,6 +71,8 @@ class KafkaPartition:
         """Offset of the end, when all before it was read: past it may only be marks of transactions."""
         self._read_to = OFFSET_INVALID
         """The offset after the last record that was handed over."""
+        self._kept: list[Message] = []
+        """What was met in looking for the end, to be read next."""
         self._drop: int | None = None
         """Offset of a record that was read before and is met again."""
         self._published: int | None = None
@@ -199,7 +201,8 @@ class KafkaPartition:
             TopicError: records are gone that were not read, or the topic was made anew.
             BrokerError: the brokers refuse us.
         """
-        messages, end = self._records(self._consumer.consume(limit, 0))
+        kept, self._kept = self._kept, []
+        messages, end = self._records(kept + self._consumer.consume(limit - len(kept), 0))
         if messages:
             self._spoke_at, self._end_seen = time.monotonic(), end
             self._read_to = cast(int, messages[-1].offset()) + 1
@@ -308,7 +311,15 @@ class KafkaPartition:
     def publish(self, next_offset: int) -> None:
         """Commit `next_offset` to the consumer group, without waiting; at most once a second, if it is not yet."""
         self._due = next_offset
+        if next_offset == self._read_to and self._end_seen is None and not self._kept:
+            self._look_for_the_end()
         self._publish(PUBLISH_EVERY_S)
+
+    def _look_for_the_end(self) -> None:
+        """See whether only marks of transactions follow: a partition that waits for others may not be read for long."""
+        self._kept = self._consumer.consume(1, 0)
+        if self._kept and (error := self._kept[0].error()) and error.code() == KafkaError._PARTITION_EOF:
+            self._end_seen, self._kept = self._kept[0].offset(), []
 
     def _publish(self, every_s: float) -> None:
         if self._due is None:

@@ -16,6 +16,8 @@ from config.errors import BrokerError, ForestallError, TopicError, together
 
 ASK_S = 15.0
 APPEAR_S = 15.0
+OPEN = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError.REQUEST_TIMED_OUT)
+"""Errors that leave a question open."""
 TOPIC_BYTES = 1_048_588
 """What a topic takes by default; where we may not ask, we believe this."""
 PROGRESS = {"cleanup.policy": "compact", "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.1"}
@@ -37,29 +39,45 @@ def prepare_topics(
     Raises:
         ForestallError: Something is at fault; names all that is.
     """
-    admin = AdminClient(dict(client))
-    faults: list[ForestallError] = []
-    try:
-        metadata = admin.list_topics(timeout=ASK_S)
-        there = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
-        wanted = sorted(set(topics))
-        if missing := [name for name in wanted if name not in there]:
-            faults.append(
-                TopicError(
-                    f"Outputs cannot go to {', '.join(missing)}: no such topic, or no permission to see it.",
-                    remedy="Create it, correct [topics], or grant Describe and Write on it.",
-                )
-            )
-        if progress not in there:
-            _make_progress(admin, progress, parts)
-        known = [name for name in wanted if name in there] + [progress]
-        faults += _unwritable(admin, known)
-        faults += _unfit(admin, progress, there.get(progress, parts), parts)
-        faults += _untransactional(client, transactional_prefix)
-    except KafkaException as error:
-        faults.append(_refused("Output topics cannot be looked at", error.args[0]))
+    for last in (False, True):
+        faults: list[ForestallError] = []
+        try:
+            _look(client, sorted(set(topics)), progress, parts, transactional_prefix, faults)
+            break
+        except KafkaException as error:
+            # Brokers that have just begun may leave a client's question open for good: another client asks anew.
+            if last or error.args[0].code() not in OPEN:
+                faults.append(_refused("Output topics cannot be looked at", error.args[0]))
+                break
     if faults:
         raise together(faults)
+
+
+def _look(
+    client: Mapping[str, Any],
+    wanted: list[str],
+    progress: str,
+    parts: int,
+    transactional_prefix: str,
+    faults: list[ForestallError],
+) -> None:
+    """Add to `faults` all that is at fault."""
+    admin = AdminClient(dict(client))
+    metadata = admin.list_topics(timeout=ASK_S)
+    there = {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+    if missing := [name for name in wanted if name not in there]:
+        faults.append(
+            TopicError(
+                f"Outputs cannot go to {', '.join(missing)}: no such topic, or no permission to see it.",
+                remedy="Create it, correct [topics], or grant Describe and Write on it.",
+            )
+        )
+    if progress not in there:
+        _make_progress(admin, progress, parts)
+    known = [name for name in wanted if name in there] + [progress]
+    faults += _unwritable(admin, known)
+    faults += _unfit(admin, progress, there.get(progress, parts), parts)
+    faults += _untransactional(client, transactional_prefix)
 
 
 def limits(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, int]:

@@ -82,7 +82,7 @@ class Watch:
                 _send(number, workers_of(folder), worker)
             if asked and built is not None and now > built + 0.05:
                 asked = False
-                self._try_second(folder)
+                self._try_second(supervisor, folder)
             if meanwhile is not None and built is not None and now > built + MEANWHILE_S:
                 self.wrong += meanwhile(supervisor)
                 meanwhile, built = None, time.monotonic()
@@ -136,9 +136,11 @@ class Watch:
         strike(supervisor, "all", 0, folder)
         return End.FAILED
 
-    def _try_second(self, folder: Path) -> None:
+    def _try_second(self, supervisor: int, folder: Path) -> None:
         code = apart_code(lambda: _second(self.job), folder)
-        if code != REFUSED:
+        # The fault of this life may have ended the first job meanwhile.
+        runs = os.waitid(os.P_PID, supervisor, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        if code != REFUSED and runs:
             self.wrong.append(f"a second job was not refused: it ended with {code}")
 
 

@@ -244,6 +244,39 @@ def test_marks_of_transactions_at_the_end_are_no_lag(kafka: Broker, open_partiti
         opened.reader.read(1, 1)
 
 
+def test_marks_at_the_end_are_no_lag_of_a_partition_that_may_not_be_read(kafka: Broker, open_partition: Open) -> None:
+    topic = kafka.topic()
+    producer = Producer(kafka.client(transactional_id=topic))
+    producer.init_transactions(10)
+    for commit in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        producer.produce(topic, value=b"x", partition=0)
+        assert producer.flush(10) == 0
+        commit(10)
+    opened = open_partition(topic)
+    opened.read(1)
+    deadline = time.monotonic() + PATIENCE_S
+    while committed(kafka, topic) != 4:
+        assert time.monotonic() < deadline
+        opened.reader.publish(1)
+        time.sleep(0.1)
+    kafka.produce(topic, [b"y"])
+    assert opened.read(1).values == [b"y"]
+
+
+def test_records_met_in_looking_for_the_end_are_read(kafka: Broker, open_partition: Open) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, [b"a"])
+    opened = open_partition(topic)
+    opened.read(1)
+    opened.reader.publish(1)
+    kafka.produce(topic, [b"b", b"c"])
+    for _ in range(20):
+        opened.reader.publish(1)
+        time.sleep(0.05)
+    assert opened.read(2).values == [b"b", b"c"]
+
+
 def test_what_is_asked_about_a_further_topic_is_answered_at_once(kafka: Broker, settings: Kafka) -> None:
     first, second = kafka.topic(), kafka.topic(3)
     watch, began = BrokerWatch(client_config(settings)), time.monotonic()
