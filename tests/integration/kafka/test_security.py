@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tomllib
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +14,11 @@ from config.kafka import Kafka, client_config
 from config.settings import load
 from dataflows.kafka_reach import partitions_of, reach
 from tests.conftest import absent
+from tests.support.commands import forestall
 from tests.support.kafka import Unavailable
 from tests.support.kafka_security import MECHANISMS, PASSWORD, SecureBroker, secure_broker
+from tests.support.live import Job, simulated
+from tests.support.topics import read
 
 pytestmark = pytest.mark.kafka
 
@@ -130,6 +135,34 @@ def test_all_missing_topics_are_named_at_once(secure: SecureBroker, tmp_path: Pa
     metadata = reach(settings_of(secure, tmp_path, "TLS"))
     with pytest.raises(TopicError, match=r"no topic one, two on the brokers"):
         partitions_of(metadata, ["one", "two"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("listener", "changes"), [("MUTUAL", {}), ("SASLTLS", {"mechanism": "SCRAM-SHA-512"})])
+def test_whole_job_reads_and_writes_through_a_guarded_listener(
+    secure: SecureBroker, tmp_path: Path, listener: str, changes: dict[str, str]
+) -> None:
+    world = simulated(tmp_path / "world", uuid.uuid4().hex[:8], events=2_000)
+    world.create(secure.broker)
+    world.produce(secure.broker)
+    findings = secure.broker.topic(2, "findings")
+    tables = tomllib.loads(secure.settings(listener, **changes))["kafka"]
+    security = tables.pop("security")
+    topics = {"findings": findings, "transactional_id_prefix": uuid.uuid4().hex}
+    job = Job(
+        secure.broker, tmp_path / "job", world.topics, kafka=tables, topics=topics, **{"kafka.security": security}
+    )
+    job.start("--processes", 2)
+    try:
+        job.wait_for(world.ends())
+        live = job.stop().document
+    finally:
+        assert job.process is not None
+        if job.process.poll() is None:
+            job.kill()
+    arguments = ("--config", job.config, "--store", f"sqlite:///{tmp_path}/replay.db", "--json")
+    assert live["digest"] == forestall("replay", world.record(tmp_path / "R"), *arguments).document["digest"]
+    assert len(read(secure.broker, [findings])) == live["findings"] > 0
 
 
 def test_password_is_in_no_log_of_the_client(
