@@ -10,6 +10,7 @@ When that process dies, however, everything it started dies with it.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -301,6 +302,7 @@ def _fork(run: Callable[[], int], folder: Path) -> int:
         log = os.open(folder / "lives.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        faulthandler.register(signal.SIGUSR1)  # whoever waits for it in vain can ask where it is
         code = run()
     except BaseException as error:
         traceback.print_exc()

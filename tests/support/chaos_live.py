@@ -132,6 +132,10 @@ class Watch:
             if pid:
                 return End.STOPPED if status == 0 else End.FAILED
             time.sleep(0.005)
+        for worker in workers_of(folder):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGUSR1)
+        time.sleep(0.5)
         (folder / "stop.failure").write_text(f"not stopped within {self.limit_s:.0f} s")
         strike(supervisor, "all", 0, folder)
         return End.FAILED
