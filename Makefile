@@ -56,8 +56,9 @@ format: $(READY)  ## Format the code and apply safe fixes
 bench: $(READY)  ## Measure throughput, memory and snapshots (minutes)
 	$(BIN)/python -m benchmarks
 
-bench-kafka: $(READY)  ## Measure the live job against a bare consumer, on a real broker (minutes)
+bench-kafka: $(READY)  ## Measure the live job on a real broker: its rate beside a bare consumer's, its latency (a quarter of an hour)
 	$(BIN)/python -m benchmarks.kafka
+	$(BIN)/python -m benchmarks.latency
 
 soak: $(READY)  ## Run a live job for MINUTES=30, a kill a minute, and see whether anything grows
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)

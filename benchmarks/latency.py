@@ -189,7 +189,7 @@ class Runs:
         producer = self._producer()
         job.start("--processes", self._processes, "--metrics-port", port)
         try:
-            eventually(lambda: fetch(f"http://127.0.0.1:{port}/health/ready")[0] == 200, "the job is ready")
+            eventually(lambda: is_ready(job, port), "the job is ready")
             schedule = Schedule(topics, rate, time.time_ns() // 1000 + SECOND // 2)
             eventually(job.store.exists, "the store is made")
             watcher = Watcher(job.store, schedule)
@@ -227,6 +227,14 @@ class Runs:
 
     def _producer(self) -> Producer:
         return Producer(self._broker.client(linger_ms=2, compression_type="lz4"))
+
+
+def is_ready(job: Job, port: int) -> bool:
+    """Return whether a job is ready; it must run."""
+    assert job.process is not None
+    if job.process.poll() is not None:
+        raise RuntimeError(f"the job ended: {job.process.communicate()}")
+    return fetch(f"http://127.0.0.1:{port}/health/ready")[0] == 200
 
 
 def shown(delays: list[float]) -> dict[str, Any]:
@@ -267,7 +275,7 @@ def main(seconds: float, epochs: str, shares: str, rate: float | None, processes
     FOLDER.mkdir(parents=True, exist_ok=True)
     plans = [(float(share), float(epoch)) for epoch in epochs.split(",") for share in shares.split(",")]
     rows = []
-    with progress() as display, TemporaryDirectory(dir=FOLDER) as scratch, measured_broker() as broker:
+    with progress() as display, TemporaryDirectory(dir=FOLDER.resolve()) as scratch, measured_broker() as broker:
         runs = Runs(broker, Path(scratch), processes)
         with Task(display, "highest rate", None):
             highest = rate or runs.highest()
