@@ -16,7 +16,7 @@ from benchmarks.layers import layers
 from benchmarks.recordings import FOLDER, beginning, world
 from benchmarks.replays import Replay, replay
 from benchmarks.state_gate import state_gate
-from benchmarks.usage import run_module
+from benchmarks.usage import run_module, run_modules
 from dataflows.cli.console import out, print_json, progress, table
 from replay.recording import Recording
 from replay.world.model import Mix
@@ -69,6 +69,23 @@ class Bench:
         """Measure (c) the whole job: a tenth of the events are orders and CRM."""
         self.found["c"] = shown(self._replay("(c) full mix", self._beginning(self._world("full"), self._events)))
 
+    def processes(self) -> None:
+        """Measure two processes against one, and two bare decoders side by side against one."""
+        recording = self._beginning(self._world("telemetry"), self._events)
+        with self._task("one bare decoder, and two", None):
+            one, *two = (
+                1 / max(each["wall"] for each in run_modules(count, "benchmarks.decode_only", str(recording.folder)))
+                for count in (1, 2)
+            )
+        runs = {count: self._replay(f"{count} processes", recording, count) for count in (1, 2)}
+        per_s = {count: run.records / run.processing.wall for count, run in runs.items()}
+        self.found["processes"] = {
+            "one_per_s": per_s[1],
+            "two_per_s": per_s[2],
+            "two_over_one": per_s[2] / per_s[1],
+            "two_decoders_over_one": 2 * two[0] / one,
+        }
+
     def layers(self) -> None:
         """Measure each layer of the telemetry path."""
         recording = self._world("telemetry")
@@ -96,10 +113,14 @@ class Bench:
             found: Found = run_module("benchmarks.decode_only", str(recording.folder))
         return found
 
-    def _replay(self, name: str, recording: Recording) -> Replay:
+    def _replay(self, name: str, recording: Recording, processes: int = 1) -> Replay:
         task = self._display.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            self._display.update(task, completed=done, total=total)
+
         try:
-            return replay(recording, lambda done, total: self._display.update(task, completed=done, total=total))
+            return replay(recording, advance, processes)
         finally:
             self._display.remove_task(task)
 
@@ -154,6 +175,7 @@ def shown(run: Replay) -> Found:
 PARTS: dict[str, Callable[[Bench], None]] = {
     "throughput": Bench.throughput,
     "full": Bench.full,
+    "processes": Bench.processes,
     "layers": Bench.layers,
     "gate": Bench.gate,
 }

@@ -24,7 +24,8 @@ from replay import play
 from sinks.outbox import OutboxPart
 from sinks.part_writer import PartWriter
 
-REPORT = "probe.json"
+REPORT = "probe-{}.json"
+"""By number of the process."""
 
 
 class Probe:
@@ -133,5 +134,5 @@ if __name__ == "__main__":
     probe.attach()
     code = play.main(sys.argv[1:])
     probe.end()
-    Path(sys.argv[1]).with_name(REPORT).write_bytes(orjson.dumps(probe.report()))
+    Path(sys.argv[1]).with_name(REPORT.format(sys.argv[2])).write_bytes(orjson.dumps(probe.report()))
     os._exit(code)

@@ -32,14 +32,17 @@ class Replay:
     counts: dict[str, int]
     """Outputs by kind."""
     probe: dict[str, Any]
-    """See `benchmarks.probe.Probe.report`."""
+    """See `benchmarks.probe.Probe.report`; of the first process."""
 
 
-def replay(recording: Recording, advance: Callable[[int, int], None]) -> Replay:
-    """Replay `recording` into a store of its own, which is removed."""
+def replay(recording: Recording, advance: Callable[[int, int], None], processes: int = 1) -> Replay:
+    """Replay `recording` with so many worker processes into a store of its own, which is removed."""
     with TemporaryDirectory(dir=FOLDER) as scratch, stop_signals() as stop_requested:
         job = Job(
-            recording=str(recording.folder), store_url=f"sqlite:///{scratch}/store.db", recovery=f"{scratch}/recovery"
+            recording=str(recording.folder),
+            store_url=f"sqlite:///{scratch}/store.db",
+            recovery=f"{scratch}/recovery",
+            processes=processes,
         )
         began = time.perf_counter()
         with prepared(job) as ready:
@@ -47,7 +50,7 @@ def replay(recording: Recording, advance: Callable[[int, int], None]) -> Replay:
             command = [sys.executable, "-P", "-m", "benchmarks.probe", str(recovery / JOB)]
             run_workers(
                 command,
-                1,
+                processes,
                 recovery,
                 ready.descriptors,
                 stop_requested,
@@ -55,6 +58,7 @@ def replay(recording: Recording, advance: Callable[[int, int], None]) -> Replay:
             )
             counts = ready.store.counts()
         wall = time.perf_counter() - began
-        probe = orjson.loads((recovery / REPORT).read_bytes())
-    processing = Seconds(**probe["processing"])
-    return Replay(records_in(recording), processing, wall - processing.wall, counts, probe)
+        probes = [orjson.loads((recovery / REPORT.format(number)).read_bytes()) for number in range(processes)]
+    each = [Seconds(**probe["processing"]) for probe in probes]
+    processing = Seconds(max(one.wall for one in each), sum(one.cpu for one in each))
+    return Replay(records_in(recording), processing, wall - processing.wall, counts, probes[0])

@@ -21,5 +21,16 @@ class Seconds:
 
 def run_module(module: str, *arguments: str) -> Any:
     """Run a module of this package as a program of its own and return the JSON that it prints."""
+    (found,) = run_modules(1, module, *arguments)
+    return found
+
+
+def run_modules(count: int, module: str, *arguments: str) -> list[Any]:
+    """Run a module so many times side by side and return the JSON that each prints."""
     command = [sys.executable, "-m", module, *arguments]
-    return orjson.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
+    printed = [process.communicate()[0] for process in running]
+    for process in running:
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    return [orjson.loads(each) for each in printed]

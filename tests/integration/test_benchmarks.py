@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_every_benchmark_runs_on_a_small_world(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--events", "20000", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -22,6 +21,7 @@ def test_every_benchmark_runs_on_a_small_world(tmp_path: Path) -> None:
     assert found["b_fourfold"]["records"] == 80_000
     assert found["b_over_a"] == found["b_whole"]["per_s"] / found["a"]["per_s"]
     assert found["c"]["outputs"]["finding"] > 0
+    assert found["processes"]["two_over_one"] > 0
     assert found["gate"]["log_bytes"] > 0
     assert orjson.loads((tmp_path / "var/bench/result.json").read_bytes()) == found
 
