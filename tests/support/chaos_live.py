@@ -75,7 +75,7 @@ class Watch:
             if pid:
                 return self._ended(os.waitstatus_to_exitcode(status))
             now = time.monotonic()
-            if built is None and (folder / "flow-0").exists():
+            if built is None and len(workers_of(folder)) == self.job.processes:
                 built = now
             while due and built is not None and now >= built + due[0][0]:
                 _, number, worker = due.pop(0)
