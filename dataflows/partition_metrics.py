@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
-from config.clock import TIME_MAX
 from config.instruments import switched_on
 from config.metrics import (
     BATCH_SECONDS,
@@ -39,9 +39,10 @@ class PartitionMetrics:
 
     Args:
         channel: Its logic, read and never changed.
+        slowest: Tells the lowest watermark of all partitions, microseconds; `TIME_MAX` where none holds back.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, slowest: Callable[[], int]) -> None:
         self._channel = channel
         self._topic, _, self._partition = channel.name.rpartition("/")
         counts = channel.counts
@@ -50,7 +51,7 @@ class PartitionMetrics:
         self._stood: tuple[int, int] | None = None
         self._bytes = 0
         self._epoch_began = time.perf_counter()
-        DELAYS.begin(channel.watermark)
+        DELAYS.begin(channel.watermark, slowest)
 
     def took(self, taken: Taken, seconds: float, slowest: int) -> None:
         """Count a batch.
@@ -86,7 +87,7 @@ class PartitionMetrics:
 
     def sees(self, slowest: int) -> None:
         """Note how far all have come: another process may have raised it; `slowest` as of `took`."""
-        if switched_on() and slowest < TIME_MAX:
+        if switched_on():
             DELAYS.slowest(slowest)
 
     def waits(self) -> None:

@@ -180,7 +180,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._snapshot: bytes | None = None
         self._durable = channel.next_offset
         """Offset in the last snapshot: durable by the next call."""
-        self._metrics = PartitionMetrics(channel)
+        self._metrics = PartitionMetrics(channel, board.slowest)
         self._metrics.stands(reader.behind(channel.next_offset))
         idle_watermark = reader.idle_until(channel.next_offset)
         if idle_watermark is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from config.clock import TIME_MAX
 from config.metrics import END_TO_END, EVENT_DELAY, PROCESSING
@@ -69,9 +69,16 @@ class Delays:
     def __init__(self) -> None:
         self._newest, self._fastest, self._slowest = Reached(), Reached(), Reached()
         self._lock = threading.Lock()
+        self._ask: Callable[[], int] | None = None
 
-    def begin(self, watermark: int) -> None:
-        """Note where a partition stands as this process begins to read it: outputs due later are its own."""
+    def begin(self, watermark: int, slowest: Callable[[], int]) -> None:
+        """Note where a partition stands as this process begins to read it: outputs due later are its own.
+
+        Args:
+            watermark: Its watermark.
+            slowest: Tells the lowest watermark of all partitions, `TIME_MAX` where none holds back.
+        """
+        self._ask = slowest
         with self._lock:
             for each in (self._newest, self._fastest, self._slowest):
                 each.begin(watermark)
@@ -93,12 +100,15 @@ class Delays:
     def slowest(self, slowest: int) -> None:
         """Note how far the slowest of all partitions has come by now."""
         known = self._slowest.value
-        if known is None or slowest > known:
+        if slowest < TIME_MAX and (known is None or slowest > known):
             with self._lock:
                 self._slowest.note(slowest, time.time_ns() // 1000)
 
     def observe(self, times: Iterable[int], wall: int) -> None:
         """Take in outputs that are durable at `wall`, by their event times."""
+        if self._ask is not None:
+            # While an epoch is committed no source looks: what others raised meanwhile is seen at its release.
+            self.slowest(self._ask())
         for at in times:
             END_TO_END.observe(max(wall - at, 0) / 1e6)
             with self._lock:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from config.clock import SECOND, TIME_MIN
+from config.clock import SECOND, TIME_MAX, TIME_MIN
 from sinks import latency
 from sinks.latency import SPAN_US, Delays, Reached
 from tests.support.metrics import Series, counting, total, value
@@ -109,7 +109,19 @@ def test_an_output_that_the_first_batch_makes_due_is_of_this_process(
 ) -> None:
     delays = Delays()
     for watermark in stood:
-        delays.begin(watermark)
+        delays.begin(watermark, lambda: TIME_MAX)
     delays.reached(T + 2 * SECOND, T + SECOND, T + SECOND, T + 2 * SECOND)
     delays.observe([T - 1], T + 3 * SECOND)
     assert total(counting(), "forestall_processing_seconds_count") == due
+
+
+def test_the_slowest_is_asked_for_where_outputs_are_out_before_a_source_looks(
+    counting: Callable[[], Series], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "time", SimpleNamespace(time_ns=lambda: (T + 2 * SECOND) * 1000))
+    delays, slowest = Delays(), TIME_MIN
+    delays.begin(TIME_MIN, lambda: slowest)
+    delays.reached(T + 50, T + 10, TIME_MIN, T + SECOND)
+    slowest = T + 10
+    delays.observe([T + 5], T + 3 * SECOND)
+    assert value(counting(), "forestall_processing_seconds_sum") == 1.0
