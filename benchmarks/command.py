@@ -16,6 +16,7 @@ from benchmarks.layers import layers
 from benchmarks.recordings import FOLDER, beginning, world
 from benchmarks.replays import Replay, replay
 from benchmarks.state_gate import state_gate
+from benchmarks.state_services import services_gate
 from benchmarks.usage import run_module, run_modules
 from dataflows.cli.console import out, print_json, progress, table
 from replay.recording import Recording
@@ -27,6 +28,7 @@ LAYER_EVENTS = 1_000_000
 GATE_RATE = 10_000
 """Journeys that change per second in the state gate: what a tenth of 100,000 events a second are in (c)."""
 GATE_EPOCHS = 30
+SERVICE_EPOCHS = 120
 EPOCH_S = 1.0
 """The default epoch interval."""
 
@@ -98,6 +100,9 @@ class Bench:
         customers = max(self._events // 5, 1000)
         with self._task("state gate", customers + GATE_EPOCHS) as advance:
             self.found["gate"] = state_gate(customers, min(GATE_RATE, customers // 50), GATE_EPOCHS, advance)
+        services = max(self._events // 500, 100)
+        with self._task("state gate of services", None) as advance:
+            self.found["gate_services"] = services_gate(services, SERVICE_EPOCHS, advance)
 
     def _world(self, mix: Mix) -> Recording:
         events = int(self._events * max(SIZES.values()))

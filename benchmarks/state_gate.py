@@ -16,78 +16,40 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.recordings import FOLDER
-from config.clock import DAY, SECOND
+from benchmarks.state_stage import START, Stage
+from config.clock import DAY
 from config.events import Event
-from config.identity import derived_id, key_group
+from config.identity import derived_id
 from config.settings import load
 from dataflows.domain import load_logics
 from dataflows.worker import GC_THRESHOLDS
-from operators.frame import Frame
-from operators.keyed import KeyedGroup
-from sinks.statelog import StateLog
 
 CHANNEL = "orders/0"
-START = 1_772_409_600_000_000
 FILL_PER_SECOND = 10_000
 """Orders placed per second of event time while the state is filled."""
 
 Advance = Callable[[int], None]
 
 
-class Journeys:
-    """The journey stage with its state logs, and customers who order."""
+class Journeys(Stage):
+    """The journey stage, and customers who order."""
 
     def __init__(self, folder: Path, groups: int) -> None:
-        settings = load()
-        self._logic = load_logics(settings).journey
-        self._inline = settings.runtime.state_inline_bytes
-        self._folder = folder
-        self.groups = [KeyedGroup(self._logic(), [CHANNEL]) for _ in range(groups)]
-        self.logs = [StateLog(folder, f"journey-{n}", self._inline) for n in range(groups)]
+        super().__init__(folder, load_logics(load()).journey, groups, CHANNEL)
         self._offset = 0
-        self._now = START
 
     def fill(self, customers: int, advance: Advance) -> None:
         """Let each customer place one order."""
         for first in range(0, customers, FILL_PER_SECOND):
             events = [self._placed(n, n - first) for n in range(first, min(first + FILL_PER_SECOND, customers))]
-            self._pass_second(events)
+            self.pass_second(events)
             advance(len(events))
-        self._pass_second([])
-        self._pass_second([])
+        self.pass_second()
+        self.pass_second()
 
     def second(self, chosen: list[int]) -> None:
         """Let a second pass in which the `chosen` customers pay for their orders."""
-        self._pass_second([self._paid(n, place) for place, n in enumerate(chosen)])
-
-    def snapshot(self) -> tuple[list[bytes], int]:
-        """Make all changes durable; return the tokens, and how many bytes of changes there were."""
-        tokens, changed = [], 0
-        for group, log in zip(self.groups, self.logs, strict=True):
-            delta = group.delta()
-            changed += len(delta)
-            tokens.append(log.snapshot(delta, group.whole))
-        return tokens, changed
-
-    def restored(self, tokens: list[bytes]) -> list[KeyedGroup[Any]]:
-        """Return the groups as a restart finds them."""
-        groups = []
-        for token in tokens:
-            log, deltas = StateLog.resume(self._folder, self._inline, token)
-            group: KeyedGroup[Any] = KeyedGroup(self._logic(), [CHANNEL])
-            group.restore(deltas)
-            log.close()
-            groups.append(group)
-        return groups
-
-    def _pass_second(self, events: list[Event]) -> None:
-        self._now += SECOND
-        frames: list[list[Event]] = [[] for _ in self.groups]
-        for event in events:
-            frames[key_group(event.key, len(frames))].append(event)
-        for number, (group, of_group) in enumerate(zip(self.groups, frames, strict=True)):
-            group.receive(Frame(number, CHANNEL, self._now, of_group))
-            group.advance()
+        self.pass_second([self._paid(n, place) for place, n in enumerate(chosen)])
 
     def _placed(self, n: int, place: int) -> Event:
         item = {
@@ -108,7 +70,7 @@ class Journeys:
         self._offset += 1
         customer, order = derived_id("customer", n), derived_id("order", n)
         data = {"customer_id": customer, "order_id": order, **data}
-        return Event(self._now + place, f"/shop|{self._offset}", customer, kind, data, CHANNEL, self._offset)
+        return Event(self.now + place, f"/shop|{self._offset}", customer, kind, data, CHANNEL, self._offset)
 
 
 def state_gate(customers: int, events_per_epoch: int, epochs: int, advance: Advance) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -12,12 +11,13 @@ import pytest
 
 from tests.chaos.kafka_damages import DAMAGES
 from tests.conftest import ROOT, absent
+from tests.support.commands import unmeasured
 from tests.support.faults import has_strace
 from tests.support.kafka import Unavailable, check_local
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-OPTIONS = ("--controls", ",".join(DAMAGES), "--seeds", "2", "--seed", "b", "--events", "2000", "--quiet")
+OPTIONS = ("--controls", ",".join(DAMAGES), "--seeds", "1", "--seed", "b", "--events", "2000", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.chaos.kafka_campaign", *OPTIONS, "--dir", tmp_path_factory.mktemp("chaos")],
         cwd=ROOT,
-        env=os.environ | {"POLARS_MAX_THREADS": "1"},
+        env=unmeasured() | {"POLARS_MAX_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -44,9 +44,8 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_killed_jobs_leave_what_an_embedded_replay_leaves(campaign: dict[str, Any]) -> None:
     assert campaign["violations"] == []
-    assert campaign["rounds"] == 2
-    assert campaign["kills"] >= 6
-    assert campaign["broker_kills"] >= 1
+    assert campaign["rounds"] == 1
+    assert campaign["kills"] >= 4
 
 
 @pytest.mark.parametrize("control", DAMAGES)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import absent
 from tests.support.campaigns import PROGRAM, ROOT, campaign
+from tests.support.commands import unmeasured
 from tests.support.faults import has_strace
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,9 @@ def test_runs_killed_at_system_calls_leave_what_an_unbroken_one_leaves() -> None
 
 
 def test_nothing_outlives_a_killed_campaign(tmp_path: Path) -> None:
-    program = subprocess.Popen([*PROGRAM, "--kills", "99", "--processes", "2", "--dir", str(tmp_path)], cwd=ROOT)
+    program = subprocess.Popen(
+        [*PROGRAM, "--kills", "99", "--processes", "2", "--dir", str(tmp_path)], cwd=ROOT, env=unmeasured()
+    )
     deadline = time.monotonic() + 60
     while len(holders(tmp_path)) < 3 and time.monotonic() < deadline:  # supervisor, preparer, workers
         time.sleep(0.05)

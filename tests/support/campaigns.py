@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.commands import unmeasured
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-m", "tests.chaos.campaign", "--events", "3000", "--json", "--quiet"]
 
@@ -22,7 +24,7 @@ class Found(NamedTuple):
 
 def campaign(*options: str) -> Found:
     """Run a campaign with `options`."""
-    ran = subprocess.run([*PROGRAM, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run([*PROGRAM, *options], cwd=ROOT, env=unmeasured(), capture_output=True, text=True, check=False)
     assert ran.stdout, ran.stderr
     rounds = json.loads(ran.stdout)["rounds"]
     return Found(ran.returncode, "\n".join(each for kind in rounds.values() for each in kind["violations"]), rounds)

@@ -125,11 +125,10 @@ class Job:
         """The URL of its store."""
         return f"sqlite:///{self.store}"
 
-    def start(self, *arguments: object) -> None:
+    def start(self, *arguments: object, measured: bool = False) -> None:
         """Start it."""
-        self.process = start(
-            "run", "detection", "--config", self.config, "--store", self.store_url, "--json", *arguments
-        )
+        given = ("--config", self.config, "--store", self.store_url, "--json")
+        self.process = start("run", "detection", *given, *arguments, measured=measured)
 
     def offsets(self) -> dict[str, int]:
         """Return the next offset by channel, as far as the store knows."""

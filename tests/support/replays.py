@@ -7,7 +7,6 @@ forking process must not have used Polars, so it is one of its own: this module 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from replay.play import Job
 from sinks.queries import open_by_stage
 from sinks.store import Store
 from tests.support.chaos import End, live
+from tests.support.commands import unmeasured
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,7 @@ def replayed(runs: Mapping[str, Run], folder: Path) -> dict[str, Left]:
         [sys.executable, "-m", "tests.support.replays"],
         input=msgspec.json.encode(jobs),
         cwd=ROOT,
-        env=os.environ | {"POLARS_MAX_THREADS": "1"},
+        env=unmeasured() | {"POLARS_MAX_THREADS": "1"},
         capture_output=True,
     )
     sys.stderr.write(done.stderr.decode())

@@ -24,6 +24,7 @@ from sinks import topic
 from sinks.committed import CommittedReader
 from sinks.topic import TopicPart
 from sinks.transaction import TopicOutputs
+from tests.support.commands import unmeasured
 from tests.support.faulty_producer import STEPS, FaultyProducer, Once, die
 from tests.support.topics import PART, entries, heads
 
@@ -93,7 +94,7 @@ def start(outputs: TopicOutputs, count: int, batch: int, **more: Any) -> Child:
     command = [sys.executable, "-m", "tests.support.topic_releases", msgspec.json.encode(task).decode()]
     return Child(
         subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(os.environ)
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=unmeasured()
         )
     )
 

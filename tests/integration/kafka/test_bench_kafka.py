@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import orjson
 import pytest
+
+from tests.support.commands import unmeasured
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,7 +42,7 @@ def test_outputs_are_timed_from_when_they_were_due(tmp_path: Path) -> None:
 
 def measured(folder: Path, benchmark: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", f"benchmarks.{benchmark}", *arguments, "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**unmeasured(), "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = orjson.loads(ran.stdout)
     return found

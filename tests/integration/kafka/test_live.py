@@ -64,7 +64,7 @@ def test_a_live_run_finds_what_a_replay_of_the_same_records_finds(
 ) -> None:
     job = make_job(world.topics)
     world.produce(kafka, 0.5)
-    job.start("--processes", 2)
+    job.start("--processes", 2, measured=True)
     job.wait_for(world.ends(0.5))
     world.produce(kafka)
     job.wait_for(world.ends())
