@@ -11,6 +11,8 @@ from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, Us
 from tests.support.kafka import Broker, free_port, local_broker
 
 USER = "forestall"
+GUEST = "guest"
+"""One who may log in, and nothing else."""
 PASSWORD = "open sesame"
 DAYS = 2
 PROTOCOLS = {"TLS": "SSL", "MUTUAL": "SSL", "SASL": "SASL_PLAINTEXT", "SASLTLS": "SASL_SSL"}
@@ -62,11 +64,13 @@ def secure_broker(folder: Path) -> SecureBroker:
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(folder / "ca.pem"),
         "listener.name.mutual.ssl.client.auth": "required",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:ANONYMOUS;User:CN=client;User:{USER}",
     }
     for listener in ("sasl", "sasltls"):
         settings[f"listener.name.{listener}.sasl.enabled.mechanisms"] = ",".join(MECHANISMS)
         settings[f"listener.name.{listener}.plain.sasl.jaas.config"] = (
-            f'{_JAAS}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+            f'{_JAAS}.plain.PlainLoginModule required user_{USER}="{PASSWORD}" user_{GUEST}="{PASSWORD}";'
         )
         for mechanism in MECHANISMS[1:]:
             settings[f"listener.name.{listener}.{mechanism.lower()}.sasl.jaas.config"] = (

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from config.errors import BrokerError, TopicError
+from config.errors import BrokerError, ForestallError, TopicError
 from config.kafka import Kafka, client_config
 from config.settings import load
 from dataflows.kafka_reach import partitions_of, reach
+from sinks.topic_check import prepare_topics
 from tests.conftest import absent
 from tests.support.commands import forestall
 from tests.support.kafka import Unavailable
-from tests.support.kafka_security import MECHANISMS, PASSWORD, SecureBroker, secure_broker
+from tests.support.kafka_security import GUEST, MECHANISMS, PASSWORD, SecureBroker, secure_broker
 from tests.support.live import Job, simulated
 from tests.support.topics import read
 
@@ -135,6 +138,37 @@ def test_all_missing_topics_are_named_at_once(secure: SecureBroker, tmp_path: Pa
     metadata = reach(settings_of(secure, tmp_path, "TLS"))
     with pytest.raises(TopicError, match=r"no topic one, two on the brokers"):
         partitions_of(metadata, ["one", "two"])
+
+
+def test_what_a_user_may_not_do_is_told_at_the_start(secure: SecureBroker, tmp_path: Path) -> None:
+    kafka = settings_of(secure, tmp_path, "SASLTLS", username=GUEST)
+    hidden, seen, progress = secure.broker.topic(), secure.broker.topic(), secure.broker.topic(cleanup_policy="compact")
+    allow(secure, ResourceType.TOPIC, seen, AclOperation.DESCRIBE)
+    allow(secure, ResourceType.TOPIC, progress, AclOperation.DESCRIBE)
+    with pytest.raises(TopicError, match=f"no topic {hidden} on the brokers, or no permission to see it"):
+        partitions_of(reach(kafka), [hidden, seen])
+    with pytest.raises(ForestallError) as caught:
+        prepare_topics(client_config(kafka), [hidden, seen], progress, 1, "guest")
+    for words in (
+        f"Outputs cannot go to {hidden}: no such topic, or no permission to see it",
+        f"No permission to write {', '.join(sorted([progress, seen]))}",
+        "No transaction can be begun with an id such as guest.check",
+    ):
+        assert words in caught.value.message
+    for topic in (seen, progress):
+        allow(secure, ResourceType.TOPIC, topic, AclOperation.WRITE)
+    allow(secure, ResourceType.TRANSACTIONAL_ID, "guest", AclOperation.WRITE)
+    prepare_topics(client_config(kafka), [seen], progress, 1, "guest")
+
+
+def allow(secure: SecureBroker, kind: ResourceType, name: str, operation: AclOperation) -> None:
+    """Let the guest do something to what begins with `name`."""
+    binding = AclBinding(
+        kind, name, ResourcePatternType.PREFIXED, f"User:{GUEST}", "*", operation, AclPermissionType.ALLOW
+    )
+    admin = secure.broker.admin()  # kept until the answer is there
+    for done in admin.create_acls([binding]).values():
+        done.result(20)
 
 
 @pytest.mark.slow
