@@ -9,7 +9,7 @@ STORE := var/run.db
 BUNDLED := replay/bundled
 TESTS ?= tests
 # Two cores halve the wait. A file's tests stay together, and so share what its fixtures made.
-PARALLEL ?= -n 2 --dist loadfile
+PARALLEL ?= -n 3 --dist loadfile
 SEED ?= 1
 SEEDS ?= 200
 POINTS ?= 34
