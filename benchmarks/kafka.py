@@ -24,6 +24,8 @@ from dataflows.cli.console import out, print_json, progress, table
 from replay.recording import Recording
 
 EVENTS = 2_000_000
+WORLD = 10
+"""The records are the first tenth of a week as dense as that of `make bench`: much of the work is per pane."""
 ROUNDS = 2
 KEEP_FOREVER = -1
 """The records are older than any retention."""
@@ -71,8 +73,8 @@ def main(events: int, rounds: int, as_json: bool) -> None:
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with progress() as display:
-        with Task(display, "make telemetry", events) as advance:
-            recording = beginning(world("telemetry", events, advance), events, lambda count: None)
+        with Task(display, "make telemetry", WORLD * events) as advance:
+            recording = beginning(world("telemetry", WORLD * events, advance), events, lambda count: None)
         records = records_in(recording)
         with measured_broker() as broker:
             for topic in recording.manifest.topics:
