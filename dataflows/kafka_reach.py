@@ -76,6 +76,10 @@ def partitions_of(metadata: ClusterMetadata, topics: Iterable[str]) -> dict[str,
     return {name: len(found[name].partitions) for name in wanted}
 
 
+_HUNG_UP = ("isconnected", "eceive failed", "end failed")
+"""What librdkafka says of a listener that hangs up on a client of another protocol."""
+
+
 def _hopeless(error: KafkaError) -> bool:
     refused = error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
     return refused or ("alert" in error.str() and "certificate" in error.str())
@@ -94,7 +98,7 @@ def _fault(kafka: Kafka, error: KafkaError | None) -> BrokerError:
         remedy = _UNTRUSTED_CLIENT
     elif "certificate verify failed" in why:
         remedy = _UNTRUSTED_BROKER
-    elif error.code() == KafkaError._SSL or "isconnected" in why or "eceive failed" in why:
+    elif error.code() == KafkaError._SSL or any(word in why for word in _HUNG_UP):
         remedy = _OTHER_PROTOCOL
     else:
         remedy = _UNREACHABLE
