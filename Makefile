@@ -8,7 +8,7 @@ BIN := .venv/bin
 STORE := var/run.db
 BUNDLED := replay/bundled
 TESTS ?= tests
-# Two cores halve the wait. A file's tests stay together, and so share what its fixtures made.
+# More than there are cores: many tests wait for a broker. A file's tests stay together, and so share what its fixtures made.
 PARALLEL ?= -n 3 --dist loadfile
 SEED ?= 1
 SEEDS ?= 200

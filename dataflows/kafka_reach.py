@@ -21,6 +21,8 @@ from config.kafka import Kafka, client_config
 
 PATIENCE = timedelta(seconds=15)
 _STEP_S = 0.5
+_HUNG_UP = ("isconnected", "eceive failed", "end failed")
+"""What librdkafka says of a listener that hangs up on a client of another protocol."""
 _NOISE = re.compile(r"\(after \d+ms in state [A-Z_]+[^)]*\)|error:[0-9A-F]+:SSL routines::?|, verify that ssl\.ca.*$")
 
 _BAD_CREDENTIALS = "Correct kafka.security.username, .mechanism and the password in .password_file."
@@ -74,10 +76,6 @@ def partitions_of(metadata: ClusterMetadata, topics: Iterable[str]) -> dict[str,
             remedy="Create it, correct the name, or grant Describe and Read on it.",
         )
     return {name: len(found[name].partitions) for name in wanted}
-
-
-_HUNG_UP = ("isconnected", "eceive failed", "end failed")
-"""What librdkafka says of a listener that hangs up on a client of another protocol."""
 
 
 def _hopeless(error: KafkaError) -> bool:
