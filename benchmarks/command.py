@@ -13,6 +13,7 @@ import orjson
 from rich.progress import Progress
 
 from benchmarks.layers import layers
+from benchmarks.policy import policy
 from benchmarks.recordings import FOLDER, beginning, world
 from benchmarks.replays import Replay, replay
 from benchmarks.state_gate import state_gate
@@ -29,6 +30,8 @@ GATE_RATE = 10_000
 """Journeys that change per second in the state gate: what a tenth of 100,000 events a second are in (c)."""
 GATE_EPOCHS = 30
 SERVICE_EPOCHS = 120
+RULES = 100
+DECISIONS = 5_000
 EPOCH_S = 1.0
 """The default epoch interval."""
 
@@ -103,6 +106,11 @@ class Bench:
         services = max(self._events // 500, 100)
         with self._task("state gate of services", None) as advance:
             self.found["gate_services"] = services_gate(services, SERVICE_EPOCHS, advance)
+
+    def policy(self) -> None:
+        """Measure a decision."""
+        with self._task("policy", None):
+            self.found["policy"] = policy(RULES, DECISIONS)
 
     def _world(self, mix: Mix) -> Recording:
         events = int(self._events * max(SIZES.values()))
@@ -183,6 +191,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "processes": Bench.processes,
     "layers": Bench.layers,
     "gate": Bench.gate,
+    "policy": Bench.policy,
 }
 
 

@@ -1,6 +1,4 @@
 from pathlib import Path
-from statistics import median
-from time import perf_counter_ns
 from typing import Any
 
 import pytest
@@ -157,23 +155,9 @@ def test_same_facts_give_the_same_verdict_in_any_order(bundle: Any) -> None:
     assert decide(loaded, FACTS) == decide(loaded, dict(reversed(FACTS.items())))
 
 
-def _micros_per_decision(bundle: Bundle, facts: dict[str, Any]) -> float:
-    spans = []
-    for _ in range(2_000):
-        begin = perf_counter_ns()
-        decide(bundle, facts)
-        spans.append(perf_counter_ns() - begin)
-    return median(spans) / 1_000
-
-
-def test_hundred_rules_are_tried_within_a_tenth_of_a_millisecond(bundle: Any) -> None:
+def test_default_decides_when_none_of_a_hundred_rules_matches(bundle: Any) -> None:
     rules = [rule(f"r{i}", f"agent == 'k{i}' && confidence > 0.{i} && linked") for i in range(100)]
-    loaded = bundle(*rules)
-    assert decide(loaded, FACTS).rule == "default"
-    # The goal is 30 µs, for which `benchmarks` is the judge; this catches a change of order on a busy machine.
-    micros = _micros_per_decision(loaded, FACTS)
-    print(f"{micros:.1f} µs")
-    assert micros < 100
+    assert decide(bundle(*rules), FACTS).rule == "default"
 
 
 DEFAULT_FACTS: dict[str, Any] = {
@@ -245,9 +229,3 @@ def test_default_policy_never_moves_money_or_acts_without_the_mode() -> None:
             assert not bundle.remedies[rule.remedy].moves_money
             assert bundle.remedies[rule.remedy].reversible
             assert "mode == 'act'" in [part.source for part in rule.conjuncts]
-
-
-def test_default_policy_is_fast() -> None:
-    micros = _micros_per_decision(load_default(), DEFAULT_FACTS)
-    print(f"{micros:.1f} µs")
-    assert micros < 100
