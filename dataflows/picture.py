@@ -23,6 +23,7 @@ def detection() -> Dataflow:
             batch_records=runtime.batch_records,
             alignment_max=0,
             emit_interval=runtime.emit_interval,
+            epoch_interval=runtime.epoch_interval,
             receivers=flows.receivers_of(runtime.key_groups),
             sink_parts=runtime.sink_parts,
             panes={},

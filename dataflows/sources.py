@@ -20,6 +20,7 @@ from config.clock import TIME_MAX
 from config.events import Event
 from config.identity import key_group
 from dataflows.alignment import AlignmentBoard
+from dataflows.epoch_pace import EpochPace
 from dataflows.overload import Sampling
 from dataflows.partition_metrics import PartitionMetrics
 from dataflows.stages import Emitter, StageItem, release_frames
@@ -90,6 +91,7 @@ class SourceSettings:
     alignment_max: int
     """Microseconds."""
     emit_interval: timedelta
+    epoch_interval: timedelta
     receivers: Mapping[str, int]
     """Key groups by name of the receiving stages: `telemetry` and `journey`."""
     sink_parts: int
@@ -174,6 +176,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._settings, self._channel, self._reader, self._board = settings, channel, reader, board
         self._stopping, self._pace, self._sampling, self._is_full = stopping, pace, sampling, is_full
         self._emitter = Emitter(channel.name, settings.receivers, settings.emit_interval, _wall_clock)
+        self._epoch = EpochPace(settings.epoch_interval.total_seconds())
         self._own_part = crc32(channel.name.encode())
         self._awake: datetime | None = None
         self._ended = False
@@ -206,18 +209,20 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         if self._is_full():
             return self._wait()  # no progress: who waits for a store for long is not ready
         border = self._border()
-        limit = settings.batch_records if border is None else min(settings.batch_records, border - channel.next_offset)
+        limit = self._epoch.limit(settings.batch_records)
+        if border is not None:
+            limit = min(limit, border - channel.next_offset)
         if self._pace is not None:
             limit = self._pace.limit(self._reader, channel.next_offset, limit)
             if limit == 0:
                 self._metrics.waits()
                 return self._wait()
+        began = time.perf_counter()
         found = self._reader.read(channel.next_offset, limit)
         if found is None:
             return self._end()
         if not len(found):
             return self._quiet()
-        began = time.perf_counter()
         self._resample()
         batch = found if border is None else found.until(border)
         taken = channel.take(batch)
@@ -229,7 +234,9 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._snapshot = None
         self._board.tell(channel.name, channel.watermark)
         items = self._items(channel.watermark, taken, ended=False)
-        self._metrics.took(taken, time.perf_counter() - began, self._board.slowest())
+        spent = time.perf_counter() - began
+        self._epoch.took(len(batch), spent)
+        self._metrics.took(taken, spent, self._board.slowest())
         self._metrics.stands(self._reader.behind(channel.next_offset), idle=idle_watermark is not None)
         return items
 
@@ -313,6 +320,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
     @noted
     def snapshot(self) -> bytes:
         """Return the channel's state."""
+        self._epoch.begin()
         if self._snapshot is None:
             began = time.perf_counter()
             self._snapshot = self._channel.snapshot()

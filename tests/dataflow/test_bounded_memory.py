@@ -31,6 +31,7 @@ DAYS = 20
 DENSE, SPARSE = "crm/0", "orders/0"
 PER_DAY = {DENSE: 1_000, SPARSE: 1}
 BATCH = 500
+EPOCH = timedelta(seconds=1)
 CENTURY = 36_500 * DAY
 GROUPS = 2
 
@@ -99,7 +100,7 @@ def most_buffered(alignment_max: int, folder: Path) -> tuple[int, int]:
 def _held(alignment_max: int, folder: Path) -> Iterator[int]:
     channels = [DENSE, SPARSE]
     AlignmentBoard.create(folder / "board", channels)
-    settings = SourceSettings(BATCH, alignment_max, timedelta(0), {"telemetry": 1, "journey": GROUPS}, 1, {})
+    settings = SourceSettings(BATCH, alignment_max, timedelta(0), EPOCH, {"telemetry": 1, "journey": GROUPS}, 1, {})
     ticks = {
         name: PartitionTicks(
             settings,

@@ -24,6 +24,7 @@ DECODER = Decoder(load_contracts(BUILT_IN))
 CHANNELS = ["orders/0", "orders/1"]
 START = 1_700_000_000 * SECOND
 LATENESS = 5 * SECOND
+EPOCH = timedelta(seconds=1)
 
 
 class Records:
@@ -117,7 +118,7 @@ def open_partition(tmp_path: Path) -> Open:
         is_full: Callable[[], bool] = lambda: False,
     ) -> PartitionTicks:
         board.tell("orders/1", other)
-        settings = SourceSettings(batch, DAY, timedelta(0), {"telemetry": 1, "journey": 2}, 2, {}, drain)
+        settings = SourceSettings(batch, DAY, timedelta(0), EPOCH, {"telemetry": 1, "journey": 2}, 2, {}, drain)
         channel = Channel("orders", 0, DECODER, LATENESS, 30 * DAY, state)
         return PartitionTicks(settings, channel, reader, board, lambda: stopping, pace, sampling, is_full)
 

@@ -33,7 +33,7 @@ class Unread:
 
 def test_resumed_partitions_say_where_they_stand_so_that_none_waits_for_the_others(tmp_path: Path) -> None:
     AlignmentBoard.create(tmp_path / "board", CHANNELS)
-    settings = SourceSettings(100, DAY, timedelta(0), {}, 1, {})
+    settings = SourceSettings(100, DAY, timedelta(0), timedelta(seconds=1), {}, 1, {})
     for name, watermark in zip(CHANNELS, (500 * DAY, 501 * DAY), strict=True):
         board = AlignmentBoard(tmp_path / "board", CHANNELS)
         channel = cast(Channel, Resumed(name, watermark))
