@@ -22,6 +22,7 @@ AWAY = frozenset(
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TRANSPORT,
         KafkaError._RESOLVE,
+        KafkaError._DESTROY_BROKER,  # of what the client knew of a broker that is another one now
         KafkaError._TIMED_OUT,
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._WAIT_COORD,

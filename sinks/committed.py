@@ -22,6 +22,8 @@ from config.errors import BrokerError
 
 POLL_S = 0.5
 ASK_S = 10.0
+AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._DESTROY_BROKER)
+"""Errors that pass, though the client does not call them so."""
 STEP = 64
 """Records read from the end of a progress topic at first: each release leaves two there."""
 
@@ -156,7 +158,7 @@ class CommittedReader:
                     decided = record.offset()
                 elif error.code() == KafkaError._PARTITION_EOF:
                     decided = (record.offset() or 0) - 1
-                elif error.retriable() or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+                elif error.retriable() or error.code() in AWAY:
                     if time.monotonic() > deadline:
                         raise KafkaException(error)
                     continue

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import cast
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from detectors.methods import load_learners
@@ -85,7 +86,7 @@ def _run(options: argparse.Namespace, folder: Path) -> tuple[Campaign, bool]:
         wrong = campaign.run(kind, number, total)
         say(f"{kind}:{number} {time.monotonic() - started:.1f} s, {campaign.figures[kind].struck} struck so far")
         for each in wrong:
-            say(f"[red]VIOLATION[/] {kind}:{number} seed {options.seed}: {each}")
+            say(f"[red]VIOLATION[/] {kind}:{number} seed {options.seed}: {escape(each)}")
         if wrong:
             failed = True
             say(f"again: python -m tests.chaos.campaign {' '.join(options.given)} --only {kind}:{number}")

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from detectors.methods import load_learners
 from sinks import statelog
@@ -94,7 +95,7 @@ def _run(options: argparse.Namespace, campaign: KafkaCampaign) -> bool:
         took = time.monotonic() - started
         say(f"{name} {chosen.input} {took:.1f} s, {figures.lives} lives, {figures.kills} kills so far")
         for each in wrong:
-            say(f"[red]VIOLATION[/] {name} seed {options.seed}: {each}", markup=True)
+            say(f"[red]VIOLATION[/] {name} seed {options.seed}: {escape(each)}", markup=True)
         if wrong:
             failed = True
             say(f"again: python -m tests.chaos.kafka_campaign {' '.join(options.given)} --only {name}")
