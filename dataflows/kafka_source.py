@@ -317,9 +317,7 @@ class KafkaPartition:
 
     def _look_for_the_end(self) -> None:
         """See whether only marks of transactions follow: a partition that waits for others may not be read for long."""
-        self._kept = self._consumer.consume(1, 0)
-        if self._kept and (error := self._kept[0].error()) and error.code() == KafkaError._PARTITION_EOF:
-            self._end_seen, self._kept = self._kept[0].offset(), []
+        self._kept, self._end_seen = self._records(self._consumer.consume(1, 0))
 
     def _publish(self, every_s: float) -> None:
         if self._due is None:

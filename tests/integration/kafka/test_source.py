@@ -244,7 +244,10 @@ def test_marks_of_transactions_at_the_end_are_no_lag(kafka: Broker, open_partiti
         opened.reader.read(1, 1)
 
 
-def test_marks_at_the_end_are_no_lag_of_a_partition_that_may_not_be_read(kafka: Broker, open_partition: Open) -> None:
+@pytest.mark.parametrize("resumed", [False, True])
+def test_marks_at_the_end_are_no_lag_of_a_partition_that_may_not_be_read(
+    kafka: Broker, open_partition: Open, resumed: bool
+) -> None:
     topic = kafka.topic()
     producer = Producer(kafka.client(transactional_id=topic))
     producer.init_transactions(10)
@@ -255,6 +258,8 @@ def test_marks_at_the_end_are_no_lag_of_a_partition_that_may_not_be_read(kafka: 
         commit(10)
     opened = open_partition(topic)
     opened.read(1)
+    if resumed:
+        opened = open_partition(topic, left=opened.position)
     deadline = time.monotonic() + PATIENCE_S
     while committed(kafka, topic) != 4:
         assert time.monotonic() < deadline
