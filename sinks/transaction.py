@@ -17,6 +17,9 @@ from sinks.committed import Place
 COMMIT_S = 15.0
 """Wall time for a commit; what became of it is read back in any case."""
 
+LOST_ERROR = "without setting an exception"
+"""Python's words for a client that fails and does not say of what."""
+
 
 @dataclass(frozen=True)
 class TopicOutputs:
@@ -131,10 +134,14 @@ def send(
     except (KafkaException, Undelivered) as error:
         sent.trouble = error
     except SystemError as error:
-        # A fatal error is raised amid the delivery reports of the same call, and stands as the cause of what they do.
-        if not isinstance(error.__cause__, KafkaException):
+        # A fatal error is raised amid the delivery reports of the same call, and stands as the cause of what they do;
+        # or the client loses it.
+        if isinstance(error.__cause__, KafkaException):
+            sent.trouble = error.__cause__
+        elif LOST_ERROR in str(error):
+            sent.trouble = KafkaException(KafkaError(KafkaError._FATAL, LOST_ERROR))
+        else:
             raise
-        sent.trouble = error.__cause__
     return sent
 
 
