@@ -15,6 +15,7 @@ COMMANDS = {
     "play": "dataflows.cli.play:play",
     "simulate": "dataflows.cli.simulate:simulate",
     "replay": "dataflows.cli.replay:replay",
+    "backtest": "dataflows.cli.backtest:backtest",
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
     "report": "dataflows.cli.reports:report",

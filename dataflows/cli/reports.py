@@ -11,7 +11,8 @@ import click
 from config.clock import HOUR, to_text
 from config.errors import CheckFailed
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
-from replay.score import Score, score
+from replay.backtest.labels import judged
+from replay.score import score
 from replay.world.labels import Labels
 from sinks import queries
 from sinks.audit import verify_chain
@@ -69,33 +70,11 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
             "digest": opened.digest(),
         }
         if labels is not None:
-            document["labelled"] = _judged(score(labels, queries.bodies(opened, "finding")))
+            document["labelled"] = judged(score(labels, queries.bodies(opened, "finding")))
     if as_json:
         print_json(document)
     else:
         _show_report(document)
-
-
-def _judged(result: Score) -> Row:
-    """Return how findings compare with labels, in all and by kind of issue."""
-    return {
-        "all": _judged_kind(result),
-        "by_kind": [{"kind": kind} | _judged_kind(of_kind) for kind, of_kind in result.by_kind().items()],
-        "missed": [verdict.issue.issue_id for verdict in result.verdicts if verdict.found_at is None],
-    }
-
-
-def _judged_kind(result: Score) -> Row:
-    lead = result.median_lead
-    return {
-        "issues": len(result.verdicts),
-        "found_in_time": result.found,
-        "found_late": result.late,
-        "missed": result.missed,
-        "median_lead_hours": None if lead is None else round(lead / HOUR, 1),
-        # An entity is one false alarm, however many findings were made on it.
-        "false_alarms": len({row["entity"] for row in result.false}),
-    }
 
 
 def _show_report(document: dict[str, Any]) -> None:
