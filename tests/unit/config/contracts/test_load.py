@@ -15,6 +15,7 @@ TYPES = {
     "order.placed", "order.approved", "order.cancelled", "payment.captured", "payment.failed", "refund.requested",
     "refund.posted", "invoice.issued", "shipment.handed_over", "shipment.delivered", "review.answered",
     "ticket.opened", "ticket.closed", "contact.made", "usage.measured", "account.signed_in", "account.changed",
+    "subscription.changed", "payout.requested",
     "request.completed", "service.measured", "sli.measured", "fulfilment.measured", "inventory.level",
 }  # fmt: skip
 
