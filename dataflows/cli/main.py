@@ -24,6 +24,7 @@ COMMANDS = {
     "store": "dataflows.cli.reports:store",
     "recovery": "dataflows.cli.recovery:recovery",
     "contracts": "dataflows.cli.contracts:contracts",
+    "bench-detectors": "dataflows.cli.bench_detectors:bench_detectors",
 }
 
 

@@ -1,0 +1,1 @@
+"""Public benchmarks of anomaly detection: their data, their scoring, and the detectors to compare with."""
