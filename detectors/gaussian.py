@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 
 from detectors.base import Score, Usual
+from detectors.words import compared
 
 if TYPE_CHECKING:
     from river.proba import Gaussian as Normal
@@ -88,7 +89,7 @@ class Gaussian:
         variance = self._variance
         return [variance.mean.n, variance.mean._mean, variance._S, list(self._held)]
 
-    def score_one(self, x: float) -> Score:
+    def score_one(self, x: float, *, at: int | None = None) -> Score:
         """Judge `x`: `value` is in deviations. Raises ValueError when `x` is not finite."""
         if self._last is not None and self._last[0] == x:
             return self._last[2]
@@ -105,7 +106,7 @@ class Gaussian:
         self._last = (x, y, score)
         return score
 
-    def learn_one(self, x: float, *, suspect: bool = False) -> bool:
+    def learn_one(self, x: float, *, suspect: bool = False, at: int | None = None) -> bool:
         """Learn a normal value; hold back a flagged or suspect one until so many show that it is the new normal."""
         flagged = self.score_one(x).flagged
         assert self._last is not None  # it has just been judged
@@ -124,7 +125,7 @@ class Gaussian:
             self._update(y)
         return True
 
-    def usual(self, x: float) -> Usual:
+    def usual(self, x: float, *, at: int | None = None) -> Usual:
         """Return the mean, and the limit on the side of `x`; neither while warming up."""
         parameters, mean = self._parameters, self._variance.mean
         if mean.n < parameters.grace:
@@ -135,13 +136,9 @@ class Gaussian:
             return Usual(expected, max(limit, expected + parameters.change_min))
         return Usual(expected, min(limit, expected - parameters.change_min))
 
-    def explain(self, x: float) -> str:
+    def explain(self, x: float, *, at: int | None = None) -> str:
         """Return how `x` compares with what is usual."""
-        usual = self.usual(x)
-        if usual.expected is None or usual.limit is None:
-            return f"{x:.4g}, too new to know what is usual"
-        bound = "up to" if usual.limit >= usual.expected else "down to"
-        return f"{x:.4g}, usually about {usual.expected:.4g} and {bound} {usual.limit:.4g}"
+        return compared(x, self.usual(x))
 
     def _update(self, y: float) -> None:
         memory, variance = self._parameters.memory, self._variance

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from detectors.base import Parameters
+from detectors.deviation import DeviationParameters
 from detectors.gaussian import GaussianParameters
 from detectors.threshold import ThresholdParameters
 
-METHODS: dict[str, type[GaussianParameters] | type[ThresholdParameters]] = {
+METHODS: dict[str, type[Parameters]] = {
+    "deviation": DeviationParameters,
     "gaussian": GaussianParameters,
     "threshold": ThresholdParameters,
 }
+"""Of one number."""
 
 
 def load_learners() -> None:

@@ -42,7 +42,7 @@ class Threshold:
     def decode(self, state: list[Any]) -> None:
         """Do nothing: there is no state."""
 
-    def score_one(self, x: float) -> Score:
+    def score_one(self, x: float, *, at: int | None = None) -> Score:
         """Judge `x`: `value` is how far beyond the limit it is. Raises ValueError when `x` is not finite."""
         if not isfinite(x):
             raise ValueError(f"{x} is not a finite number")
@@ -51,16 +51,16 @@ class Threshold:
         beyond = value > 0
         return Score(value, 0.0 if beyond else 1.0, flagged=beyond, strength=float(beyond))
 
-    def learn_one(self, x: float, *, suspect: bool = False) -> bool:
+    def learn_one(self, x: float, *, suspect: bool = False, at: int | None = None) -> bool:
         """Do nothing but refuse what is not finite."""
         self.score_one(x)
         return False
 
-    def usual(self, x: float) -> Usual:
+    def usual(self, x: float, *, at: int | None = None) -> Usual:
         """Return the limit."""
         return Usual(limit=self._parameters.limit)
 
-    def explain(self, x: float) -> str:
+    def explain(self, x: float, *, at: int | None = None) -> str:
         """Return how `x` compares with the limit."""
         side = "above" if self._parameters.direction == "up" else "below"
         verdict = f"{side} the limit of" if self.score_one(x).flagged else f"not {side} the limit of"

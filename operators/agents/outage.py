@@ -105,7 +105,8 @@ class OutageAgent:
         bad = weight >= self.rule.bad_weight
         for each in judged:
             detector = each.watch.detector
-            adapted = detector.learn_one(each.x, suspect=bad or state.episode is not None)
+            suspect = bad or state.episode is not None
+            adapted = detector.learn_one(each.x, suspect=suspect, at=each.closed.end)
             if state.episode is not None and each.score.flagged:
                 state.episode.settled |= adapted
             state.detectors[each.watch.entry.name] = detector.encode()

@@ -77,8 +77,12 @@ def judge(
                 continue
             x, detector = feature(window, watch.reads.feature, series.unit), watch.detector
             detector.decode(states.get(watch.entry.name, watch.fresh))
-            score = detector.score_one(x)
-            usual, says = (detector.usual(x), detector.explain(x)) if score.flagged else (NOTHING, "")
+            score = detector.score_one(x, at=series.end)
+            usual, says = (
+                (detector.usual(x, at=series.end), detector.explain(x, at=series.end))
+                if score.flagged
+                else (NOTHING, "")
+            )
             judged.append(Judged(watch, series, x, score, usual, says))
     return judged
 

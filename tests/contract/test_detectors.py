@@ -3,115 +3,183 @@
 from __future__ import annotations
 
 import random
+from math import isfinite
+from typing import Any
 
 import msgspec
 import pytest
 
-from detectors.base import Detector, Parameters
-from detectors.gaussian import GaussianParameters
+from detectors.base import DetectorOf
 from detectors.methods import METHODS
-from detectors.threshold import ThresholdParameters
+from tests.support.detectors import CASES, LEVEL, MINUTE, Case, run, stream
 
-DETECTORS: dict[str, Parameters] = {
-    "gaussian-up": GaussianParameters(direction="up", grace=10, adapt_after=20, memory=50),
-    "gaussian-down": GaussianParameters(direction="down", grace=10, adapt_after=20, memory=50, floor=0.1, change_min=1),
-    "gaussian-log": GaussianParameters(direction="both", scale="log", pivot=0.01, grace=10, adapt_after=20, memory=50),
-    "threshold": ThresholdParameters(direction="up", limit=150.0),
-}
+LONG = 200
+"""Values after which every detector of `CASES` has warmed up."""
 
 
-def stream(seed: int, length: int = 400) -> list[float]:
-    """Noise, a spike, a change of level, values of every size."""
-    rng = random.Random(seed)
-    normal = [rng.gauss(100, 5) for _ in range(length)]
-    normal[length // 4] = 1e9
-    normal[length // 3] = -1e9
-    normal[length // 2 :] = [x + 100 for x in normal[length // 2 :]]
-    return [*normal, 0.0, 1e-300, 1e300, -1e300]
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
 
 
-@pytest.fixture(params=DETECTORS)
-def parameters(request: pytest.FixtureRequest) -> Parameters:
-    return DETECTORS[request.param]
+def able(ability: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [pytest.param(c, id=n) for n, c in CASES.items() if getattr(c, ability)])
 
 
-def run(detector: Detector, values: list[float]) -> list[object]:
-    seen: list[object] = []
-    for x in values:
-        seen += [detector.score_one(x), detector.explain(x)]
-        detector.learn_one(x)
-    return seen
+def trained(case: Case, seed: int = 11, count: int = LONG) -> DetectorOf[Any]:
+    rng, detector = random.Random(seed), case.build()
+    run(detector, [case.value(rng) for _ in range(count)])
+    return detector
+
+
+def packed(detector: DetectorOf[Any]) -> bytes:
+    return msgspec.msgpack.encode(detector.encode())
 
 
 def test_every_method_is_under_contract() -> None:
-    assert {type(parameters) for parameters in DETECTORS.values()} == set(METHODS.values())
+    assert {type(case.parameters) for case in CASES.values()} == set(METHODS.values())
 
 
-def test_the_same_values_give_the_same_scores(parameters: Parameters) -> None:
-    assert run(parameters.build(), stream(1)) == run(parameters.build(), stream(1))
+def test_the_same_values_give_the_same_scores(case: Case) -> None:
+    assert run(case.build(), stream(case, 1)) == run(case.build(), stream(case, 1))
 
 
-def test_scoring_changes_nothing(parameters: Parameters) -> None:
-    detector = parameters.build()
-    run(detector, stream(2))
-    before = detector.encode()
-    for x in stream(3):
-        detector.score_one(x)
-        detector.explain(x)
-    assert detector.encode() == before
+def test_scoring_changes_nothing(case: Case) -> None:
+    detector = case.build()
+    run(detector, stream(case, 2))
+    before = packed(detector)
+    for number, x in enumerate(stream(case, 3), 1000):
+        detector.score_one(x, at=number * MINUTE)
+        detector.usual(x, at=number * MINUTE)
+        detector.explain(x, at=number * MINUTE)
+    assert packed(detector) == before
 
 
-def test_state_survives_at_any_point_bit_by_bit(parameters: Parameters) -> None:
-    values = stream(4)
-    whole = run(parameters.build(), values)
+def test_it_scores_before_it_learns(case: Case) -> None:
+    detector, unasked = case.build(), case.build()
+    for number, x in enumerate(stream(case, 3)):
+        first = detector.score_one(x, at=number * MINUTE)
+        assert detector.score_one(x, at=number * MINUTE) == first
+        detector.learn_one(x, at=number * MINUTE)
+        unasked.learn_one(x, at=number * MINUTE)
+    assert packed(unasked) == packed(detector)
+
+
+def test_state_survives_at_any_point_bit_by_bit(case: Case) -> None:
+    values = stream(case, 4)
+    whole = run(case.build(), values)
     pieces: list[object] = []
-    state = parameters.build().encode()
-    for x in values:
-        detector = parameters.build()
-        detector.decode(state)
-        pieces += run(detector, [x])
-        state = msgspec.msgpack.decode(msgspec.msgpack.encode(detector.encode()))
+    state = packed(case.build())
+    detector = case.build()
+    for number, x in enumerate(values):
+        detector = case.build() if number % 10 == 0 else detector
+        detector.decode(msgspec.msgpack.decode(state))
+        pieces += run(detector, [x], number)
+        state = packed(detector)
     assert pieces == whole
 
 
-def test_state_stays_within_its_declared_size(parameters: Parameters) -> None:
-    detector = parameters.build()
-    for x in stream(5):
-        detector.learn_one(x, suspect=True)
-        assert len(msgspec.msgpack.encode(detector.encode())) <= detector.size_max
+def test_state_stays_within_its_declared_size_while_all_is_held_back(case: Case) -> None:
+    detector = case.build()
+    for number, x in enumerate(stream(case, 5, 600)):
+        detector.learn_one(x, suspect=number > 300, at=number * MINUTE)
+        assert len(packed(detector)) <= detector.size_max
 
 
-def test_decoding_leaves_nothing_of_the_state_before(parameters: Parameters) -> None:
-    used, fresh = parameters.build(), parameters.build()
+@pytest.mark.slow
+def test_state_stays_within_its_declared_size_for_ten_thousand_values(case: Case) -> None:
+    rng, detector = random.Random(12), case.build()
+    for number in range(10_000):
+        detector.learn_one(case.value(rng, LEVEL + number % 3000), at=number * MINUTE)
+        if number % 100 == 0:
+            assert len(packed(detector)) <= detector.size_max
+    assert len(packed(detector)) <= detector.size_max
+
+
+def test_decoding_leaves_nothing_of_the_state_before(case: Case) -> None:
+    used, fresh = case.build(), case.build()
     state = fresh.encode()
-    run(used, stream(8))
+    run(used, stream(case, 8))
     used.decode(state)
-    assert run(used, stream(9)) == run(fresh, stream(9))
+    assert run(used, stream(case, 9)) == run(fresh, stream(case, 9))
 
 
-def test_a_decoded_state_is_a_copy(parameters: Parameters) -> None:
-    state = parameters.build().encode()
+def test_a_decoded_state_is_a_copy(case: Case) -> None:
+    origin = trained(case)
+    state = origin.encode()
     before = msgspec.msgpack.encode(state)
-    detector = parameters.build()
+    detector = case.build()
     detector.decode(state)
-    run(detector, stream(6))
+    run(detector, stream(case, 6))
+    run(origin, stream(case, 7))
     assert msgspec.msgpack.encode(state) == before
 
 
 @pytest.mark.parametrize("x", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_not_finite_is_refused(parameters: Parameters, x: float) -> None:
-    detector = parameters.build()
-    with pytest.raises(ValueError, match="finite"):
-        detector.score_one(x)
-    with pytest.raises(ValueError, match="finite"):
-        detector.learn_one(x)
+def test_what_is_not_finite_is_refused(case: Case, x: float) -> None:
+    for detector in (case.build(), trained(case)):
+        before = packed(detector)
+        with pytest.raises(ValueError, match="finite"):
+            detector.score_one(case.spike(x))
+        with pytest.raises(ValueError, match="finite"):
+            detector.learn_one(case.spike(x))
+        assert packed(detector) == before
 
 
-def test_scores_are_sound(parameters: Parameters) -> None:
-    detector = parameters.build()
-    for x in stream(7):
-        score = detector.score_one(x)
+def test_scores_are_sound(case: Case) -> None:
+    detector = case.build()
+    for number, x in enumerate(stream(case, 7)):
+        score = detector.score_one(x, at=number * MINUTE)
         assert 0 <= score.p_value <= 1
         assert isinstance(score.flagged, bool)
-        assert not (score.flagged and score.value <= 0)
-        detector.learn_one(x)
+        assert score.strength >= 0
+        assert not (score.flagged and (score.value <= 0 or score.strength < 1))
+        assert isfinite(score.value)
+        detector.learn_one(x, at=number * MINUTE)
+
+
+def test_nothing_is_certain_before_anything_was_learned(case: Case) -> None:
+    score = case.build().score_one(case.everywhere(LEVEL), at=0)
+    assert (score.p_value, score.flagged) == (1.0, False)
+
+
+def test_a_value_far_off_is_flagged_and_explained(case: Case) -> None:
+    detector = trained(case)
+    x, at = case.spike(1e5), LONG * MINUTE
+    assert detector.score_one(x, at=at).flagged is case.spikes
+    assert detector.explain(x, at=at)
+    if case.spikes:
+        usual = detector.usual(x, at=at)
+        assert usual.limit is not None
+        assert usual.limit < 1e5
+
+
+@able("spikes")
+def test_what_is_flagged_is_not_learned(case: Case) -> None:
+    """However far off it was, it leaves the same detector behind."""
+    near, far, rng = trained(case), trained(case), random.Random(13)
+    near.learn_one(case.spike(1e5), at=LONG * MINUTE)
+    far.learn_one(case.spike(1e7), at=LONG * MINUTE)
+    after = [case.value(rng) for _ in range(40)]
+    assert run(near, after, LONG + 1) == run(far, after, LONG + 1)
+
+
+def test_a_suspect_value_is_not_learned(case: Case) -> None:
+    near, far, rng = trained(case), trained(case), random.Random(14)
+    near.learn_one(case.everywhere(LEVEL), suspect=True, at=LONG * MINUTE)
+    far.learn_one(case.everywhere(LEVEL + 2), suspect=True, at=LONG * MINUTE)
+    after = [case.value(rng) for _ in range(40)]
+    assert run(near, after, LONG + 1) == run(far, after, LONG + 1)
+
+
+@able("changes")
+def test_a_lasting_change_of_level_is_flagged_and_becomes_normal(case: Case) -> None:
+    detector, rng = trained(case), random.Random(15)
+    flags, adapted = [], []
+    for number in range(LONG, 4 * LONG):
+        x = case.value(rng, 3 * LEVEL)
+        flags.append(detector.score_one(x, at=number * MINUTE).flagged)
+        adapted.append(detector.learn_one(x, at=number * MINUTE))
+    assert any(flags[:LONG])
+    assert any(adapted[:LONG])
+    assert sum(flags[LONG:]) <= 0.05 * len(flags[LONG:])
