@@ -17,6 +17,7 @@ from operators.agents.outage import OutageAgent
 from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
+from operators.evidence import Sources
 from operators.journey import JourneyLogic, JourneySettings
 from operators.journey_fold import JourneyLimits
 from operators.streams import build_streams
@@ -48,7 +49,7 @@ def load_logics(settings: Settings) -> Logics:
         return TelemetryLogic(streams, OutageAgent(manifests["outage"]), micros(settings.telemetry.entity_ttl))
 
     telemetry()  # tells a fault of the manifest here, not in a worker
-    decider = Decider(load_bundle(settings.policy.bundle))
+    decider, sources = Decider(load_bundle(settings.policy.bundle)), Sources(manifests)
     journey_settings = _journey_settings(settings)
     customer_agents: list[CustomerAgent] = [
         FulfilmentAgent.of(manifests["fulfilment"]),
@@ -58,7 +59,7 @@ def load_logics(settings: Settings) -> Logics:
         telemetry=telemetry,
         journey=lambda: JourneyLogic(customer_agents, journey_settings),
         cause=CauseLogic,
-        case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl)),
+        case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources),
     )
 
 

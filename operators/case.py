@@ -1,7 +1,8 @@
 """A case: the open findings on one entity of one customer (or cause), and the row they add up to.
 
-The row is a function of the *set* of findings, never of the order in which findings of one instant came: severity and
-confidence are maxima, the finding that speaks for the case is the greatest by a total order.
+The row is a function of the *set* of findings, never of the order in which they came: severity is a maximum,
+confidence what they say together (`operators/evidence.py`), the finding that speaks for the case the greatest by a
+total order, and the case opened when the earliest was made.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from config.clock import HOUR
 from config.findings import DATA_QUALITY, Finding
 from config.identity import derived_id, short_hash
+from operators.evidence import STANDS_ON, Sources, combined, strongest
 
 SEVERITIES = ("low", "medium", "high", "critical")
 HARM = {"low": 1.0, "medium": 3.0, "high": 10.0, "critical": 30.0}
@@ -45,11 +47,12 @@ class OpenFinding(msgspec.Struct, array_like=True):
     features: dict[str, float | int | str | None]
     """Those that the policy reads, and how good the data were."""
     reason: str
+    occurrence: str = ""
 
     @staticmethod
     def of(finding: Finding, features: frozenset[str]) -> OpenFinding:
         """Return what is kept of `finding`, and of its evidence the named `features`."""
-        kept = features | {DATA_QUALITY}
+        kept = features | {DATA_QUALITY, STANDS_ON}
         return OpenFinding(
             finding.at,
             finding.finding_id,
@@ -61,12 +64,17 @@ class OpenFinding(msgspec.Struct, array_like=True):
             finding.money_at_risk,
             {name: value for name, value in sorted(finding.evidence.features.items()) if name in kept},
             finding.reason,
+            finding.occurrence,
         )
 
     @property
     def rank(self) -> tuple[int, float, int, str]:
         """The greatest speaks for its case: severity first, then confidence, then the latest."""
         return (SEVERITIES.index(self.severity), self.confidence, self.at, self.finding_id)
+
+    def is_ended_by(self, end: Finding) -> bool:
+        """Return whether `end` ends this finding, of the same slot: at one instant, one may end as another begins."""
+        return self.at < end.at or not self.occurrence or is_end_of(end.occurrence, self.occurrence)
 
 
 class Plan(msgspec.Struct, array_like=True):
@@ -103,6 +111,8 @@ class Case(msgspec.Struct, array_like=True):
     """Causes that any of its findings named, the first `CAUSES_MAX` by name: whatever the order, the same."""
     row: dict[str, Any] = {}
     """The row that its case events add up to."""
+    reopened: int = 0
+    """How often it was opened again after it had been resolved."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""
@@ -127,6 +137,11 @@ def slot_of(finding: Finding) -> str:
     return f"{finding.agent} {finding.kind} {finding.evidence.features.get(CAUSE, '')}"
 
 
+def is_end_of(end: str, occurrence: str) -> bool:
+    """Return whether `end` is the occurrence of the end of a finding with `occurrence`: agents write it in front."""
+    return end.startswith(f"{occurrence} ")
+
+
 def entity_kind(entity: str) -> str:
     """Return `order` of `order:123`."""
     return entity.partition(":")[0]
@@ -142,12 +157,28 @@ def priority(severity: str, money_at_risk: float, confidence: float, harm_at: in
     return round(harm * urgency * confidence, 6)
 
 
-def row_of(case: Case, correlation_key: str, customer: str, parent_case: str, now: int) -> dict[str, Any]:
+def kind_confidence(case: Case, sources: Sources) -> float:
+    """Return what the open findings of the leading one's kind say together: how likely it is that this is so."""
+    return combined(_families(case, sources, case.leading().kind))
+
+
+def _families(case: Case, sources: Sources, kind: str = "") -> dict[str, float]:
+    return strongest(
+        (sources.of(each.agent, each.kind, each.features.get(STANDS_ON)), each.confidence)
+        for each in case.open.values()
+        if not kind or each.kind == kind
+    )
+
+
+def row_of(
+    case: Case, correlation_key: str, customer: str, parent_case: str, now: int, sources: Sources
+) -> dict[str, Any]:
     """Return the row of an open case with at least one open finding, without what was decided about it."""
     found = case.open.values()
     leading = case.leading()
     severity = max((finding.severity for finding in found), key=SEVERITIES.index)
-    confidence = max(finding.confidence for finding in found)
+    families = _families(case, sources)
+    confidence = combined(families)
     money = max(finding.money_at_risk for finding in found)
     harm_at = min((finding.harm_at for finding in found if finding.harm_at is not None), default=None)
     return {
@@ -168,6 +199,8 @@ def row_of(case: Case, correlation_key: str, customer: str, parent_case: str, no
         "resolved_at": None,
         "lead_us": None if harm_at is None else harm_at - case.opened_at,
         "findings": case.findings,
+        "source_families": len(families),
+        "reopened": case.reopened,
         "reason": leading.reason,
     }
 

@@ -1,12 +1,12 @@
 """The cause stage: many customers' findings fan in to one fleet case, a fleet finding fans out to its customers.
 
 Key: the fleet entity (`service:…`, `lane:…`, `seller:…`). In: customers' findings that name the entity as a cause,
-fleet findings about it, and `touched` events that tell which customers it served. Out, to the case stage: fleet
-findings by entity; `customer.touched_by_outage` by customer; `link` events by customer, with which the customer's
-cases become part of the fleet case.
+fleet findings about it, fleet findings about others that name it as their cause, and `touched` events that tell which
+customers it served. Out, to the case stage: fleet findings by entity; `customer.touched_by_outage` by customer; `link`
+events by customer or entity, with which their cases become part of the fleet case.
 
-An *episode* lasts from the first fleet finding on the entity until all are resolved. All ids derive from the finding
-that opened it, so that nothing is said twice.
+An *episode* lasts from the first fleet finding on the entity until all are resolved, and goes on when there is another
+soon after. All ids derive from the finding that opened it, so that nothing is said twice.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CauseLogic:
         return CauseState()
 
     def on_event(self, key: str, state: CauseState, event: Event, context: Context) -> None:
-        """Handle a finding about the entity, a customer's finding that names it, or customers it touched.
+        """Handle a finding about the entity, one about a customer or an entity that names it, or customers it touched.
 
         Raises:
             ValueError: the event is of another type: the stages are wired wrongly.
@@ -72,6 +72,8 @@ class CauseLogic:
             finding = Finding.of(event)
             if finding.customer:
                 step.on_customer(finding)
+            elif finding.entity != key:
+                step.on_blamed(finding)
             else:
                 step.on_fleet(finding)
         else:
@@ -209,4 +211,5 @@ class _Step(EpisodeStep):
             self.state.fan_in.adopt()
             self._resolve_fan_in(episode, settings, reason)
         if self.state.episode is not None:
-            self.close(episode, reason)
+            self.close(episode, reason, may_go_on=False)
+        self.state.past = None

@@ -23,6 +23,12 @@ class CauseSettings:
     """Customers touched so long before a fleet finding count as touched by it: detection lags behind the fault."""
     touched_max: int = 1_000
     """Customers remembered while no episode is open; the most recently touched."""
+    reopen_within: timedelta = timedelta(hours=1)
+    """A fleet finding so soon after an episode ended goes on with it: what flaps is one incident, with one case."""
+    blamed_for: timedelta = timedelta(hours=1)
+    """An entity that names this one as its cause is remembered so long, should this one's own trouble be told later."""
+    blamed_max: int = 64
+    """Such entities remembered; the most recent."""
     episode_max: timedelta = timedelta(days=30)
     """An episode whose end is never told is over so long after it began."""
     idle_ttl: timedelta = timedelta(days=60)
@@ -43,7 +49,18 @@ class Episode(msgspec.Struct, array_like=True):
     fleet: Finding | None = None
     """The agent's finding, the most severe one, that fan-out findings refer to."""
     told: dict[str, bool] = {}
-    """Customers with a fan-out finding (True), or with a link only (False)."""
+    """Customers with a fan-out finding (True), or with a link only (False); and entities that name this one."""
+    again: int = 0
+    """How often it went on after it had ended."""
+
+
+class Past(msgspec.Struct, array_like=True, frozen=True):
+    """An episode that ended."""
+
+    opening: str
+    at: int
+    """When."""
+    again: int
 
 
 class CauseState(msgspec.Struct):
@@ -53,3 +70,7 @@ class CauseState(msgspec.Struct):
     touched: dict[str, int] = {}
     """When each customer was touched last, oldest first."""
     episode: Episode | None = None
+    past: Past | None = None
+    """The last episode, while it may go on."""
+    blamed: dict[str, int] = {}
+    """When each entity named this one as its cause, the oldest first."""

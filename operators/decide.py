@@ -31,6 +31,8 @@ class Surroundings:
     linked: bool
     contacts: int
     """Other cases of this customer that led to a message within the contact window."""
+    kind_confidence: float
+    """How likely what the leading finding says is so; the case's confidence is that anything is wrong."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -67,11 +69,15 @@ class Decider:
             "entity_kind": entity_kind(row["entity"]),
             "severity": row["severity"],
             "confidence": row["confidence"],
+            "kind_confidence": around.kind_confidence,
+            "source_families": row["source_families"],
+            "evidence_age_hours": round((now - leading.at) / HOUR, 4),
             "priority": row["priority"],
             "money_at_risk": row["money_at_risk"],
             "lead_hours": None if harm_at is None else round((harm_at - now) / HOUR, 4),
             "harm_at": harm_at,
             "findings": row["findings"],
+            "reopened": row["reopened"],
             "open_cases": around.open_cases,
             "linked": around.linked,
             "contacts_30d": around.contacts,

@@ -15,8 +15,8 @@ from config.events import Event
 from config.findings import DATA_QUALITY, Evidence, Finding, finding_id
 from config.identity import derived_id
 from operators.case import CAUSE, OPENING, SEVERITIES, slot_of
-from operators.cases import LINK
-from operators.cause_state import CauseSettings, CauseState, Episode
+from operators.case_state import LINK
+from operators.cause_state import CauseSettings, CauseState, Episode, Past
 from operators.logic import Context
 
 TOUCHED_KIND = "customer.touched_by_outage"
@@ -49,11 +49,20 @@ class EpisodeStep:
         """Pass a fleet finding on, and return the episode it belongs to."""
         episode = self.state.episode
         if episode is None:
-            episode = self.state.episode = Episode(finding.finding_id)
+            episode = self.state.episode = self._begun(finding)
             self.context.set_timer(EPISODE_END, self.context.now + micros(self.settings.episode_max))
+            for entity in sorted(self._blaming()):
+                self.link(episode, entity)
         episode.open = sorted({*episode.open, slot_of(finding)})
         self._pass_on(finding, episode)
         return episode
+
+    def _begun(self, finding: Finding) -> Episode:
+        """Return the episode that the finding opens, or goes on with."""
+        past, self.state.past = self.state.past, None
+        if past is None or self.context.now - past.at >= micros(self.settings.reopen_within):
+            return Episode(finding.finding_id)
+        return Episode(past.opening, again=past.again + 1)
 
     def resolve(self, finding: Finding) -> None:
         """Pass the end of a fleet finding on; with the last open one the episode ends."""
@@ -70,7 +79,7 @@ class EpisodeStep:
             finding = replace(finding, evidence=replace(finding.evidence, features=features))
         self.context.emit("case", finding.event(self.key))
 
-    def close(self, episode: Episode, reason: str) -> None:
+    def close(self, episode: Episode, reason: str, *, may_go_on: bool = True) -> None:
         """End the episode, and tell everybody who was told of it."""
         for customer, fanned_out in sorted(episode.told.items()):
             if fanned_out and episode.fleet is not None:
@@ -78,9 +87,27 @@ class EpisodeStep:
                 self.context.emit("case", finding.event(customer))
             self._emit_link(episode, customer, "")
         self.state.episode = None
+        self.state.past = Past(episode.opening, self.context.now, episode.again) if may_go_on else None
         # Whom this episode touched, the next one has not touched yet.
         self.state.touched = {}
         self.context.cancel_timer(EPISODE_END)
+
+    # -- entities that name this one as their cause ------------------------------------------------------------------
+
+    def on_blamed(self, finding: Finding) -> None:
+        """Link the case of another entity, which names this one as its cause, to the case of this one."""
+        blamed = self.state.blamed
+        blamed.pop(finding.entity, None)
+        if finding.resolves:
+            return
+        blamed[finding.entity] = self.context.now
+        if self.state.episode is not None:
+            self.link(self.state.episode, finding.entity)
+        self.state.blamed = dict(list(self._blaming().items())[-self.settings.blamed_max :])
+
+    def _blaming(self) -> dict[str, int]:
+        since = self.context.now - micros(self.settings.blamed_for)
+        return {entity: at for entity, at in self.state.blamed.items() if at > since}
 
     # -- customers -------------------------------------------------------------------------------------------------
 
@@ -114,7 +141,7 @@ class EpisodeStep:
     def _touched_finding(
         self, episode: Episode, fleet: Finding, customer: str, reason: str, *, resolves: bool = False
     ) -> Finding:
-        entity, opened = f"customer:{customer}", f"{self.key} {episode.opening}"
+        entity, opened = f"customer:{customer}", " ".join((self.key, *_name(episode)))
         occurrence = f"{opened} end" if resolves else opened
         now = self.context.now
         features: dict[str, float | int | str | None] = {CAUSE: self.key, OPENING: episode.opening}
@@ -144,12 +171,17 @@ class EpisodeStep:
             self._emit_link(episode, customer, episode.opening)
 
     def _emit_link(self, episode: Episode, customer: str, opening: str) -> None:
-        link_id = derived_id("link", self.key, episode.opening, customer, opening)
+        link_id = derived_id("link", self.key, *_name(episode), customer, opening)
         data = {"cause": self.key, "opening": opening}
         self.context.emit("case", Event(self.context.now, link_id, customer, LINK, data))
 
     def _has_room(self, episode: Episode, customer: str) -> bool:
         return customer in episode.told or len(episode.told) < self.settings.fan_out_max
+
+
+def _name(episode: Episode) -> list[str]:
+    """Return what tells an episode from others of its entity, and from itself before it went on."""
+    return [episode.opening, *([str(episode.again)] if episode.again else [])]
 
 
 def rank(finding: Finding) -> tuple[int, float]:

@@ -6,6 +6,7 @@ one by hash is, then every fourth (adaptive sampling; Flajolet 1990), and the co
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from math import fsum
@@ -15,6 +16,7 @@ import msgspec
 from config.clock import micros
 from config.findings import Evidence, Finding
 from config.identity import short_hash
+from operators.evidence import STANDS_ON
 
 RECORDS_MAX = 20
 """Source records that a fan-in finding names as evidence."""
@@ -47,6 +49,8 @@ class Hurt(msgspec.Struct, array_like=True):
     money: float
     record: tuple[str, int, int] | None
     """A source record of the latest finding."""
+    kind: str = ""
+    """Its kind."""
 
 
 class FanIn(msgspec.Struct, array_like=True):
@@ -81,7 +85,7 @@ class FanIn(msgspec.Struct, array_like=True):
             return
         money = max(finding.money_at_risk, known.money if known else 0.0)
         record = finding.evidence.records[-1] if finding.evidence.records else None
-        self.customers[finding.customer] = Hurt(now, money, record)
+        self.customers[finding.customer] = Hurt(now, money, record, finding.kind)
         while len(self.customers) > settings.customers_max:
             self.level += 1
             self.customers = {name: hurt for name, hurt in self.customers.items() if self._is_sampled(name)}
@@ -141,12 +145,13 @@ class FanIn(msgspec.Struct, array_like=True):
     def evidence(self, settings: FanInSettings) -> Evidence:
         """Return what a fan-in finding stands on."""
         records = [hurt.record for hurt in self.customers.values() if hurt.record is not None]
-        return Evidence(
-            records=records[-RECORDS_MAX:],
-            features={
-                "customers": self.customers_count,
-                "customers_usual": round(self.usual, 2),
-                "window_hours": round(settings.window / timedelta(hours=1), 2),
-                "sampling": 1 << self.level,
-            },
-        )
+        kinds = Counter(hurt.kind for hurt in self.customers.values())
+        features: dict[str, float | int | str | None] = {
+            "customers": self.customers_count,
+            "customers_usual": round(self.usual, 2),
+            "window_hours": round(settings.window / timedelta(hours=1), 2),
+            "sampling": 1 << self.level,
+        }
+        if kinds:
+            features[STANDS_ON] = min(kinds, key=lambda kind: (-kinds[kind], kind))
+        return Evidence(records=records[-RECORDS_MAX:], features=features)

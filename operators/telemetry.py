@@ -207,4 +207,5 @@ class TelemetryLogic:
 
     def _tell_findings(self, findings: list[Finding], context: Context) -> None:
         for finding in findings:
-            context.emit("cause", finding.event(finding.entity))
+            for key in sorted({finding.entity, *finding.causes}):
+                context.emit("cause", finding.event(key))

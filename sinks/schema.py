@@ -117,6 +117,8 @@ cases = sa.Table(
     sa.Column("reason", TEXT),
     sa.Column("decision", TEXT),
     sa.Column("decision_id", TEXT),
+    sa.Column("source_families", sa.BigInteger),
+    sa.Column("reopened", sa.BigInteger),
 )
 """A projection: what the case events add up to. `seq` is the number of the last event folded in."""
 sa.Index("cases_status", cases.c.status)

@@ -24,7 +24,7 @@ from sinks.part_writer import PartWriter
 from sinks.projections import rebuild_cases
 from sinks.schema import cases, channels, meta, outputs, progress, repeats
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest step in `sinks/migrations/versions`."""
 
 RETRY_S = 0.2

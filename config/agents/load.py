@@ -62,6 +62,23 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evaluation: str
 
 
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What evidence stands on, and how far it can be relied on."""
+
+    family: str = ""
+    """The records it stands on, in a word (`order-records`): evidence of one family says nothing twice. Empty: the
+    agent's name."""
+    reliability: float = 1.0
+    """How likely the source is in order when it speaks, 0 to 1; a finding's confidence is worth so much of itself."""
+
+
+class AgentSource(Source, frozen=True, forbid_unknown_fields=True):
+    """The source of an agent's findings, and of those kinds that stand on something else."""
+
+    kinds: dict[str, Source] = {}
+    """By kind of finding."""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An agent as its file describes it."""
 
@@ -79,6 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Classes of action its findings may lead to; empty when it only observes."""
     detectors: list[DetectorEntry]
     model_card: ModelCard
+    source: AgentSource = AgentSource()
 
     def detector(self, name: str) -> DetectorEntry:
         """Return the detector or rule called `name`.
@@ -164,6 +182,13 @@ def _check(path: Path, manifest: Manifest) -> None:
             wrong.append((f"detectors: {entry.name}: finds", f"is {entry.finds!r}, which is not among the findings"))
         if entry.reads is not None and entry.reads.type not in manifest.inputs:
             wrong.append((f"detectors: {entry.name}: reads.type", f"is {entry.reads.type!r}, which is not an input"))
+    sources = {"source": manifest.source} | {f"source.kinds: {k}": s for k, s in manifest.source.kinds.items()}
+    for name, source in sources.items():
+        if not 0.0 < source.reliability <= 1.0:
+            wrong.append((f"{name}.reliability", f"is {source.reliability}, not within 0 to 1"))
+    for kind in manifest.source.kinds:
+        if kind not in manifest.findings:
+            wrong.append(("source.kinds", f"names {kind!r}, which is not among the findings"))
     if wrong:
         field, trouble = wrong[0]
         raise SettingsError(f"{path}: {field} {trouble}.", remedy=f"Correct `{field}` in the manifest.")

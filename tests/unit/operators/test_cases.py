@@ -75,6 +75,8 @@ def test_finding_opens_a_case_and_releases_finding_case_and_decision_in_this_ord
         "resolved_at": None,
         "lead_us": 24 * HOUR,
         "findings": 1,
+        "source_families": 1,
+        "reopened": 0,
         "reason": "It will be late.",
         "decision": "recommend",
         "decision_id": decision.id,
@@ -170,12 +172,69 @@ def test_end_of_an_unknown_finding_is_released_once_and_leaves_no_state() -> Non
     assert stage.group.keys == 0
 
 
-def test_finding_after_the_case_was_resolved_opens_another_case() -> None:
-    first, second = finding(at=1), finding(at=3, occurrence="again")
+def test_finding_soon_after_the_case_was_resolved_opens_it_again() -> None:
+    first, second = finding(at=1), finding(at=3, kind="order.promise_passed", severity="high", occurrence="again")
     emitted = process(logic(), events(first, end_of(first, 2), second), until=4)
+    assert [event.type for event in of_type(emitted, "case.")] == ["case.opened", "case.resolved", "case.reopened"]
+    assert of_type(emitted, "case.")[2].data["change"]["resolved_at"] is None
+    (row,) = rows(emitted).values()
+    assert (row["status"], row["reopened"], row["findings"], row["opened_at"]) == ("open", 1, 2, 1)
+    assert [event.data["facts"]["reopened"] for event in of_type(emitted, "decision")] == [0, 1]
+
+
+def test_case_that_is_opened_again_does_nothing_that_it_has_done() -> None:
+    harm = {"kind": "order.promise_passed", "severity": "high", "confidence": 0.95}
+    first, second = finding(at=1, **harm), finding(at=3 * HOUR, occurrence="again", **harm)
+    emitted = process(logic("act"), events(first, end_of(first, 2 * HOUR), second), until=DAY)
+    assert len(of_type(emitted, "action")) == 1
+
+
+def test_finding_long_after_the_case_was_resolved_opens_another_case() -> None:
+    first, second = finding(at=1), finding(at=3 + HOUR, occurrence="again")
+    settings = CaseSettings(reopen_within=timedelta(hours=1))
+    emitted = process(
+        CaseLogic(Decider(load_default()), settings), events(first, end_of(first, 2), second), until=2 * HOUR
+    )
     found = rows(emitted)
     assert list(found) == [case_id("c1", first.finding_id), case_id("c1", second.finding_id)]
-    assert [row["status"] for row in found.values()] == ["resolved", "open"]
+    assert [(row["status"], row["reopened"]) for row in found.values()] == [("resolved", 0), ("open", 0)]
+
+
+def test_finding_after_a_case_has_expired_opens_another_case() -> None:
+    emitted = process(logic(), events(finding(at=0), finding(at=10 * DAY + 1, occurrence="again")), until=11 * DAY)
+    assert [row["status"] for row in rows(emitted).values()] == ["resolved", "open"]
+
+
+@pytest.mark.parametrize("end_first", [True, False])
+def test_finding_that_ends_as_it_begins_leaves_no_open_case(end_first: bool) -> None:
+    found = finding(at=1, finding_id="m")
+    end = end_of(found, 1, finding_id="a" if end_first else "z")
+    emitted = process(logic(), events(found, end), until=2)
+    assert [event.type for event in of_type(emitted, "case.")] == ["case.opened", "case.resolved"]
+
+
+@pytest.mark.parametrize("end_first", [True, False])
+def test_end_of_one_finding_does_not_end_the_next_that_begins_at_that_instant(end_first: bool) -> None:
+    first, second = finding(at=1, occurrence="a"), finding(at=2, occurrence="b", finding_id="m")
+    end = end_of(first, 2, finding_id="a" if end_first else "z")
+    (row,) = rows(process(logic(), events(first, second, end), until=3)).values()
+    assert (row["status"], row["reopened"], row["findings"]) == ("open", 0, 2)
+
+
+def test_evidence_of_other_sources_adds_up_and_of_the_same_does_not() -> None:
+    emitted = process(
+        logic(),
+        events(
+            finding(at=1, confidence=0.6),
+            finding(at=2, confidence=0.5, kind="order.ship_by_missed"),
+            finding(at=3, confidence=0.5, kind="order.complaint_likely", agent="experience"),
+        ),
+        until=4,
+    )
+    facts = [event.data["facts"] for event in of_type(emitted, "decision")]
+    assert [each["confidence"] for each in facts] == [0.6, 0.6, 0.8]
+    assert [each["kind_confidence"] for each in facts] == [0.6, 0.6, 0.6]
+    assert [each["source_families"] for each in facts] == [1, 1, 2]
 
 
 def test_case_expires_after_its_time_to_live_counted_from_the_harm() -> None:
@@ -259,11 +318,16 @@ def test_case_of_a_cause_is_opened_by_the_finding_that_opened_its_episode() -> N
     assert list(rows(emitted)) == [case_id("service:checkout", "told")]
 
 
-def test_case_id_of_a_resolved_case_is_not_used_again() -> None:
+def test_case_of_a_cause_is_opened_again_exactly_when_its_episode_goes_on() -> None:
     first = fleet_finding(at=1, features={"opening_finding": "told"})
-    second = fleet_finding(at=3, occurrence="b", features={"opening_finding": "told"})
-    emitted = process(logic(), events(first, end_of(first, 2), second, key="service:checkout"), until=4)
-    assert list(rows(emitted)) == [case_id("service:checkout", name) for name in ("told", second.finding_id)]
+    again = fleet_finding(at=3, occurrence="b", features={"opening_finding": "told"})
+    other = fleet_finding(at=5, occurrence="c", features={"opening_finding": "other"})
+    emitted = process(
+        logic(), events(first, end_of(first, 2), again, end_of(again, 4), other, key="service:checkout"), until=6
+    )
+    found = rows(emitted)
+    assert list(found) == [case_id("service:checkout", name) for name in ("told", "other")]
+    assert [(row["status"], row["reopened"]) for row in found.values()] == [("resolved", 1), ("open", 0)]
 
 
 def test_action_is_emitted_once_per_case_and_remedy() -> None:

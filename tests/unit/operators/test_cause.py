@@ -1,9 +1,12 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
+from config.agents.load import AgentSource, load_manifests
 from config.clock import DAY, HOUR, MINUTE
 from config.errors import RecoveryError
 from config.events import Event
@@ -15,6 +18,7 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.cause_state import CauseSettings
 from operators.decide import Decider
+from operators.evidence import Sources
 from operators.fan_in import FanIn, FanInSettings
 from tests.support.findings import Stage, end_of, finding, fleet_finding, process
 
@@ -29,6 +33,18 @@ SETTINGS = CauseSettings(
     dedupe_ttl=timedelta(hours=1),
 )
 KEY = "service:checkout"
+
+
+@pytest.fixture
+def shop_sources() -> Sources:
+    manifests = load_manifests()
+    voice = msgspec.structs.replace(
+        manifests["billing"],
+        agent="experience",
+        findings=["complaint.burst"],
+        source=AgentSource(family="customer-voice"),
+    )
+    return Sources({"fulfilment": manifests["fulfilment"], "experience": voice})
 
 
 def hurt(customer: str, at: int, key: str = "lane:SP-RJ", **given: Any) -> Event:
@@ -100,6 +116,7 @@ def test_usual_rate_is_not_a_fleet_trouble_and_a_multiple_of_it_is() -> None:
         "customers_usual": 3.0,
         "window_hours": 24.0,
         "sampling": 1,
+        "counted_kind": "order.promise_at_risk",
         "opening_finding": found.finding_id,
     }
     assert (found.severity, found.confidence) == ("medium", 0.5)
@@ -280,6 +297,74 @@ def test_case_of_a_touched_customer_is_part_of_the_case_of_the_service() -> None
     assert set(cases) == {KEY, "c1"}
     assert cases["c1"]["change"]["parent_case"] == cases[KEY]["case_id"] == case_id(KEY, "a")
     assert ("c2", "a") in links(emitted)
+
+
+def test_service_that_flaps_is_one_incident_with_one_case() -> None:
+    first, again = fleet_finding(at=1), fleet_finding(at=HOUR, occurrence="b")
+    later = fleet_finding(at=5 * HOUR, occurrence="c")
+    feed = [
+        *(first.event(KEY), touched(2, "c1"), end_of(first, 3).event(KEY)),
+        *(again.event(KEY), touched(HOUR + 1, "c1"), end_of(again, HOUR + 2).event(KEY)),
+        *(later.event(KEY), touched(5 * HOUR + 1, "c1")),
+    ]
+    emitted = process(CauseLogic(SETTINGS), feed, until=6 * HOUR)
+    told = [found for found in findings(emitted) if found.customer]
+    assert [found.resolves for found in told] == [False, True, False, True, False]
+    assert len({found.finding_id for found in told}) == 5
+    out = process(CaseLogic(Decider(load_default()), CaseSettings()), [event for _, event in emitted], until=6 * HOUR)
+    events = [(event.key, event.type) for _, event in out if event.type.startswith("case.")]
+    kinds = ["opened", "resolved", "reopened", "resolved", "opened"]
+    assert [kind for key, kind in events if key == KEY] == [f"case.{kind}" for kind in kinds]
+    # To the customer all of it is one trouble.
+    last = ["opened", "resolved", "reopened", "resolved", "reopened"]
+    assert [kind for key, kind in events if key == "c1"] == [f"case.{kind}" for kind in last]
+
+
+@pytest.mark.parametrize("blamed_first", [True, False])
+def test_service_that_names_another_as_its_cause_is_part_of_the_others_case(blamed_first: bool) -> None:
+    blamed = fleet_finding(at=1 if blamed_first else 3)
+    sick = fleet_finding(at=2, entity="service:shop", causes=[KEY])
+    feed = sorted([blamed.event(KEY), sick.event(KEY), sick.event("service:shop")], key=lambda event: event.at)
+    emitted = process(CauseLogic(SETTINGS), feed, until=9)
+    out = process(CaseLogic(Decider(load_default()), CaseSettings()), [event for _, event in emitted], until=10)
+    parents = {event.key: "" for _, event in out if event.type == "case.opened"}
+    for _, event in out:
+        if event.type.startswith("case."):
+            parents[event.key] = event.data["change"].get("parent_case", parents[event.key])
+    assert parents == {"service:shop": case_id(KEY, blamed.finding_id), KEY: ""}
+
+
+def test_service_that_was_named_a_cause_long_ago_is_not() -> None:
+    ended = fleet_finding(at=1, entity="service:a", causes=[KEY])
+    feed = [
+        *(ended.event(KEY), end_of(ended, 2, causes=[KEY]).event(KEY)),
+        *(fleet_finding(at=3, entity=f"service:b{n}", causes=[KEY], occurrence=str(n)).event(KEY) for n in range(99)),
+        fleet_finding(at=2 * HOUR).event(KEY),
+    ]
+    stage = Stage(CauseLogic(SETTINGS))
+    assert stage.feed(feed[:-1], until=HOUR) == []
+    state = stage.group.state_of(KEY)
+    assert state is not None
+    assert len(state.blamed) == SETTINGS.blamed_max
+    assert links(stage.feed(feed[-1:], until=3 * HOUR)) == []
+
+
+def test_complaints_and_late_orders_of_one_seller_are_two_sources(shop_sources: Sources) -> None:
+    key = "seller:s1"
+    settings = CauseSettings(fan_in={"seller": replace(LANE, customers_min=1, ratio=2.0)})
+    late = [
+        finding(kind="order.promise_passed", customer=f"c{n}", entity=f"order:{n}", at=n, causes=[key]).event(key)
+        for n in range(4)
+    ]
+    burst = finding(
+        agent="experience", kind="complaint.burst", entity=key, customer="", at=5, confidence=0.5, occurrence="burst"
+    )
+    emitted = process(CauseLogic(settings), [*late, burst.event(key)], until=9)
+    fleet = [event for _, event in emitted if event.type == "finding"]
+    out = process(CaseLogic(Decider(load_default()), CaseSettings(), shop_sources), fleet, until=10)
+    facts = [event.data["facts"] for _, event in out if event.type == "decision"]
+    assert [each["source_families"] for each in facts] == [1, 2]
+    assert facts[1]["confidence"] > facts[0]["confidence"]
 
 
 def test_stage_goes_on_after_a_restart_between_any_two_events() -> None:

@@ -13,10 +13,11 @@ from config.policies.bundle import PROVIDED
 from config.policies.load import DEFAULT_FOLDER, load_bundle, load_default
 from operators.case import Case, OpenFinding, Plan, row_of
 from operators.decide import Decider, Surroundings, commit
+from operators.evidence import Sources
 from tests.support.findings import finding
 
 BUNDLE = load_default()
-ALONE = Surroundings(open_cases=1, linked=False, contacts=0)
+ALONE = Surroundings(open_cases=1, linked=False, contacts=0, kind_confidence=0.95)
 EXPECTED = "1970-01-09T00:00:00Z"
 
 
@@ -28,24 +29,27 @@ def case(**given: Any) -> Case:
 
 
 def decided(case: Case, mode: Any = "act", around: Surroundings = ALONE, now: int = DAY, bundle: Any = BUNDLE) -> Any:
-    return Decider(bundle, mode).decide(case, row_of(case, "c1", "c1", "", now), around, now)
+    return Decider(bundle, mode).decide(case, row_of(case, "c1", "c1", "", now, Sources()), around, now)
 
 
 def test_facts_are_those_the_default_bundle_declares() -> None:
     subject = case()
-    facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY), Surroundings(3, True, 2), DAY)
+    around = Surroundings(open_cases=3, linked=True, contacts=2, kind_confidence=0.5)
+    facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY, Sources()), around, DAY + HOUR)
     assert set(facts) == set(BUNDLE.facts)
-    assert facts["lead_hours"] == 48.0
+    assert facts["lead_hours"] == 47.0
     assert facts["entity_kind"] == "order"
     assert facts["expected_at"] == from_text(EXPECTED)
     assert (facts["open_cases"], facts["linked"], facts["contacts_30d"]) == (3, True, 2)
+    assert (facts["kind_confidence"], facts["source_families"], facts["reopened"]) == (0.5, 1, 0)
+    assert facts["evidence_age_hours"] == 1.0
     assert facts["touched_customers"] is None
 
 
 def test_facts_provided_are_of_their_declared_types() -> None:
     types: dict[str, Any] = {"string": str, "number": (int, float), "bool": bool, "instant": int}
     for subject in (case(), case(harm_at=None)):
-        facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY), ALONE, DAY)
+        facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY, Sources()), ALONE, DAY)
         assert PROVIDED.keys() - facts == {DATA_QUALITY}  # all was looked at, and the bundle does not ask
         for name, (fact_type, nullable) in PROVIDED.items() - {(DATA_QUALITY, PROVIDED[DATA_QUALITY])}:
             assert (nullable and facts[name] is None) or isinstance(facts[name], types[fact_type])

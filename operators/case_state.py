@@ -1,0 +1,54 @@
+"""What the case stage keeps of a customer or cause."""
+
+from __future__ import annotations
+
+import msgspec
+
+from operators.case import Case
+
+LINK = "link"
+
+
+class Link(msgspec.Struct, array_like=True):
+    """The open case of a cause."""
+
+    opening: str
+    """The finding that opened it."""
+    until: int
+    """When it is forgotten, should its end never be told."""
+
+
+class Closed(msgspec.Struct, array_like=True):
+    """A case that was resolved a short while ago."""
+
+    case: Case
+    at: int
+    """When it was resolved."""
+    until: int
+    """A finding before this opens it again."""
+
+
+class Ended(msgspec.Struct, array_like=True):
+    """An end that came before what it ends, of the same instant."""
+
+    at: int
+    occurrence: str
+    """Of the end."""
+    reason: str
+
+
+class CaseState(msgspec.Struct):
+    """All that is kept of one customer or cause."""
+
+    open: dict[str, Case] = {}
+    """By entity."""
+    resolved: dict[str, tuple[int, list[int]]] = {}
+    """By case id (or id of a finding that ended nothing): when to forget it, and hashes of the ids of its findings."""
+    links: dict[str, Link] = {}
+    """By cause."""
+    contacts: dict[str, int] = {}
+    """By case id: when a message was last decided for it."""
+    closed: dict[str, Closed] = {}
+    """By entity, the case that may be opened again."""
+    ended: dict[str, Ended] = {}
+    """By entity and slot: ends of the present instant that found nothing to end."""

@@ -1,0 +1,213 @@
+"""One step of the case stage: what a finding, a link or the end of a case does to a key's cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from config.events import RELEASE, Event
+from config.findings import Finding
+from config.identity import derived_id, short_hash
+from operators.case import (
+    CAUSE,
+    CAUSES_MAX,
+    OPENING,
+    Case,
+    OpenFinding,
+    case_id,
+    changed,
+    is_end_of,
+    kind_confidence,
+    row_of,
+    slot_of,
+)
+from operators.case_state import CaseState, Closed, Ended, Link
+from operators.decide import Surroundings, commit
+from operators.logic import Context
+
+if TYPE_CHECKING:
+    from operators.cases import CaseLogic
+
+
+@dataclass(slots=True)
+class CaseStep:
+    """What one event or timer does to one key."""
+
+    logic: CaseLogic
+    key: str
+    state: CaseState
+    context: Context
+
+    def on_finding(self, finding: Finding, event: Event) -> None:
+        """Let a finding open, join, or end a case."""
+        if self._is_known(finding.finding_id):
+            return
+        self._emit(event.id, "finding", event.data)
+        if finding.resolves:
+            self._on_end(finding)
+            return
+        now = self.context.now
+        self._note_cause(finding)
+        case = self._case_of(finding)
+        slot = slot_of(finding)
+        found = OpenFinding.of(finding, self.logic.features)
+        there = case.open.get(slot)
+        if there is None or (there.at, there.finding_id) < (found.at, found.finding_id):
+            case.open[slot] = found
+        case.remember(finding.finding_id)
+        case.findings += 1
+        case.causes = sorted({*case.causes, *finding.causes})[:CAUSES_MAX]
+        case.opened_at = min(case.opened_at, finding.at)
+        case.expires_at = max(case.expires_at, max(finding.at, finding.harm_at or finding.at) + self.logic.case_ttl)
+        self._update(case, finding.customer, decide_anew=True)
+        ended = self.state.ended.pop(f"{finding.entity} {slot}", None)
+        if ended is not None and ended.at == now and is_end_of(ended.occurrence, finding.occurrence):
+            self._take_out(case, slot, ended.reason)
+
+    def on_link(self, cause: str, opening: str) -> None:
+        """Make the cases that named `cause` part of its case; `opening` is empty when its case is over."""
+        state = self.state
+        if opening:
+            state.links[cause] = Link(opening, self.context.now + self.logic.case_ttl)
+        else:
+            state.links.pop(cause, None)
+            return  # A case stays part of the fleet case it was part of.
+        for _, case in sorted(state.open.items()):
+            if cause in case.causes:
+                self._update(case, case.row["customer"], decide_anew=False)
+
+    def resolve(self, case: Case, reason: str, *, may_reopen: bool = True) -> None:
+        """Close `case`, and remember it and its findings for a while."""
+        state, now = self.state, self.context.now
+        row = case.row | {"status": "resolved", "updated_at": now, "resolved_at": now, "reason": reason}
+        self._emit_case(case, row, "case.resolved")
+        del state.open[case.entity]
+        state.resolved[case.case_id] = (now + self.logic.memory_ttl, case.seen)
+        case.seen, case.open = [], {}
+        if may_reopen:
+            state.closed[case.entity] = Closed(case, now, now + self.logic.reopen_within)
+
+    def _on_end(self, end: Finding) -> None:
+        case, slot = self.state.open.get(end.entity), slot_of(end)
+        if case is not None and slot in case.open and case.open[slot].is_ended_by(end):
+            case.remember(end.finding_id)
+            self._take_out(case, slot, end.reason)
+            return
+        # Known for a while although it ends nothing, so that a duplicate is not released again.
+        now = self.context.now
+        self.state.resolved[end.finding_id] = (now + self.logic.dedupe_ttl, [short_hash(end.finding_id)])
+        # What it ends may be of the same instant and come after it, for the ids of equals are in no useful order.
+        self.state.ended[f"{end.entity} {slot}"] = Ended(now, end.occurrence, end.reason)
+
+    def _take_out(self, case: Case, slot: str, reason: str) -> None:
+        """Take the finding of `slot` out of its case; the last one resolves it."""
+        if len(case.open) == 1:
+            self.resolve(case, reason)
+        else:
+            del case.open[slot]
+            self._update(case, case.row["customer"], decide_anew=False)
+
+    def _note_cause(self, finding: Finding) -> None:
+        features = finding.evidence.features
+        cause, opening = features.get(CAUSE), features.get(OPENING)
+        if isinstance(cause, str) and isinstance(opening, str):
+            self.state.links[cause] = Link(opening, self.context.now + self.logic.case_ttl)
+
+    def _case_of(self, finding: Finding) -> Case:
+        """Return the case that the finding belongs to: the open one, one opened again, or a new one."""
+        state, entity = self.state, finding.entity
+        case = state.open.get(entity)
+        if case is None:
+            case = self._reopened(finding)
+        if case is None:
+            case = Case(self._new_case_id(finding), entity, self.context.now)
+        state.open[entity] = case
+        return case
+
+    def _reopened(self, finding: Finding) -> Case | None:
+        state, now = self.state, self.context.now
+        closed = state.closed.get(finding.entity)
+        if closed is None:
+            return None
+        told = self._told_case_id(finding)
+        if now >= closed.until if told is None else told != closed.case.case_id:
+            return None
+        del state.closed[finding.entity]
+        case = closed.case
+        case.seen = state.resolved.pop(case.case_id, (0, []))[1]
+        # At one instant the end of one finding may come before or after another finding: that is not to be seen.
+        case.reopened += now > closed.at
+        return case
+
+    def _is_known(self, finding_id: str) -> bool:
+        identity = short_hash(finding_id)
+        return any(identity in case.seen for case in self.state.open.values()) or any(
+            identity in seen for _, seen in self.state.resolved.values()
+        )
+
+    def _told_case_id(self, finding: Finding) -> str | None:
+        # The cause stage names the finding that opened its episode, so that the customers' cases can point here
+        # although equal instants may bring another finding of the episode first.
+        opening = finding.evidence.features.get(OPENING)
+        return case_id(self.key, opening) if finding.entity == self.key and isinstance(opening, str) else None
+
+    def _new_case_id(self, finding: Finding) -> str:
+        told = self._told_case_id(finding)
+        if told is not None and told not in self.state.resolved:
+            return told
+        return case_id(self.key, finding.finding_id)
+
+    def _update(self, case: Case, customer: str, *, decide_anew: bool) -> None:
+        """Bring the case's row up to date, decide, and emit what changed.
+
+        Args:
+            case: The case.
+            customer: The customer it hurts, or "".
+            decide_anew: Record a decision even when it says what the last one said.
+        """
+        logic, state, now = self.logic, self.state, self.context.now
+        parent = self._parent_of(case)
+        row = row_of(case, self.key, customer, parent, now, logic.sources)
+        around = Surroundings(
+            open_cases=len(state.open),
+            linked=bool(parent),
+            contacts=sum(1 for name in state.contacts if name != case.case_id),
+            kind_confidence=kind_confidence(case, logic.sources),
+        )
+        decided = logic.decider.decide(case, row, around, now)
+        events: list[Event] = []
+        if decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided:
+            events = commit(case, decided, self.key, now)
+            if logic.decider.contacts_customer(decided):
+                state.contacts[case.case_id] = now
+        row["decision"] = case.decided[0]
+        row["decision_id"] = events[0].id if events else case.row["decision_id"]
+        self._emit_case(case, row, "case.updated")
+        for event in events:
+            self.context.emit(RELEASE, event)
+
+    def _parent_of(self, case: Case) -> str:
+        """Return the id of the case of a cause of `case`, the first by name; once part of one, it stays so."""
+        for cause in case.causes:
+            link = self.state.links.get(cause)
+            if link is not None and cause != self.key:
+                return case_id(cause, link.opening)
+        parent: str = case.row.get("parent_case", "")
+        return parent
+
+    def _emit_case(self, case: Case, row: dict[str, Any], kind: str) -> None:
+        change = changed(case.row, row)
+        if not change:
+            return
+        if case.seq == 0:
+            kind = "case.opened"
+        elif "status" in change and row["status"] == "open":
+            kind = "case.reopened"
+        case.seq += 1
+        case.row = row
+        event_id = derived_id("case-event", case.case_id, case.seq)
+        data = {"case_id": case.case_id, "seq": case.seq, "at": self.context.now, "change": change}
+        self._emit(event_id, kind, data)
+
+    def _emit(self, event_id: str, kind: str, data: Any) -> None:
+        self.context.emit(RELEASE, Event(self.context.now, event_id, self.key, kind, data))

@@ -1,0 +1,13 @@
+"""Cases tell how many independent sources speak for them, and how often they were opened again."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Add the columns; cases of before do not know."""
+    op.add_column("cases", sa.Column("source_families", sa.BigInteger))
+    op.add_column("cases", sa.Column("reopened", sa.BigInteger))
