@@ -8,9 +8,13 @@ from pathlib import Path
 
 import click
 
+from config.errors import UsageError
 from dataflows.cli.console import json_option, out, print_json, progress, table
-from replay.backtest.labels import judged
+from replay.backtest import faults, labels
+from replay.backtest.dumps import recorded
 from replay.backtest.run import Row, replayed
+from replay.manifest import NO_TIMESTAMP
+from replay.recording import Recording
 from replay.score import score
 from replay.world.labels import Labels
 from sinks import queries
@@ -24,26 +28,49 @@ from sinks.store import Store
     "labels_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    required=True,
     help="What was true, of a simulated recording.",
+)
+@click.option(
+    "--faults",
+    "faults_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What was injected into a running system: JSON, a list of injected_at, pod (or service), kind.",
 )
 @click.option("--store", "store_url", metavar="URL", help="Judge what an earlier replay left there; do not replay.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML) over the defaults.")
 @json_option
-def backtest(recording: Path, labels_file: Path, store_url: str | None, config: Path | None, as_json: bool) -> None:
+def backtest(
+    recording: Path,
+    labels_file: Path | None,
+    faults_file: Path | None,
+    store_url: str | None,
+    config: Path | None,
+    as_json: bool,
+) -> None:
     """Replay the recording in DIR and tell what was found in time, what was missed and what was false.
 
+    DIR may also hold dumps of `kcat -J` (*.kcat.jsonl, *.kcat.jsonl.gz) instead of a recording.
+
     \b
-    Example:
+    Examples:
       forestall backtest var/world --labels var/world/labels.json
+      forestall backtest var/shop --faults faults.json --json
     """
-    labels = Labels.read(labels_file)
-    with _store_of(recording, store_url, config) as store:
-        document = judged(score(labels, queries.bodies(store, "finding")))
+    if (labels_file is None) == (faults_file is None):
+        raise UsageError("Nothing says what is true.", remedy="Give either --labels FILE or --faults FILE.")
+    truth = faults.read_faults(faults_file) if faults_file else Labels.read(labels_file or Path())
+    with recorded(recording) as folder, _store_of(folder, store_url, config) as store:
+        if isinstance(truth, Labels):
+            document = labels.judged(score(truth, queries.bodies(store, "finding")))
+        else:
+            document = faults.judged(truth, queries.bodies(store, "finding"), *_span(folder))
     if as_json:
         print_json(document)
-    else:
+    elif isinstance(truth, Labels):
         _show(document)
+    else:
+        _show_faults(document)
 
 
 @contextmanager
@@ -60,8 +87,27 @@ def _store_of(recording: Path, store_url: str | None, config: Path | None) -> It
             yield store
 
 
+def _span(folder: Path) -> tuple[int, int]:
+    """Return when the recording begins and ends, µs."""
+    recording = Recording.open(folder, verify=False)
+    stamps = [part.min_timestamp for part in recording.partitions if part.min_timestamp != NO_TIMESTAMP]
+    return min(stamps, default=0) * 1000, recording.manifest.recorded_until
+
+
 def _show(document: Row) -> None:
     rows = [*document["by_kind"], {"kind": "all"} | document["all"]]
     columns = tuple(rows[-1])
     title = "Labelled issues: found before anybody complained"
     out.print(table(title, columns, [[row[column] for column in columns] for row in rows]))
+
+
+def _show_faults(document: Row) -> None:
+    columns = ("kind", "faults", "found", "service_named")
+    rows = [*document["by_kind"].items(), ("all", document)]
+    shown = [[kind, *(row[column] for column in columns[1:])] for kind, row in rows]
+    out.print(table("Injected faults: found within five minutes", columns, shown))
+    delay = document["delay_minutes"]
+    out.print(
+        f"delay: median {delay['p50']} minutes, 90 % within {delay['p90']}; false alerts: {document['false_alerts']} "
+        f"in {document['hours']} hours, {document['false_alerts_per_hour']} an hour"
+    )
