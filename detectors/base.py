@@ -101,8 +101,9 @@ class Parameters(Protocol):
 class VectorParameters(Protocol):
     """The description of a detector of several numbers."""
 
-    features: tuple[str, ...]
-    """Their names, in the order in which they are given."""
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Their names, in the order in which they are given."""
 
     def build(self) -> VectorDetector:
         """Return a detector that knows nothing yet."""

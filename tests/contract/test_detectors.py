@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from detectors.base import DetectorOf
-from detectors.methods import METHODS
+from detectors.methods import METHODS, VECTOR_METHODS
 from tests.support.detectors import CASES, LEVEL, MINUTE, Case, run, stream
 
 LONG = 200
@@ -37,7 +37,7 @@ def packed(detector: DetectorOf[Any]) -> bytes:
 
 
 def test_every_method_is_under_contract() -> None:
-    assert {type(case.parameters) for case in CASES.values()} == set(METHODS.values())
+    assert {type(case.parameters) for case in CASES.values()} == {*METHODS.values(), *VECTOR_METHODS.values()}
 
 
 def test_the_same_values_give_the_same_scores(case: Case) -> None:
@@ -120,9 +120,9 @@ def test_what_is_not_finite_is_refused(case: Case, x: float) -> None:
     for detector in (case.build(), trained(case)):
         before = packed(detector)
         with pytest.raises(ValueError, match="finite"):
-            detector.score_one(case.spike(x))
+            detector.score_one(case.all(x))
         with pytest.raises(ValueError, match="finite"):
-            detector.learn_one(case.spike(x))
+            detector.learn_one(case.all(x))
         assert packed(detector) == before
 
 
@@ -139,13 +139,13 @@ def test_scores_are_sound(case: Case) -> None:
 
 
 def test_nothing_is_certain_before_anything_was_learned(case: Case) -> None:
-    score = case.build().score_one(case.everywhere(LEVEL), at=0)
+    score = case.build().score_one(case.all(LEVEL), at=0)
     assert (score.p_value, score.flagged) == (1.0, False)
 
 
 def test_a_value_far_off_is_flagged_and_explained(case: Case) -> None:
     detector = trained(case)
-    x, at = case.spike(1e5), LONG * MINUTE
+    x, at = case.all(1e5), LONG * MINUTE
     assert detector.score_one(x, at=at).flagged is case.spikes
     assert detector.explain(x, at=at)
     if case.spikes:
@@ -158,16 +158,16 @@ def test_a_value_far_off_is_flagged_and_explained(case: Case) -> None:
 def test_what_is_flagged_is_not_learned(case: Case) -> None:
     """However far off it was, it leaves the same detector behind."""
     near, far, rng = trained(case), trained(case), random.Random(13)
-    near.learn_one(case.spike(1e5), at=LONG * MINUTE)
-    far.learn_one(case.spike(1e7), at=LONG * MINUTE)
+    near.learn_one(case.all(1e5), at=LONG * MINUTE)
+    far.learn_one(case.all(1e7), at=LONG * MINUTE)
     after = [case.value(rng) for _ in range(40)]
     assert run(near, after, LONG + 1) == run(far, after, LONG + 1)
 
 
 def test_a_suspect_value_is_not_learned(case: Case) -> None:
     near, far, rng = trained(case), trained(case), random.Random(14)
-    near.learn_one(case.everywhere(LEVEL), suspect=True, at=LONG * MINUTE)
-    far.learn_one(case.everywhere(LEVEL + 2), suspect=True, at=LONG * MINUTE)
+    near.learn_one(case.all(LEVEL), suspect=True, at=LONG * MINUTE)
+    far.learn_one(case.all(LEVEL + 2), suspect=True, at=LONG * MINUTE)
     after = [case.value(rng) for _ in range(40)]
     assert run(near, after, LONG + 1) == run(far, after, LONG + 1)
 

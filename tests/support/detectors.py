@@ -10,6 +10,10 @@ from typing import Any
 from detectors.base import DetectorOf
 from detectors.deviation import DeviationParameters
 from detectors.gaussian import GaussianParameters
+from detectors.half_space import HalfSpaceParameters
+from detectors.loda import LodaParameters
+from detectors.predictive import PredictiveParameters
+from detectors.tail import TailParameters
 from detectors.threshold import ThresholdParameters
 
 MINUTE = 60_000_000
@@ -42,16 +46,14 @@ class Case:
         common = rng.gauss(0, NOISE)
         return [level + common + rng.gauss(0, NOISE) for _ in range(self.features)]
 
-    def spike(self, x: float) -> Any:
-        """Return a value that is `x`, or whose last number is."""
-        return [*[LEVEL] * (self.features - 1), x] if self.features else x
-
-    def everywhere(self, x: float) -> Any:
-        """Return a value all of which is `x`."""
+    def all(self, x: float) -> Any:
+        """Return the value `x`, or one all of whose numbers are `x`."""
         return [x] * self.features if self.features else x
 
 
 SERIES: dict[str, Any] = {"grace": 10, "adapt_after": 20, "memory": 50}
+SEASON: dict[str, Any] = {"grace": 10, "adapt_after": 30, "memory": 50}
+PANEL: dict[str, Any] = {"grace": 30, "adapt_after": 60, "tail": TailParameters(window=100, least=30, refresh=4)}
 CASES = {
     "gaussian-up": Case(GaussianParameters(direction="up", **SERIES)),
     "gaussian-down": Case(
@@ -61,6 +63,16 @@ CASES = {
     "threshold": Case(ThresholdParameters(direction="up", limit=150.0), changes=False),
     "deviation-mean": Case(DeviationParameters(direction="up", **SERIES)),
     "deviation-median": Case(DeviationParameters(direction="both", centre="median", **SERIES)),
+    "holt-winters": Case(
+        PredictiveParameters(direction="up", forecaster="holt-winters", season=6, warmup=12, **SEASON)
+    ),
+    "holt-winters-level": Case(PredictiveParameters(direction="both", forecaster="holt-winters", beta=0, **SEASON)),
+    "snarimax": Case(
+        PredictiveParameters(direction="up", forecaster="snarimax", season=6, sp=2, sd=1, q=2, sq=1, **SEASON)
+    ),
+    "snarimax-ar": Case(PredictiveParameters(direction="both", forecaster="snarimax", d=1, **SEASON)),
+    "half-space": Case(HalfSpaceParameters(features=("a", "b", "c"), window=30, **PANEL), features=3),
+    "loda": Case(LodaParameters(features=("a", "b", "c", "d"), cuts=10, memory=100, **PANEL), features=4),
 }
 
 
@@ -68,9 +80,9 @@ def stream(case: Case, seed: int, length: int = 200) -> list[Any]:
     """Return noise, two spikes, a change of level in the middle, and values of every size."""
     rng = random.Random(seed)
     values = [case.value(rng, LEVEL if number < length // 2 else 2 * LEVEL) for number in range(length)]
-    values[length // 4] = case.spike(1e9)
-    values[length // 3] = case.everywhere(-1e9)
-    return [*values, *(case.everywhere(x) for x in (0.0, 1e-300, 1e300, -1e300)), case.spike(1e300)]
+    values[length // 4] = case.all(1e9)
+    values[length // 3] = case.all(-1e9)
+    return [*values, *(case.all(x) for x in (0.0, 1e-300, 1e300, -1e300))]
 
 
 def run(detector: DetectorOf[Any], values: Sequence[Any], start: int = 0) -> list[object]:
