@@ -18,8 +18,8 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
 from operators.evidence import Sources
+from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
-from operators.journey_fold import JourneyLimits
 from operators.streams import build_streams
 from operators.telemetry import TelemetryLogic
 

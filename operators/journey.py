@@ -19,7 +19,9 @@ from config.clock import micros
 from config.errors import RecoveryError
 from config.events import BROADCAST, Event
 from operators.agents.base import CustomerAgent, View
-from operators.journey_fold import FOLDS, JourneyLimits, fold_signal
+from operators.customer_state import Subscription
+from operators.fold import JourneyLimits
+from operators.journey_fold import FOLDS, fold_signal
 from operators.journey_state import Journey, Order, Refund, Ticket, Usage
 from operators.logic import Context
 
@@ -43,6 +45,8 @@ class JourneySettings:
     """A contact, review or closed ticket is forgotten after this span."""
     usage_ttl: timedelta = timedelta(days=90)
     """The last measure of usage is forgotten after this span."""
+    subscription_ttl: timedelta = timedelta(days=400)
+    """A subscription that is not cancelled is forgotten so long after its last record: some are renewed by the year."""
     signal_ttl: timedelta = timedelta(days=30)
     """A fleet signal older than this is no longer used."""
     dedupe_ttl: timedelta = timedelta(days=1)
@@ -74,6 +78,7 @@ class JourneyLogic:
         self._unfinished_ttl = micros(settings.unfinished_ttl)
         self._contact_ttl = micros(settings.contact_ttl)
         self._usage_ttl = micros(settings.usage_ttl)
+        self._subscription_ttl = micros(settings.subscription_ttl)
         self._signal_ttl = micros(settings.signal_ttl)
         self.dedupe_ttl = micros(settings.dedupe_ttl)
 
@@ -158,6 +163,31 @@ class JourneyLogic:
                 journey.contacts = contacts = [contact for contact in contacts if contact.at + self._contact_ttl >= now]
             if contacts:
                 until = max(until, contacts[-1].at + self._contact_ttl)
+        return self._prune_accounts(journey, now, until)
+
+    def _prune_accounts(self, journey: Journey, now: int, until: int) -> int:
+        """Forget of what stands beside orders; `until` as in `_forget_past`."""
+        wallet, account = journey.wallet, journey.account
+        if wallet is not None:
+            at = wallet.seen_at + self._finished_ttl
+            if at < now:
+                journey.wallet = None
+            elif at > until:
+                until = at
+        if account is not None:
+            at = account.seen_at + self._usage_ttl
+            if at < now:
+                journey.account = None
+            elif at > until:
+                until = at
+        if journey.matters:
+            until = _forget_past(journey.matters, lambda matter: matter.seen_at + self._contact_ttl, now, until)
+        if journey.habits:
+            until = _forget_past(journey.habits, lambda habit: habit.seen_at + self._usage_ttl, now, until)
+        if journey.invoices:
+            until = _forget_past(journey.invoices, lambda invoice: invoice.seen_at + self._contact_ttl, now, until)
+        if journey.subscriptions:
+            until = _forget_past(journey.subscriptions, self._subscription_until, now, until)
         return until
 
     def _order_until(self, order: Order) -> int:
@@ -173,6 +203,10 @@ class JourneyLogic:
 
     def _ticket_until(self, ticket: Ticket) -> int:
         return ticket.seen_at + (self._unfinished_ttl if ticket.closed_at is None else self._contact_ttl)
+
+    def _subscription_until(self, subscription: Subscription) -> int:
+        cancelled = subscription.terms[-1].status == "cancelled"
+        return subscription.seen_at + (self._finished_ttl if cancelled else self._subscription_ttl)
 
     def _usage_until(self, usage: Usage) -> int:
         return usage.at + self._usage_ttl

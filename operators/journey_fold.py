@@ -8,48 +8,13 @@ or keeps the first or newest. Of two records of one type that contradict each ot
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from config.events import Event
-from operators.journey_state import Contact, Journey, Order, Refund, Signal, Subject, Ticket, Usage, money
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class JourneyLimits:
-    """How much is remembered; beyond each limit the least telling goes first: what has ended, then the oldest."""
-
-    orders_max: int = 64
-    """Orders per customer."""
-    refunds_max: int = 16
-    """Refunds per customer."""
-    contacts_max: int = 16
-    """Contacts, tickets and reviews per customer."""
-    products_max: int = 8
-    """Products per customer whose usage is remembered."""
-    sellers_max: int = 8
-    """Sellers per order."""
-    records_max: int = 8
-    """Records per order or refund that evidence can name."""
-    signals_max: int = 10_000
-    """Fleet entities whose signals are remembered, per key group."""
-
-
-Fold = Callable[[Journey, Event, JourneyLimits], int | None]
-"""Changes the journey; returns after which instant its record may give agents something to find or to end."""
-
-
-def _order(journey: Journey, event: Event, limits: JourneyLimits) -> Order:
-    order_id = event.data["order_id"]
-    order = journey.orders.get(order_id)
-    if order is None:
-        order = journey.orders[order_id] = Order(event.at, event.at)
-        _bound(journey.orders, limits.orders_max, lambda kept: (kept.ended_at is None, kept.seen_at))
-    _note(order, event, limits)
-    return order
+from operators.account_fold import ACCOUNT_FOLDS, attempted, heard, used
+from operators.customer_state import Payment
+from operators.fold import Fold, JourneyLimits, bound, note, order_of
+from operators.journey_state import Contact, Journey, Refund, Signal, Ticket, Usage
+from operators.subject import money
 
 
 def _refund(journey: Journey, event: Event, limits: JourneyLimits) -> Refund:
@@ -57,38 +22,27 @@ def _refund(journey: Journey, event: Event, limits: JourneyLimits) -> Refund:
     refund = journey.refunds.get(refund_id)
     if refund is None:
         refund = journey.refunds[refund_id] = Refund(event.at, event.at)
-        _bound(journey.refunds, limits.refunds_max, lambda kept: (kept.posted_at is None, kept.seen_at))
-    _note(refund, event, limits)
+        bound(journey.refunds, limits.refunds_max, lambda kept: (kept.posted_at is None, kept.seen_at))
+    note(refund, event, limits)
     refund.order_id = event.data["order_id"]
     return refund
 
 
-def _note(subject: Subject, event: Event, limits: JourneyLimits) -> None:
-    subject.seen_at = event.at
-    if len(subject.records) < limits.records_max:
-        subject.records.append((event.channel, event.seq))
-
-
-def _bound(table: dict[str, T], most: int, rank: Callable[[T], Any]) -> None:
-    """Drop the entry of the lowest rank, at equal rank of the lowest key, when `table` exceeds `most`."""
-    if len(table) > most:
-        del table[min(table, key=lambda key: (rank(table[key]), key))]
-
-
 def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    order, data = _order(journey, event, limits), event.data
+    order, data = order_of(journey, event, limits), event.data
     items = data["items"]
     order.placed_at = event.at
     order.promised_at = data.get("promised_at")
     order.customer_state = data.get("customer_state") or ""
-    order.value = sum(money(item["price"]) + money(item.get("freight") or 0) for item in items)
+    order.freight = sum(money(item.get("freight") or 0) for item in items)
+    order.value = order.freight + sum(money(item["price"]) for item in items)
     sellers = {(item["seller_id"], item.get("seller_state") or "") for item in items}
     order.sellers = sorted(sellers)[: limits.sellers_max]
     return event.at
 
 
 def _approved(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    order, ship_by = _order(journey, event, limits), event.data.get("ship_by")
+    order, ship_by = order_of(journey, event, limits), event.data.get("ship_by")
     if order.approved_at is None:
         order.approved_at = event.at
     if ship_by is not None:
@@ -98,7 +52,7 @@ def _approved(journey: Journey, event: Event, limits: JourneyLimits) -> int | No
 
 
 def _cancelled(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    order = _order(journey, event, limits)
+    order = order_of(journey, event, limits)
     if order.cancelled_at is None:
         order.cancelled_at = event.at
     if order.ended_at is None:
@@ -107,19 +61,26 @@ def _cancelled(journey: Journey, event: Event, limits: JourneyLimits) -> int | N
 
 
 def _captured(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    _order(journey, event, limits).paid += money(event.data["amount"])
-    return None
+    order, data = order_of(journey, event, limits), event.data
+    amount, first = money(data["amount"]), not order.payments
+    order.paid += amount
+    if len(order.payments) < limits.payments_max:
+        instrument, installments = data.get("instrument_hash") or "", data.get("installments") or 1
+        order.payments.append(Payment(event.at, amount, data["method"], instrument, installments))
+    attempted(journey, event, limits)
+    # Most orders are paid once and in full: agents need not look at them.
+    return None if first and len(journey.orders) == 1 and order.value in (0, order.paid) else event.at
 
 
 def _handed_over(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    order = _order(journey, event, limits)
+    order = order_of(journey, event, limits)
     if order.handed_over_at is None:
         order.handed_over_at = event.at
     return event.at
 
 
 def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    order = _order(journey, event, limits)
+    order = order_of(journey, event, limits)
     if order.delivered_at is None:
         order.delivered_at = event.at
     if order.ended_at is None:
@@ -147,7 +108,7 @@ def _contacted(journey: Journey, event: Event, limits: JourneyLimits) -> int | N
     data = event.data
     insort(journey.contacts, Contact(event.at, event.type, data.get("order_id") or "", data.get("score") or 0))
     del journey.contacts[: -limits.contacts_max]
-    return None
+    return None if event.type == "review.answered" else heard(journey, event, limits)
 
 
 def _ticket(journey: Journey, event: Event, limits: JourneyLimits) -> Ticket:
@@ -155,7 +116,7 @@ def _ticket(journey: Journey, event: Event, limits: JourneyLimits) -> Ticket:
     ticket = journey.tickets.get(ticket_id)
     if ticket is None:
         ticket = journey.tickets[ticket_id] = Ticket(event.at)
-        _bound(journey.tickets, limits.contacts_max, lambda kept: (kept.closed_at is None, kept.seen_at))
+        bound(journey.tickets, limits.contacts_max, lambda kept: (kept.closed_at is None, kept.seen_at))
     ticket.seen_at = event.at
     return ticket
 
@@ -175,8 +136,8 @@ def _used(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
     known = journey.usage.get(product)
     journey.usage[product] = usage if known is None else max(known, usage)
     if known is None:
-        _bound(journey.usage, limits.products_max, lambda kept: kept.at)
-    return None
+        bound(journey.usage, limits.products_max, lambda kept: kept.at)
+    return used(journey, event, limits)
 
 
 FOLDS: dict[str, Fold] = {
@@ -193,6 +154,7 @@ FOLDS: dict[str, Fold] = {
     "ticket.opened": _ticket_opened,
     "ticket.closed": _ticket_closed,
     "usage.measured": _used,
+    **ACCOUNT_FOLDS,
 }
 """By event type."""
 
@@ -212,4 +174,4 @@ def fold_signal(journey: Journey, event: Event, limits: JourneyLimits) -> None:
         )
     if entity not in journey.signals:
         journey.signals[entity] = named
-        _bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))
+        bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))

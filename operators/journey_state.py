@@ -9,32 +9,10 @@ collector, which would otherwise visit them all.
 from __future__ import annotations
 
 import msgspec
+from msgspec import field
 
-MONEY_SCALE = 1_000_000
-"""Parts of a currency unit that amounts are counted in."""
-
-Record = tuple[str, int]
-"""A record that was used: its channel `topic/partition`, and its offset."""
-
-
-class Reported(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A finding that was made and has not ended: what it takes to end it."""
-
-    occurrence: str
-    causes: list[str]
-
-
-class Subject(msgspec.Struct, array_like=True, gc=False):
-    """What a finding can be about: which records told of it, and what was found."""
-
-    since: int
-    """When the first record told of it,"""
-    seen_at: int
-    """and the last."""
-    records: list[Record] = []
-    """The records that told of it, bounded."""
-    findings: dict[str, Reported] = {}
-    """The findings made on it and not ended, by kind."""
+from operators.customer_state import Account, Habit, Invoice, Matter, Payment, Subscription, Wallet
+from operators.subject import MONEY_SCALE, Subject
 
 
 class Order(Subject, array_like=True, gc=False):
@@ -50,12 +28,20 @@ class Order(Subject, array_like=True, gc=False):
     ended_at: int | None = None
     """When it was delivered or cancelled, whichever came first."""
     customer_state: str = ""
-    sellers: list[tuple[str, str]] = []
+    sellers: list[tuple[str, str]] = field(default_factory=list)
     """Seller and the state it ships from, sorted, each once, bounded."""
     value: int = 0
     """Price and freight of all items."""
     paid: int = 0
     """Captured by all payments."""
+    freight: int = 0
+    """The part of the value that is freight."""
+    payments: list[Payment] = field(default_factory=list)
+    """The first payments, bounded."""
+    invoiced: int | None = None
+    """Sum of the invoices of this order; None where there was none."""
+    products: list[tuple[str, int]] = field(default_factory=list)
+    """Products whose stock is measured, with the units of each, sorted; bounded."""
 
     @property
     def lanes(self) -> list[str]:
@@ -138,12 +124,33 @@ class Journey(msgspec.Struct, array_like=True, gc=False):
     signals: dict[str, dict[str, Signal]] = {}
     """By entity (`lane:SP-RJ`) and name (`transit_hours`)."""
 
+    wallet: Wallet | None = None
+    subscriptions: dict[str, Subscription] = {}
+    invoices: dict[str, Invoice] = {}
+    """Those of subscriptions."""
+    account: Account | None = None
+    matters: dict[str, Matter] = {}
+    """By `order:…`, or `reason:…` where the customer named no order."""
+    habits: dict[str, Habit] = {}
+    """By product."""
+    stocked: dict[str, int] = {}
+    """Under the key BROADCAST: when stock was measured last, by product."""
+
     @property
     def empty(self) -> bool:
         """Whether nothing is remembered."""
-        return not (self.orders or self.refunds or self.contacts or self.tickets or self.usage or self.signals)
-
-
-def money(amount: float) -> int:
-    """Return an amount in currency units as millionths."""
-    return round(amount * MONEY_SCALE)
+        return not (
+            self.orders
+            or self.refunds
+            or self.contacts
+            or self.tickets
+            or self.usage
+            or self.signals
+            or self.wallet
+            or self.subscriptions
+            or self.invoices
+            or self.account
+            or self.matters
+            or self.habits
+            or self.stocked
+        )

@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 
 from config.clock import HOUR, to_text
 from config.findings import Evidence, Finding, Query, Severity, finding_id
-from operators.journey_state import MONEY_SCALE, Contact, Journey, Reported, Signal, Subject
+from operators.journey_state import Contact, Journey, Signal
+from operators.subject import MONEY_SCALE, Reported, Subject
 
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 SCORE_BAD = 2

@@ -1,6 +1,9 @@
-"""Billing: refunds that were promised and do not come.
+"""Billing: money that was taken wrongly, or is owed and does not come.
 
 ============================  ==================================================================
+`payment.double_charge`       one payment of an order was taken twice, beyond what is owed
+`payment.amount_mismatch`     more or less was taken than the order or its invoice is worth
+`invoice.plan_mismatch`       an invoice charges what is not the customer's plan or price
 `refund.not_posted`           the day a refund was due by has passed, and it was not posted
 ============================  ==================================================================
 """
@@ -16,12 +19,14 @@ from msgspec import Meta
 from config.agents.load import Manifest
 from config.clock import micros, to_text
 from operators.agents.base import Found, Verdict, View, day, earliest, hours
+from operators.agents.charges import Charges, ChargesParameters
+from operators.agents.invoices import Invoices, InvoicesParameters
 from operators.journey_state import Refund
 
 REFUND_NOT_POSTED = "refund.not_posted"
 
 
-class BillingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RefundsParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the rules go by. In the manifest, spans are ISO 8601: `P1D`, `PT36H`."""
 
     refund_within: timedelta = timedelta(days=7)
@@ -31,32 +36,48 @@ class BillingParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class BillingAgent:
-    """Watches each refund from its request until it is posted.
+    """Watches what is charged, and each refund from its request until it is posted.
 
     Args:
-        parameters: What the rules go by.
+        refunds: What the rules on refunds go by.
+        charges: Those on payments of orders.
+        invoices: Those on invoices of subscriptions.
     """
 
     name = "billing"
     signals: frozenset[str] = frozenset()
 
-    def __init__(self, parameters: BillingParameters) -> None:
-        self._parameters = parameters
-        self._refund_within = micros(parameters.refund_within)
+    def __init__(
+        self,
+        refunds: RefundsParameters | None = None,
+        charges: ChargesParameters | None = None,
+        invoices: InvoicesParameters | None = None,
+    ) -> None:
+        self._parameters = refunds or RefundsParameters()
+        self._refund_within = micros(self._parameters.refund_within)
+        self._charges = Charges(charges or ChargesParameters())
+        self._invoices = Invoices(invoices or InvoicesParameters())
 
     @classmethod
     def of(cls, manifest: Manifest) -> BillingAgent:
-        """Return the agent with the parameters of its manifest's entry `refunds`.
+        """Return the agent with the parameters of its manifest's entries `refunds`, `charges` and `invoices`.
 
         Raises:
             SettingsError: a parameter is unknown, of the wrong type or out of bounds.
         """
-        return cls(manifest.parameters("refunds", BillingParameters))
+        return cls(
+            manifest.parameters("refunds", RefundsParameters),
+            manifest.parameters("charges", ChargesParameters),
+            manifest.parameters("invoices", InvoicesParameters),
+        )
 
     def look(self, view: View) -> int | None:
-        """Judge every refund; see `CustomerAgent.look`."""
-        again: int | None = None
-        for refund_id, refund in view.journey.refunds.items():
+        """Judge what was charged, and every refund; see `CustomerAgent.look`."""
+        journey = view.journey
+        again = self._charges.look(view, self.name)
+        if journey.invoices:
+            again = earliest(again, self._invoices.look(view, self.name))
+        for refund_id, refund in journey.refunds.items():
             entity = f"refund:{refund_id}"
             if refund.posted_at is not None:
                 reason = f"Refund {refund_id} was posted on {day(refund.posted_at)}."

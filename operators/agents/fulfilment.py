@@ -32,7 +32,8 @@ from operators.agents.base import (
     raised,
 )
 from operators.agents.lanes import TRANSIT, Lane, slowest_lane
-from operators.journey_state import Order, money
+from operators.journey_state import Order
+from operators.subject import money
 
 SHIP_BY_MISSED = "order.ship_by_missed"
 PROMISE_AT_RISK = "order.promise_at_risk"

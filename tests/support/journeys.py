@@ -9,7 +9,7 @@ from config.clock import DAY, HOUR, from_text
 from config.events import BROADCAST, Event
 from config.findings import Finding
 from operators.agents.base import CustomerAgent
-from operators.agents.billing import BillingAgent, BillingParameters
+from operators.agents.billing import BillingAgent
 from operators.agents.fulfilment import FulfilmentAgent, FulfilmentParameters
 from operators.frame import Frame
 from operators.journey import JourneyLogic, JourneySettings
@@ -58,9 +58,61 @@ def cancelled(at: int, *, order: str = ORDER) -> Event:
     return event(at, "order.cancelled", {"order_id": order, "reason": None})
 
 
-def paid(at: int = START, *, order: str = ORDER, amount: float = 110.0) -> Event:
-    data = {"order_id": order, "method": "card", "installments": 1, "amount": amount, "sequence": 1}
-    return event(at, "payment.captured", data)
+def paid(
+    at: int = START,
+    *,
+    order: str = ORDER,
+    amount: float = 110.0,
+    method: str = "card",
+    installments: int = 1,
+    instrument: str | None = None,
+    device: str | None = None,
+    sequence: int = 1,
+    customer: str = CUSTOMER,
+    id_: str = "",
+) -> Event:
+    data = {"order_id": order, "method": method, "installments": installments, "amount": amount, "sequence": sequence}
+    data |= {"instrument_hash": instrument, "device_hash": device}
+    name = id_ or f"/shop|paid-{order}-{at}-{sequence}-{customer}"
+    return event(at, "payment.captured", data, customer=customer, id_=name)
+
+
+def refused(
+    at: int,
+    *,
+    order: str = ORDER,
+    amount: float = 110.0,
+    instrument: str | None = None,
+    device: str | None = None,
+    customer: str = CUSTOMER,
+) -> Event:
+    data = {"order_id": order, "method": "card", "amount": amount, "code": "declined"}
+    data |= {"instrument_hash": instrument, "device_hash": device}
+    return event(at, "payment.failed", data, customer=customer, id_=f"/shop|failed-{order}-{at}-{customer}")
+
+
+def subscribed(
+    at: int, *, plan: str = "basic", price: float = 10.0, status: str = "active", renews_at: int | None = None
+) -> Event:
+    data = {"subscription_id": "s1", "plan": plan, "status": status, "price": price, "currency": "EUR"}
+    return event(at, "subscription.changed", data | {"product": "app", "renews_at": renews_at})
+
+
+def invoiced(
+    at: int,
+    amount: float,
+    *,
+    plan: str | None = "basic",
+    since: int | None = None,
+    until: int | None = None,
+    tax: float | None = None,
+    order: str | None = None,
+    subscription: str | None = "s1",
+    invoice: str = "v1",
+) -> Event:
+    data = {"invoice_id": invoice, "amount": amount, "currency": "EUR", "tax": tax, "plan": plan}
+    data |= {"subscription_id": None if order else subscription, "period_start": since, "period_end": until}
+    return event(at, "invoice.issued", data | ({"order_id": order} if order else {}), id_=f"/pay|{invoice}-{at}")
 
 
 def handed_over(at: int = START + 2 * DAY, *, order: str = ORDER) -> Event:
@@ -115,7 +167,7 @@ class Stage:
         fulfilment: FulfilmentParameters | None = None,
     ) -> None:
         if agents is None:
-            agents = [FulfilmentAgent(fulfilment or FulfilmentParameters()), BillingAgent(BillingParameters())]
+            agents = [FulfilmentAgent(fulfilment or FulfilmentParameters()), BillingAgent()]
         self.group: KeyedGroup[Journey] = KeyedGroup(JourneyLogic(agents, settings or JourneySettings()), ["all"])
         self.emitted: list[tuple[str, Event]] = []
 

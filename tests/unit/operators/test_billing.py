@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from config.agents.load import load_manifests
 from config.clock import DAY, SECOND, to_text
-from operators.agents.billing import REFUND_NOT_POSTED, BillingAgent, BillingParameters
+from operators.agents.billing import REFUND_NOT_POSTED, BillingAgent, RefundsParameters
+from operators.agents.charges import KINDS as CHARGES
+from operators.agents.charges import ChargesParameters
+from operators.agents.invoices import PLAN_MISMATCH, InvoicesParameters
 from tests.support.journeys import START, Stage, kinds, refund_posted, refund_requested
 
 DUE = START + 3 * DAY
@@ -50,6 +53,8 @@ def test_each_refund_is_judged_by_itself() -> None:
 
 
 def test_manifest_gives_the_defaults_and_names_every_kind() -> None:
-    assert MANIFEST.parameters("refunds", BillingParameters) == BillingParameters()
-    assert MANIFEST.findings == [REFUND_NOT_POSTED]
+    assert MANIFEST.parameters("refunds", RefundsParameters) == RefundsParameters()
+    assert MANIFEST.parameters("charges", ChargesParameters) == ChargesParameters()
+    assert MANIFEST.parameters("invoices", InvoicesParameters) == InvoicesParameters()
+    assert MANIFEST.findings == [*CHARGES, PLAN_MISMATCH, REFUND_NOT_POSTED]
     assert BillingAgent.of(MANIFEST).name == MANIFEST.agent

@@ -121,7 +121,7 @@ def test_late_seller_remains_a_cause_after_hand_over() -> None:
 def test_each_finding_on_an_order_is_made_once() -> None:
     events = [placed(), approved(), *(paid(START + i * DAY) for i in range(1, 30)), contacted(START + 3 * DAY)]
 
-    findings = Stage().run(events, PROMISE + 60 * DAY)
+    findings = Stage([FulfilmentAgent(FulfilmentParameters())]).run(events, PROMISE + 60 * DAY)
 
     assert sorted(kinds(findings)) == sorted((kind, False) for kind in KINDS)
 

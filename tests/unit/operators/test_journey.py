@@ -12,8 +12,8 @@ from config.clock import DAY, HOUR, SECOND
 from config.errors import RecoveryError
 from config.events import BROADCAST, Event
 from operators.agents.base import View
+from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
-from operators.journey_fold import JourneyLimits
 from operators.journey_state import Contact, Journey, Signal, Usage
 from tests.support.journeys import (
     CHANNEL,
@@ -297,7 +297,7 @@ def test_agents_never_see_a_contact_past_its_time() -> None:
 def test_record_that_tells_journeys_nothing_leaves_no_state() -> None:
     stage = Stage([])
 
-    stage.run([event(START, "account.signed_in", {"succeeded": True})], START + 1)
+    stage.run([event(START, "door.opened", {})], START + 1)
 
     assert stage.group.keys == 0
 

@@ -65,7 +65,8 @@ def test_plain_json_becomes_an_event(plain: Decoder) -> None:
     (event,) = decode(plain, "shop.payments", PAYMENT).events()
     assert (event.at, event.id, event.key, event.type) == (AT, "shop|pay-9", "77", "payment.captured")
     assert event.data == {
-        "order_id": "o1", "customer_id": "77", "method": "card", "installments": 1, "amount": 19.9, "sequence": 1
+        "order_id": "o1", "customer_id": "77", "method": "card", "installments": 1, "amount": 19.9, "sequence": 1,
+        "payment_id": None, "instrument_hash": None, "device_hash": None,
     }  # fmt: skip
 
 
