@@ -25,8 +25,8 @@ from operators.cause import CauseLogic
 from operators.cause_state import CauseSettings
 from operators.decide import Decider
 from operators.fan_in import FanInSettings
+from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
-from operators.journey_fold import JourneyLimits
 from operators.telemetry import TelemetryLogic
 from tests.support.pipeline import Content, Output, Pipeline, Schedule
 from tests.support.shop import shop
