@@ -21,7 +21,7 @@ from benchmarks.state_services import services_gate
 from benchmarks.usage import run_module, run_modules
 from dataflows.cli.console import out, print_json, progress, table
 from replay.recording import Recording
-from replay.world.model import Mix
+from replay.world.scenario import Mix
 
 EVENTS = 5_000_000
 SIZES = {"fifth": 0.2, "whole": 1.0, "fourfold": 4.0}

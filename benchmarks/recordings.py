@@ -14,7 +14,7 @@ from config.clock import HOUR
 from replay.cut import cut
 from replay.recording import Recording
 from replay.world import Spec, simulate
-from replay.world.model import Mix
+from replay.world.scenario import Mix
 
 FOLDER = Path("var/bench")
 SEED = 1

@@ -264,3 +264,8 @@ def test_reads_of_the_environment_are_seen(source: str, found: list[str]) -> Non
 )
 def test_owners_are_seen(document: str, found: list[str]) -> None:
     assert owners(document) == found
+
+
+@pytest.mark.parametrize("judge", ["operators/agents/fraud.py", "detectors/drift.py", "dataflows/domain.py"])
+def test_what_judges_events_cannot_read_the_parameters_of_a_simulated_world(judge: str) -> None:
+    assert foreign_imports("from replay.world.scenario import load_scenario", Path(judge))

@@ -38,6 +38,14 @@ from sinks.store import Store
     help="What was injected into a running system: JSON, a list of injected_at, pod (or service), kind.",
 )
 @click.option("--store", "store_url", metavar="URL", help="Judge what an earlier replay left there; do not replay.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=labels.BUDGET,
+    show_default=True,
+    metavar="SHARE",
+    help="How many of an agent's alarms may be false.",
+)
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML) over the defaults.")
 @json_option
 def backtest(
@@ -45,6 +53,7 @@ def backtest(
     labels_file: Path | None,
     faults_file: Path | None,
     store_url: str | None,
+    budget: float,
     config: Path | None,
     as_json: bool,
 ) -> None:
@@ -62,7 +71,7 @@ def backtest(
     truth = faults.read_faults(faults_file) if faults_file else Labels.read(labels_file or Path())
     with recorded(recording) as folder, _store_of(folder, store_url, config) as store:
         if isinstance(truth, Labels):
-            document = labels.judged(score(truth, queries.bodies(store, "finding")))
+            document = labels.judged(score(truth, queries.bodies(store, "finding")), budget)
         else:
             document = faults.judged(truth, queries.bodies(store, "finding"), *_span(folder))
     if as_json:
@@ -96,9 +105,11 @@ def _span(folder: Path) -> tuple[int, int]:
 
 def _show(document: Row) -> None:
     rows = [*document["by_kind"], {"kind": "all"} | document["all"]]
-    columns = tuple(rows[-1])
-    title = "Labelled issues: found before anybody complained"
-    out.print(table(title, columns, [[row[column] for column in columns] for row in rows]))
+    title = "Labelled issues: found before anybody was hurt or complained"
+    out.print(table(title, tuple(labels.SHOWN), [[row[column] for column in labels.SHOWN.values()] for row in rows]))
+    columns = ("agent", "right_alarms", "false_alarms", "false_discovery_rate", "budget", "claimed")
+    rows = [[row[column] for column in columns] for row in document["by_agent"]]
+    out.print(table("Alarms of each agent that were false", [column.replace("_", " ") for column in columns], rows))
 
 
 def _show_faults(document: Row) -> None:

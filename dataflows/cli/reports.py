@@ -11,7 +11,7 @@ import click
 from config.clock import HOUR, to_text
 from config.errors import CheckFailed
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
-from replay.backtest.labels import judged
+from replay.backtest.labels import SHOWN, judged
 from replay.score import score
 from replay.world.labels import Labels
 from sinks import queries
@@ -85,7 +85,8 @@ def _show_report(document: dict[str, Any]) -> None:
     if "labelled" in document:
         labelled = document["labelled"]
         rows = [*labelled["by_kind"], {"kind": "all"} | labelled["all"]]
-        _show("Labelled issues: found before anybody complained", tuple(rows[-1]), rows)
+        cells = [{heading: row[name] for heading, name in SHOWN.items()} for row in rows]
+        _show("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_top(document["top"])
     _show_counts("Dead letters", "reason", document["dead_letters"])

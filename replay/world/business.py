@@ -158,7 +158,7 @@ def _desk(table: _Table, spec: Spec, plan: Plan, o: Orders) -> None:
     called = asks & ~ticket
     table.add(Kind.CONTACTED, asked[called], row[called], o.customer[called])
     table.add(Kind.SIGNED_IN, o.placed_at - 90 * SECOND, none, o.customer, (rng.random(n) < 0.03).astype(np.int64))
-    used = rng.random(n) < 0.25
+    used = (rng.random(n) < 0.25) & (not spec.scenario.told)  # otherwise subscribers use what they pay for
     table.add(Kind.USED, (o.placed_at + DAY)[used], none[used], o.customer[used], pick(rng, [1] * 40, n)[used])
     changed = rng.random(n) < 0.04
     table.add(Kind.CHANGED, (o.placed_at - 60 * SECOND)[changed], none[changed], o.customer[changed])

@@ -136,10 +136,17 @@ class Commerce:
 
     def _captured(self, rows: Rows) -> tuple[Part, ...]:
         plan = numbers(self._installments[rows.order])
-        return (*self._order(rows), *self._method_and_amount(rows), ',"installments":', plan, ',"sequence":1')
+        return (*self._order(rows), *self._method_and_amount(rows), *self._paid_with(rows), ',"installments":', plan,
+                ',"sequence":1')  # fmt: skip
 
     def _payment_failed(self, rows: Rows) -> tuple[Part, ...]:
-        return (*self._order(rows), *self._method_and_amount(rows), ',"code":"declined"')
+        return (*self._order(rows), *self._method_and_amount(rows), *self._paid_with(rows), ',"code":"declined"')
+
+    def _paid_with(self, rows: Rows) -> tuple[Part, ...]:
+        if not self._spec.scenario.told:
+            return ()
+        who = numbers(rows.customer)
+        return (',"payment_id":"y', numbers(rows.number), '","instrument_hash":"i', who, '","device_hash":"d', who, '"')
 
     def _refund_requested(self, rows: Rows) -> tuple[Part, ...]:
         return (*self._refund_posted(rows), ',"due_at":"', instants(rows.at + 5 * DAY), '"')

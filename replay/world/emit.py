@@ -17,9 +17,10 @@ from replay.world.issues import plan
 from replay.world.labels import Labels, Malformed
 from replay.world.model import PARTITIONS, Fleet, Spec, draws
 from replay.world.orders import orders
+from replay.world.stories import stories
 from replay.world.telemetry import Telemetry
 from replay.world.text import COLUMNS, Names
-from replay.world.truth import decoys, issues
+from replay.world.truth import by_onset, by_time, decoys, of_columns
 
 DUPLICATE_SHARE = {
     "full": {"orders": 0.0001, "crm": 0.00004, "telemetry": 0.0004},
@@ -44,10 +45,13 @@ class World:
         self._faults = faults(spec)
         names = Names(spec, fleet)
         self._commerce = Commerce(spec, names, self._orders, self._business)
-        self._duplicates = {topic: round(spec.events * share) for topic, share in DUPLICATE_SHARE[spec.mix].items()}
+        self._stories = stories(spec, fleet, self._plan)
+        often = spec.scenario.sources.duplicates
+        shares = DUPLICATE_SHARE[spec.mix]
+        self._duplicates = {topic: round(spec.events * share * often) for topic, share in shares.items()}
         given = len(self._business) + len(self._faults) + sum(self._duplicates.values()) + Telemetry.grid(spec)
-        requests = spec.events - given
-        self._telemetry = Telemetry(spec, self._plan, names, max(0, requests))
+        requests = spec.events - given - len(self._stories.events)
+        self._telemetry = Telemetry(spec, self._plan, names, self._orders, max(0, requests))
         self._offsets: Counter[tuple[str, int]] = Counter()
         self._malformed: list[Malformed] = []
         self._done = False
@@ -66,6 +70,8 @@ class World:
         for number, (since, until) in enumerate(self.spec.slices):
             frames = self._commerce.slice(since, until)
             frames["telemetry"] += self._telemetry.slice(number)
+            for topic, told in self._stories.slice(since, until).items():
+                frames[topic] += told
             broken = [fault for fault in self._faults if since <= fault.at < until]
             for topic in topics:
                 fresh = pl.concat([pl.DataFrame(schema=COLUMNS), *frames[topic]])
@@ -105,9 +111,11 @@ class World:
     def labels(self) -> Labels:
         """Return what is true of this world. Call it when all batches have been taken."""
         assert self._done, "the labels are complete when all batches have been taken"
+        truth = of_columns(self.spec, self._plan, self._orders, self._business, self._telemetry)
         return Labels(
             seed=self.spec.seed, events=self.spec.events, days=self.spec.days, mix=self.spec.mix,
-            issues=issues(self.spec, self._plan, self._orders, self._business, self._telemetry.hurt),
+            issues=by_onset(truth.issues + self._stories.issues),
             malformed=sorted(self._malformed, key=lambda m: (m.topic, m.partition, m.offset)),
-            decoys=decoys(self.spec, self._plan),
+            decoys=by_time(decoys(self.spec, self._plan) + self._stories.decoys),
+            echoes=truth.echoes + self._stories.echoes, scenario=self.spec.scenario.name,
         )  # fmt: skip

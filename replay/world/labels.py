@@ -4,7 +4,8 @@
      "seed": 7, "events": 50000, "days": 21, "mix": "full",
      "issues":    [Issue, …]       what an agent ought to find, by onset
      "malformed": [Malformed, …]   records that must become dead letters
-     "decoys":    [Decoy, …]}      what is out of the ordinary and harmless
+     "decoys":    [Decoy, …],      what is out of the ordinary and harmless
+     "echoes":    [Echo, …]}       what else may be found of the same troubles, neither asked for nor false
 
 Instants are RFC 3339 text in the file and microseconds in the program.
 """
@@ -41,11 +42,15 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: int
     """When it was over, or the end of the recording: a finding later than this is not about it."""
     harm_at: int | None
-    """When the first customer complains of it; None where nobody does within the recording."""
+    """When the first customer is hurt for good or complains of it; None where nobody does within the recording."""
+    harm: str = ""
+    """What the harm is, in the end state: `charged twice, not refunded`."""
     complaints: int = 0
     """How many complain: reviews of two stars or less, tickets, contacts."""
     cause: str = ""
     """The fleet entity behind it (`lane:…`, `seller:…`), if any."""
+    aka: list[str] = []
+    """Other entities that it may rightly be found on: the seller of a bad batch."""
     also: list[str] = []
     """Entities that show it too; a finding on them is neither asked for nor false."""
 
@@ -68,6 +73,15 @@ class Decoy(msgspec.Struct, frozen=True, kw_only=True):
     until: int
 
 
+class Echo(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that is right, though nobody asks for it: the complaints about a lane whose slowness is the issue."""
+
+    kind: str
+    entity: str
+    since: int
+    until: int
+
+
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
     """All labels of one recording."""
 
@@ -78,6 +92,8 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     issues: list[Issue]
     malformed: list[Malformed]
     decoys: list[Decoy]
+    echoes: list[Echo] = []
+    scenario: str = "plain"
     format: str = FORMAT
     version: int = VERSION
 
@@ -115,6 +131,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
 def _each_instant(document: Any, change: Any) -> None:
     """Change all instants of a document of labels, in place. `Any`: it is JSON of unknown origin."""
-    for rows, names in (("issues", ("onset", "ends_at", "harm_at")), ("decoys", ("since", "until"))):
-        for row in document[rows]:
+    span = ("since", "until")
+    for rows, names in (("issues", ("onset", "ends_at", "harm_at")), ("decoys", span), ("echoes", span)):
+        for row in document.get(rows, []):
             row.update({name: change(row[name]) for name in names})

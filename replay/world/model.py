@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -17,11 +16,10 @@ import numpy.typing as npt
 
 from config.clock import DAY, HOUR, MINUTE, SECOND, to_micros
 from config.errors import UsageError
+from replay.world.scenario import PLAIN, Mix, Scenario, Season
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-Mix = Literal["full", "telemetry"]
 
 SINCE = to_micros(datetime(2026, 3, 2, tzinfo=UTC))
 """The world begins on a Monday at midnight, UTC."""
@@ -87,12 +85,14 @@ def spread(rng: np.random.Generator, median: npt.ArrayLike, sigma: float, size: 
     return np.asarray(median, dtype=np.float64) * np.exp(sigma * rng.standard_normal(size))
 
 
-def season(at: Ints) -> Floats:
+def season(at: Ints, season: Season = PLAIN.season) -> Floats:
     """Return how busy the shop is at each instant (µs): 1 on average, evenings high, nights and weekends low."""
-    hour = (at - SINCE) / HOUR
-    of_day = 1 + 0.55 * np.sin((hour - 10.5) * np.pi / 12) + 0.2 * np.sin((hour - 7) * np.pi / 6)
-    weekend = ((at - SINCE) // DAY) % 7 >= 5
-    result: Floats = np.where(weekend, 0.75, 1.1) * of_day
+    hour, day = (at - SINCE) / HOUR, (at - SINCE) // DAY
+    daily, weekly = min(season.daily, 1.3), min(season.weekly, 4.0)
+    of_day = 1 + daily * 0.55 * np.sin((hour - 10.5) * np.pi / 12) + daily * 0.2 * np.sin((hour - 7) * np.pi / 6)
+    busy = np.where(day % 7 >= 5, 0.75, 1.1) if weekly == 1 else 1 + weekly * np.where(day % 7 >= 5, -0.25, 0.1)
+    busy = np.where(np.isin(day, season.holidays), 0.5 * busy, busy) if season.holidays else busy
+    result: Floats = busy * of_day
     return result
 
 
@@ -106,6 +106,8 @@ class Spec:
     days: int
     mix: Mix = "full"
     """`full`: orders, CRM and telemetry; `telemetry`: only requests, measurements and lanes."""
+    scenario: Scenario = PLAIN
+    """What goes wrong in it, and how often."""
 
     def __post_init__(self) -> None:
         if not DAYS_MIN <= self.days <= DAYS_MAX:
@@ -125,6 +127,17 @@ class Spec:
     def until(self) -> int:
         """The end of the world (exclusive), µs."""
         return SINCE + self.days * DAY
+
+    @property
+    def measured_since(self) -> int:
+        """Since when services are measured, µs: of what came before, no telemetry was kept."""
+        kept = self.scenario.telemetry_days
+        return SINCE if kept is None else max(SINCE, self.until - kept * DAY)
+
+    @property
+    def measured_days(self) -> int:
+        """How long services are measured."""
+        return (self.until - self.measured_since) // DAY
 
     @cached_property
     def orders(self) -> int:
@@ -158,7 +171,7 @@ class Spec:
 
         Each lies within one day. Memory is bounded by the busiest one.
         """
-        per_day = self.events / self.days
+        per_day = self.events / self.measured_days
         count = next((n for n in (1, 2, 4, 8, 24, 96, 288) if per_day / n <= 40_000), 1440)
         length = DAY // count
         return [(at, at + length) for at in range(SINCE, self.until, length)]
@@ -169,7 +182,7 @@ class Spec:
         room = 0.75 * self.events * (1 - BUSINESS_SHARE)
         each = len(self.services) + 1
         spans = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR)
-        return next((s for s in spans if self.days * DAY // s * each <= room), 2 * HOUR)
+        return next((s for s in spans if self.measured_days * DAY // s * each <= room), 2 * HOUR)
 
 
 PRODUCTS_PER_SELLER = 4
@@ -179,6 +192,23 @@ LANES = len(SELLER_SHARE) * len(STATES)
 def usual_days(events: int) -> int:
     """Return how long a world of so many events should be, so that its services are measured every minute or two."""
     return min(21, max(10, events // 9_000))
+
+
+def spec_of(
+    scenario: Scenario, seed: int, events: int | None = None, days: int | None = None, mix: Mix | None = None
+) -> Spec:
+    """Return the world of a scenario; what is not given is as the scenario has it.
+
+    Raises:
+        UsageError: Nobody says how many events it has, or such a world cannot be.
+    """
+    events = events or scenario.events
+    if events is None:
+        raise UsageError(
+            "Nobody says how many records the world shall have.",
+            remedy="Give --events, or a scenario that says `events`.",
+        )
+    return Spec(seed, events, days or scenario.days or usual_days(events), mix or scenario.mix, scenario)
 
 
 class Fleet:
@@ -193,6 +223,7 @@ class Fleet:
         self.products = spec.sellers * PRODUCTS_PER_SELLER
         self.product_seller = np.arange(self.products) // PRODUCTS_PER_SELLER
         self.product_cents = np.maximum(299, spread(rng, 3_900, 0.8, self.products)).astype(np.int64)
+        self.product_freight = 490 + self.product_cents // 40
         self.product_category = rng.integers(0, len(CATEGORIES), self.products)
         self.transit_hours = np.asarray(TRANSIT_HOURS)
 

@@ -35,6 +35,7 @@ class Orders:
     delivered_at: Ints
     cancelled_at: Ints
     cents: Ints
+    """Price and freight of all items."""
     held_by: Ints
     """One of OWN, STUCK, LANE, BACKLOG."""
     held_since: Ints
@@ -47,6 +48,18 @@ class Orders:
     def broken_at(self) -> Ints:
         """When the promised day is over."""
         return self.promised_at + DAY
+
+    def awaited(self, product: int, at: Ints) -> Ints:
+        """Return how many units of a product are sold and still lie in the warehouse at each instant."""
+        units = (self.products == product).sum(axis=1)
+        rows = np.flatnonzero(units)
+        left = np.minimum(self.handed_over_at, self.cancelled_at)[rows]
+        by_left = np.argsort(left)
+        sold = np.concatenate([[0], np.cumsum(units[rows])])
+        gone = np.concatenate([[0], np.cumsum(units[rows][by_left])])
+        placed, left = self.placed_at[rows], left[by_left]
+        awaited: Ints = sold[np.searchsorted(placed, at, "right")] - gone[np.searchsorted(left, at, "right")]
+        return awaited
 
 
 def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
@@ -62,6 +75,9 @@ def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
     approved = placed + _us(spread(rng, 0.4, 1.0, n).clip(0.01, 20))
     ship_by = np.where(np.arange(n) % 50 == 49, NEVER, approved + 3 * DAY)
     arrives = placed + _us(66 + 2.0 * usual)
+    honest = [(lane == slow.lane) & (placed >= slow.since) & (placed < slow.until) for slow in plan.honest]
+    for slow, hit in zip(plan.honest, honest, strict=True):
+        arrives[hit] += _us(2.0 * (slow.factor - 1) * usual[hit])
     promised = arrives - (arrives - SINCE) % DAY
 
     held_by = np.full(n, OWN)
@@ -71,12 +87,14 @@ def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
         hit = (seller == backlog.seller) & (handed_over > backlog.since) & (approved < backlog.until - DAY)
         handed_over[hit] = backlog.until + _us(rng.uniform(1, 30, int(hit.sum())))
         held_by[hit], held_since[hit] = BACKLOG, np.maximum(placed[hit], backlog.since)
-    stuck = (rng.random(n) < STUCK_SHARE) & (held_by == OWN)
+    stuck = (rng.random(n) < _share(spec, "order.ship_by_missed", STUCK_SHARE)) & (held_by == OWN)
     handed_over[stuck] += _us(rng.uniform(4.5, 9, int(stuck.sum())) * 24)
     held_by[stuck], held_since[stuck] = STUCK, approved[stuck]
     handed_over[stuck & (rng.random(n) < 0.15)] = NEVER
 
-    on_road = _us(spread(rng, usual, 0.2, n))
+    on_road = _us(spread(rng, usual, 0.2 * spec.scenario.noise, n))
+    for slow, hit in zip(plan.honest, honest, strict=True):
+        on_road[hit] = (on_road[hit] * slow.factor).astype(np.int64)
     for slow in plan.lanes:
         due = handed_over + on_road
         hit = (lane == slow.lane) & (handed_over < slow.until) & (due > slow.since)
@@ -90,7 +108,12 @@ def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
     gone = (cancelled < handed_over) & (held_by == OWN)
     cancelled[~gone] = NEVER
     handed_over[gone] = delivered[gone] = NEVER
-    cents = np.where(products >= 0, fleet.product_cents[products], 0).sum(axis=1)
+    unlucky = (draws(spec.seed, "bad luck").random(n) < _share(spec, "order.promise_passed", 0.0)) & (held_by == OWN)
+    delivered[unlucky & (delivered < NEVER)] += _us(24 * draws(spec.seed, "worse luck").uniform(5, 9, n))[
+        unlucky & (delivered < NEVER)
+    ]
+    costs = fleet.product_cents + (fleet.product_freight if spec.scenario.told else 0)
+    cents = np.where(products >= 0, costs[products], 0).sum(axis=1)
     return Orders(
         customer, products, lane, _ms(placed), _ms(approved), _ms(ship_by), promised, _ms(handed_over),
         _ms(delivered), _ms(cancelled), cents, held_by, held_since,
@@ -101,10 +124,17 @@ STUCK_SHARE = 0.015
 CANCELLED_SHARE = 0.02
 
 
+def _share(spec: Spec, kind: str, plain: float) -> float:
+    """Return the share of orders that fare so; `plain` in a plain world."""
+    return spec.scenario.rate(kind) / 1000 if spec.scenario.told else plain
+
+
 def _placed(rng: np.random.Generator, spec: Spec, n: int) -> Ints:
     """Return when the orders are placed, sorted: at random, as the season goes."""
     hours = np.arange(spec.days * 24) * HOUR + SINCE
-    edges = np.concatenate([[0.0], np.cumsum(season(hours + HOUR // 2))])
+    busy = season(hours + HOUR // 2, spec.scenario.season)
+    busy = np.where(np.isin((hours - SINCE) // DAY, spec.scenario.season.peaks), 3 * busy, busy)
+    edges = np.concatenate([[0.0], np.cumsum(busy)])
     at = np.interp(rng.random(n) * edges[-1], edges, np.append(hours, spec.until).astype(np.float64))
     return np.sort(at.astype(np.int64)).clip(SINCE, spec.until - SECOND)
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from config.clock import DAY, HOUR, SECOND
-from replay.world.issues import Outage, Plan, Span
+from replay.world.issues import HURT_MAX, Outage, Plan, Span
 from replay.world.model import (
     MILLISECOND,
     PARTITIONS,
@@ -21,6 +21,8 @@ from replay.world.model import (
     season,
     spread,
 )
+from replay.world.orders import Orders
+from replay.world.quirks import Quirks
 from replay.world.text import Names, decimals, joined, numbers, records
 
 DELAY_MAX = 5 * SECOND
@@ -38,8 +40,10 @@ class Telemetry:
         requests: How many `request.completed` the whole world has.
     """
 
-    def __init__(self, spec: Spec, plan: Plan, names: Names, requests: int) -> None:
-        self._spec, self._plan, self._names = spec, plan, names
+    def __init__(self, spec: Spec, plan: Plan, names: Names, orders: Orders, requests: int) -> None:
+        self._spec, self._plan, self._names, self._orders = spec, plan, names, orders
+        self._noise, self._season = spec.scenario.noise, spec.scenario.season
+        self._quirks = Quirks(spec, plan)
         self._latency = np.asarray([s.latency_s for s in spec.services])
         self._traffic = np.asarray([s.traffic for s in spec.services])
         self._routes = pl.Series([route for s in spec.services for route in s.routes])
@@ -47,11 +51,13 @@ class Telemetry:
         self._quota = np.diff(np.floor(weight / weight[-1] * requests + 0.5).astype(np.int64), prepend=0)
         self.hurt: Counter[int] = Counter()
         """How many requests each outage has spoiled so far."""
+        self.met: list[set[int]] = [set() for _ in plan.outages]
+        """The customers that each outage met so far, whether they minded or not."""
 
     @staticmethod
     def grid(spec: Spec) -> int:
         """Return how many measurements the whole world has, of services and of stock."""
-        ticks = spec.days * DAY // spec.measure_every
+        ticks = spec.measured_days * DAY // spec.measure_every
         stock = spec.stocked * (spec.days * DAY // STOCK_EVERY) if spec.mix == "full" else 0
         return ticks * (len(spec.services) + 1) + stock
 
@@ -67,7 +73,7 @@ class Telemetry:
         """Return the edges of the hours in [since, until), and how many requests fall into each, relatively."""
         edges = np.append(np.arange(since, until, min(HOUR, until - since)), until)
         middle = (edges[1:] + edges[:-1]) // 2
-        busy = season(middle) * (edges[1:] - edges[:-1])
+        busy = season(middle, self._season) * (edges[1:] - edges[:-1]) * (middle >= self._spec.measured_since)
         for promotion in self._plan.promotions:
             busy = np.where((middle >= promotion.since) & (middle < promotion.until), busy * 2, busy)
         return edges, busy
@@ -101,8 +107,9 @@ class Telemetry:
             turn = self.hurt[i] + np.arange(int(spoiled.sum()))
             customer[spoiled] = np.asarray(outage.hurt)[turn % len(outage.hurt)]
             known |= spoiled
+            self.met[i].update(customer[known & (level > 0)][: HURT_MAX - len(self.met[i])].tolist())
             self.hurt[i] += len(turn)
-        millis = spread(rng, self._latency[service] * 1000, 0.45, n) * slower
+        millis = spread(rng, self._latency[service] * 1000, 0.45, n) * slower * self._quirks.drift(at)
         status = np.where(failed, np.where(rng.random(n) < 0.7, 503, 500), np.where(rng.random(n) < 0.02, 404, 200))
         names = self._names.services.gather(service)
         who = pl.select(
@@ -111,10 +118,11 @@ class Telemetry:
             .otherwise(pl.lit(""))
         ).to_series()
         routes = self._routes.gather(service * 3 + rng.integers(0, 3, n))
-        new = ',"region":"eu-1"' if since >= SINCE + self._spec.days * DAY * 2 // 3 else ""
+        new = ',"region":"eu-1"' if self._quirks.new_field(since) else ""
         return records(
-            source="/gateway", kind="request.completed", ids=joined(f"r{number}-", numbers(np.arange(n))), at=at,
-            arrival=at + self._delays(rng, n), key=names, partition=service % PARTITIONS["telemetry"],
+            source="/gateway", kind="request.completed", ids=joined(f"r{number}-", numbers(np.arange(n))),
+            at=self._quirks.told_at(at, service), arrival=at + self._delays(rng, n), key=names,
+            partition=service % PARTITIONS["telemetry"],
             data=('"service":"', names, '","route":"', routes, '","status":', numbers(status), ',"duration_ms":',
                   decimals(millis, 2), who, new),
         )  # fmt: skip
@@ -131,22 +139,26 @@ class Telemetry:
         first = since + (SINCE - since) % step
         at = np.repeat(np.arange(first, until, step), count)
         service = np.tile(np.arange(count), len(at) // count)
+        kept = self._quirks.measured(at, service)
+        at, service = at[kept], service[kept]
         at, tick, n = at + service * 130 * MILLISECOND, at, len(at)
         slower, fails = self._levels(service, tick, since, until)
         for blip in self._plan.blips:
             slower[_within(blip, service, tick)] *= 2.5
-        load = season(tick) * np.where(self._promoted(tick), 2.0, 1.0)
-        latency = spread(rng, self._latency[service] * (0.85 + 0.15 * load), 0.07, n) * slower
+        load = season(tick, self._season) * np.where(self._promoted(tick), 2.0, 1.0)
+        latency = spread(rng, self._latency[service] * (0.85 + 0.15 * load), 0.07 * self._noise, n) * slower
+        latency *= self._quirks.drift(tick)
         night = (tick - SINCE) % DAY // HOUR == 2
-        cpu = 18 + 16 * load + 22 * night * (service == 0) + 12 * (slower - 1) + rng.normal(0, 2, n)
-        memory = 42 + ((tick - SINCE) / DAY * 3 + service * 7) % 21 + rng.normal(0, 0.5, n)
-        failing = 100 * np.clip(fails + rng.normal(0, 0.0006, n), 0, 1)
-        ops = spread(rng, self._traffic[service] * 4 * load, 0.06, n)
+        cpu = 18 + 16 * load + 22 * night * (service == 0) + 12 * (slower - 1) + rng.normal(0, 2 * self._noise, n)
+        memory = 42 + ((tick - SINCE) / DAY * 3 + service * 7) % 21 + rng.normal(0, 0.5 * self._noise, n)
+        failing = 100 * np.clip(fails + rng.normal(0, 0.0006 * self._noise, n), 0, 1)
+        ops = spread(rng, self._traffic[service] * 4 * load, 0.06 * self._noise, n)
         names = self._names.services.gather(service)
         median_s, slow_s = decimals(latency, 5), decimals(latency * 2.1, 5)
         measured = records(
-            source="/services", kind="service.measured", ids=joined(f"m{number}-", numbers(np.arange(n))), at=at,
-            arrival=at + self._delays(rng, n), key=names, partition=service % PARTITIONS["telemetry"],
+            source="/services", kind="service.measured", ids=joined(f"m{number}-", numbers(np.arange(n))),
+            at=self._quirks.told_at(at, service), arrival=at + self._delays(rng, n), key=names,
+            partition=service % PARTITIONS["telemetry"],
             data=('"service":"', names, '","instance":"', names, '-1","metrics":{"cpu_percent":',
                   decimals(np.clip(cpu, 0, 100), 2), ',"memory_percent":', decimals(memory, 2), ',"success_percent":',
                   decimals(100 - failing, 3), ',"workload_ops":', decimals(ops, 3), ',"server_latency_p50_s":',
@@ -175,6 +187,8 @@ class Telemetry:
         product, n = np.arange(len(at)) % self._spec.stocked, len(at)
         at = at + product * 250 * MILLISECOND
         on_hand = 40 + product * 9 - ((at - SINCE) // STOCK_EVERY * (2 + product % 5)) % (35 + product * 8)
+        for p in range(self._spec.stocked if self._spec.scenario.told else 0):
+            on_hand[product == p] += self._orders.awaited(p, at[product == p])
         key = joined("p", numbers(product).str.zfill(5))
         return records(
             source="/warehouse", kind="inventory.level", ids=joined(f"i{number}-", numbers(np.arange(n))), at=at,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from replay.world.model import CATEGORIES, PARTITIONS, STATES, Fleet, Ints, Spec, lane_name
+from replay.world.goods import item_of
+from replay.world.model import PARTITIONS, STATES, Fleet, Ints, Spec, lane_name
 
 Part = pl.Series | str
 """A piece of a template: a column, or a constant."""
@@ -78,13 +79,17 @@ class Names:
 
 def _partitions(keys: list[str], count: int) -> Ints:
     """Return the partition of each key, as librdkafka's `consistent` partitioner chooses it."""
-    return np.asarray([crc32(key.encode()) % count for key in keys], dtype=np.int64)
+    return np.asarray([partition_of(key, count) for key in keys], dtype=np.int64)
+
+
+def partition_of(key: str, count: int) -> int:
+    """Return the partition of one key."""
+    return crc32(key.encode()) % count
 
 
 def _item(fleet: Fleet, product: int) -> str:
-    seller, cents = int(fleet.product_seller[product]), int(fleet.product_cents[product])
+    item = item_of(fleet, product)
     return (
-        f'{{"product_id":"p{product:05}","category":"{CATEGORIES[fleet.product_category[product]]}",'
-        f'"seller_id":"s{seller:03}","seller_state":"{STATES[fleet.seller_state[seller]]}",'
-        f'"price":{cents / 100},"freight":{(490 + cents // 40) / 100}}}'
+        f'{{"product_id":"{item.product}","category":"{item.category}","seller_id":"{item.seller}",'
+        f'"seller_state":"{item.seller_state}","price":{item.cents / 100},"freight":{item.freight / 100}}}'
     )

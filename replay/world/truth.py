@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
-from config.clock import HOUR
 from config.identity import derived_id
 from replay.world.business import WORRY, Business, Kind
+from replay.world.echoes import AFTERMATH, echoes, touched
 from replay.world.issues import Outage, Plan
-from replay.world.labels import Decoy, Issue
+from replay.world.labels import Decoy, Echo, Issue
 from replay.world.model import PRODUCTS_PER_SELLER, Spec, lane_name
 from replay.world.orders import BACKLOG, LANE, NEVER, OWN, Orders
-
-AFTERMATH = 2 * HOUR
-"""An outage is still news for so long after it ended."""
+from replay.world.telemetry import Telemetry
 
 
-def issues(spec: Spec, plan: Plan, orders: Orders, business: Business, hurt: Counter[int]) -> list[Issue]:
-    """Return what an agent ought to find, by onset.
+class Truth(NamedTuple):
+    """What is true of the columns of a world."""
 
-    Args:
-        hurt: How many requests each outage of the plan has spoiled.
-    """
-    made = [_outage(spec, outage, hurt[i]) for i, outage in enumerate(plan.outages)]
-    if spec.mix == "full":
-        of_orders = _orders(spec, orders, business)
-        made += of_orders + _lanes(spec, plan, of_orders)
-    return sorted(made, key=lambda issue: (issue.onset, issue.issue_id))
+    issues: list[Issue]
+    echoes: list[Echo]
+
+
+def of_columns(spec: Spec, plan: Plan, orders: Orders, business: Business, telemetry: Telemetry) -> Truth:
+    """Return what an agent ought to find, and what else it may find of the same."""
+    made = [_outage(spec, outage, telemetry.hurt[i]) for i, outage in enumerate(plan.outages)]
+    beside = touched(spec, plan, telemetry.met)
+    if spec.mix != "full":
+        return Truth(made, beside)
+    of_orders = _orders(spec, orders, business)
+    return Truth(made + of_orders + _lanes(spec, plan, of_orders), beside + echoes(spec, orders, business))
+
+
+def by_onset(issues: list[Issue]) -> list[Issue]:
+    """Return the issues in their order in the labels."""
+    return sorted(issues, key=lambda issue: (issue.onset, issue.issue_id))
+
+
+def by_time(decoys: list[Decoy]) -> list[Decoy]:
+    """Return the decoys in their order in the labels."""
+    return sorted(decoys, key=lambda decoy: (decoy.since, decoy.what, decoy.entity))
 
 
 def decoys(spec: Spec, plan: Plan) -> list[Decoy]:
-    """Return the decoys, by time."""
+    """Return the decoys of the columns."""
     made = [Decoy(what="promotion", entity="service:gateway", since=p.since, until=p.until) for p in plan.promotions]
     for blip in plan.blips:
         entity = f"service:{spec.services[blip.service].name}"
         made.append(Decoy(what="blip", entity=entity, since=blip.since, until=blip.until))
-    return sorted(made, key=lambda decoy: (decoy.since, decoy.what))
+    for span in plan.maintenance:
+        entity = f"service:{spec.services[span.service].name}"
+        made.append(Decoy(what="maintenance", entity=entity, since=span.since, until=span.until))
+    for slow in plan.honest if spec.mix == "full" else ():
+        entity = f"lane:{lane_name(slow.lane)}"
+        made.append(Decoy(what="honest_lane", entity=entity, since=slow.since, until=slow.until))
+    return made
 
 
 def _outage(spec: Spec, outage: Outage, hurt: int) -> Issue:
@@ -48,6 +66,7 @@ def _outage(spec: Spec, outage: Outage, hurt: int) -> Issue:
         issue_id=derived_id("issue", kind, entity, outage.since), kind=kind, entity=entity, agent="outage",
         customers=[_customer(c) for c in outage.hurt[:hurt]], onset=outage.since, ends_at=outage.until + AFTERMATH,
         harm_at=min(complaints, default=None), complaints=len(complaints), also=["service:gateway"],
+        harm="customers could not use the shop",
     )  # fmt: skip
 
 
@@ -70,6 +89,7 @@ def _orders(spec: Spec, o: Orders, business: Business) -> list[Issue]:
                 customers=[_customer(int(o.customer[row]))],
                 onset=int(o.held_since[row]), ends_at=int(min(o.delivered_at[row], spec.until)),
                 harm_at=min(said, default=None), complaints=len(said), cause=_cause(o, row, held),
+                harm="came late, or not at all" if late[row] else "handed over late",
             )
         )  # fmt: skip
     return made
@@ -108,7 +128,7 @@ def _lanes(spec: Spec, plan: Plan, of_orders: list[Issue]) -> list[Issue]:
                 issue_id=derived_id("issue", "lane", entity, slow.since), kind="order.promise_at_risk", entity=entity,
                 agent="fulfilment", customers=sorted({c for i in mine for c in i.customers}), onset=slow.since,
                 ends_at=max(i.ends_at for i in mine), harm_at=min(harms, default=None),
-                complaints=sum(i.complaints for i in mine),
+                complaints=sum(i.complaints for i in mine), harm="orders on it came late",
             )
         )  # fmt: skip
     return made

@@ -17,4 +17,4 @@ def test_backtest_judges_a_replay_as_it_judges_what_the_replay_left_in_a_store(t
     assert forestall("replay", world, "--store", store).code == 0
     again = forestall("backtest", world, "--labels", world / "labels.json", "--store", store, "--json").document
     assert again == judged
-    assert "found_in_time" in forestall("backtest", world, "--labels", world / "labels.json", "--store", store).out
+    assert "found in time" in forestall("backtest", world, "--labels", world / "labels.json", "--store", store).out

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from replay.score import score
-from replay.world.labels import Decoy, Issue, Labels
+from replay.world.labels import Decoy, Echo, Issue, Labels
 
 
 def issue(entity: str, onset: int, ends_at: int, harm_at: int | None, **more: Any) -> Issue:
@@ -90,3 +92,32 @@ def test_the_score_splits_by_kind() -> None:
     assert {kind: (s.found, s.missed, len(s.false)) for kind, s in parts.items()} == {
         "order.promise_at_risk": (1, 0, 0), "service.degraded": (0, 0, 1), "service.failing": (0, 1, 0),
     }  # fmt: skip
+
+
+def test_another_family_of_trouble_on_the_entity_is_false_and_does_not_count_as_found() -> None:
+    labelled = labels(issue("order:1", 100, 900, 500, kind="payment.double_charge", agent="billing"))
+    rows = [row("order:1", 200, "order.stuck"), row("order:1", 300, "payment.amount_mismatch")]
+    assert score(labelled, rows[:1]).missed == 1
+    assert score(labelled, rows).false == rows[:1]
+    assert (score(labelled, rows).found, score(labelled, rows).named) == (1, 0)
+
+
+def test_trouble_of_a_person_may_be_named_by_the_customer_or_another_name_of_it() -> None:
+    tested = issue("device:d1", 100, 900, 500, kind="payment.card_testing", agent="fraud")
+    batch = issue("product:p1", 100, 900, 500, kind="complaint.burst", agent="experience", aka=["seller:s1"])
+    rows = [row("customer:c1", 200, "payment.card_testing"), row("seller:s1", 200, "complaint.burst")]
+    assert score(labels(tested, batch), rows).found == 2
+
+
+def test_an_echo_is_neither_found_nor_false() -> None:
+    echo = Echo(kind="complaint.burst", entity="lane:X-Y", since=100, until=200)
+    rows = [row("lane:X-Y", 150, "complaint.burst"), row("lane:X-Y", 250, "complaint.burst")]
+    result = score(msgspec.structs.replace(labels(), echoes=[echo]), rows)
+    assert (result.false, result.right) == (rows[1:], [])
+
+
+def test_precision_counts_each_entity_once_a_kind() -> None:
+    labelled = labels(issue("order:1", 100, 900, 500))
+    rows = [row("order:1", 200), row("order:1", 300), row("order:2", 200), row("order:2", 300), row("order:3", 1)]
+    result = score(labelled, rows)
+    assert (result.alarms, result.precision, result.recall) == ((1, 2), 1 / 3, 1.0)

@@ -10,6 +10,8 @@ import pytest
 
 from config.clock import from_text
 from replay.world import Labels, Spec, World
+from replay.world.model import spec_of
+from replay.world.scenario import load_scenario
 
 
 @dataclass
@@ -54,6 +56,12 @@ def take(spec: Spec) -> Taken:
         record.event = orjson.loads(record.value)
         record.at = from_text(record.event["time"])
     return taken
+
+
+@pytest.fixture(scope="session")
+def told() -> Taken:
+    """A small world of the default scenario: every kind of issue, every decoy."""
+    return take(spec_of(load_scenario("default"), 7, events=50_000))
 
 
 @pytest.fixture(scope="session")
