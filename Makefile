@@ -42,7 +42,8 @@ run: $(READY)  ## Replay the bundled recording into a fresh store and report wha
 test: $(READY) parts  ## Run all tests, with line and branch coverage of at least 90 %
 	$(BIN)/python -m pytest $(TESTS) $(PARALLEL) --cov --cov-report=term --cov-fail-under=90
 
-test-fast: $(READY)  ## Run the tests that take moments and need no broker (one to two minutes)
+test-fast: export HYPOTHESIS_PROFILE ?= quick
+test-fast: $(READY)  ## Run the tests that take moments and need no server but a database (a minute)
 	$(BIN)/python -m pytest $(TESTS) $(PARALLEL) -m "not slow and not kafka and not registry" -q
 
 lint: $(READY)  ## Check style, format and types

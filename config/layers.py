@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar
@@ -52,9 +53,15 @@ class Leaf:
         return ".".join(self.key)
 
 
+@cache
+def _hints(schema: type, extras: bool) -> Mapping[str, Any]:
+    """Return the annotations of a dataclass; to evaluate them each time would be most of what a start spends here."""
+    return typing.get_type_hints(schema, include_extras=extras)
+
+
 def leaves(schema: type, prefix: Key = ()) -> Iterator[Leaf]:
     """Yield every setting of a dataclass and of the dataclasses within it, in the order of declaration."""
-    for name, hint in typing.get_type_hints(schema, include_extras=True).items():
+    for name, hint in _hints(schema, extras=True).items():
         if dataclasses.is_dataclass(hint):
             yield from leaves(typing.cast(type, hint), (*prefix, name))
         else:
@@ -104,7 +111,7 @@ def build(schema: type[T], layers: Sequence[Layer]) -> T:
 
 def _fill(schema: type[T], prefix: Key, values: Mapping[Key, object]) -> T:
     arguments: dict[str, object] = {}
-    for name, hint in typing.get_type_hints(schema).items():
+    for name, hint in _hints(typing.cast(type, schema), extras=False).items():
         key = (*prefix, name)
         if dataclasses.is_dataclass(hint):
             arguments[name] = _fill(typing.cast(type, hint), key, values)

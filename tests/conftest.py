@@ -23,8 +23,9 @@ MARKED = {"shared_data", "kafka", "registry", "postgres", "prometheus"}
 """Fixtures that are markers too."""
 REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
 
-# Examples are the same on every machine and in every run: a red suite is red for everybody. The `search` profile
-# looks for new counterexamples: HYPOTHESIS_PROFILE=search make test-fast.
+# Examples are the same on every machine and in every run: a red suite is red for everybody. The `quick` profile,
+# that of `make test-fast`, tries fewer of them; `search` looks for new counterexamples:
+# HYPOTHESIS_PROFILE=search make test-fast.
 settings.register_profile(
     "repeatable",
     derandomize=True,
@@ -33,6 +34,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("quick", settings.get_profile("repeatable"), max_examples=20)
 settings.register_profile("search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
@@ -123,9 +125,11 @@ def postgres_server() -> Iterator[Server | ExternalServer]:
 
 
 @pytest.fixture
-def postgres(postgres_server: Server | ExternalServer) -> str:
-    """The URL of a fresh database."""
-    return postgres_server.database()
+def postgres(postgres_server: Server | ExternalServer) -> Iterator[str]:
+    """The URL of an empty database."""
+    url = postgres_server.database()
+    yield url
+    postgres_server.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

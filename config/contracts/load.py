@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path as FilePath
 from typing import Any
@@ -72,8 +73,11 @@ def load_contract(file: FilePath) -> Contract:
     return parse_contract(body, str(file))
 
 
+@lru_cache(maxsize=128)
 def parse_contract(body: bytes, file: str) -> Contract:
     """Return the contract in the YAML text `body`; `file` names it in errors.
+
+    A start reads the same contracts several times; what was made of a text is kept.
 
     Raises:
         ContractError: the document is at fault.

@@ -75,7 +75,7 @@ def test_a_job_stopped_in_the_middle_drains_exits_well_and_resumes(
 ) -> None:
     store = tmp_path / "s.db"
     arguments = ("replay", world, "--store", store_url(store), "--json")
-    process = start(*arguments, "--speed", SPEED, *options)
+    process = start(*arguments, "--speed", SPEED, *options, measured=True)
     try:
         eventually(lambda: records_in(store) > 0 or process.poll() is not None, "the first records")
         workers = descendants(process.pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support.commands import ROOT
@@ -18,6 +19,7 @@ def test_configuration_and_rules_are_valid(prometheus: Programs) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.slow
 def test_rules_do_what_they_are_for(prometheus: Programs) -> None:
     checked = prometheus.check("test", "rules", FOLDER / "rules_test.yaml")
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
 from operators.frame import Frame
 from operators.keyed import KeyedGroup
+from tests.support.examples import examples
 from tests.support.findings import end_of, finding, process
 
 BUNDLE = load_default()
@@ -136,7 +137,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(histories(), st.booleans())
 def test_case_events_fold_into_what_the_stage_itself_holds(events: list[Event], acting: bool) -> None:
     group: KeyedGroup[CaseState] = KeyedGroup(logic("act" if acting else "recommend"), ["in"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.clock import DAY, SECOND, to_text
@@ -14,6 +14,7 @@ from operators.batch import RawBatch
 from operators.channel import Channel
 from operators.decode import Decoder
 from tests.support.cloudevents import cloud_event
+from tests.support.examples import examples
 
 DECODER = Decoder(load_contracts(BUILT_IN))
 START = 1_700_000_000 * SECOND
@@ -67,13 +68,13 @@ def outcome(rows: list[tuple[str, int, int, int]], sizes: random.Random | None) 
     return events, sorted(measures, key=repr), released, [channel.counts, channel.watermark, channel.next_offset]
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(records, st.integers(0, 2**32))
 def test_batches_and_restarts_change_nothing(rows: list[tuple[str, int, int, int]], seed: int) -> None:
     assert outcome(rows, random.Random(seed)) == outcome(rows, None)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(records)
 def test_every_record_ends_in_one_place(rows: list[tuple[str, int, int, int]]) -> None:
     events, measures, released, (counts, _, next_offset) = outcome(rows, None)

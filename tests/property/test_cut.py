@@ -3,11 +3,12 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.cut import cut
 from replay.recording import Recording
+from tests.support.examples import examples
 from tests.support.recordings import MADE_AT, Record, record, records_of
 
 RECORDS = st.lists(
@@ -25,7 +26,7 @@ def rows(drawn: list[tuple[int, int, bytes | None]]) -> list[Record]:
     return made
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(RECORDS, min_size=1, max_size=3), st.integers(1, 39_500))
 def test_two_cuts_hold_each_record_once_and_the_first_keeps_its_promise(
     partitions: list[list[tuple[int, int, bytes | None]]], at: int

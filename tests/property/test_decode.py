@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.contracts import BUILT_IN, load_contracts
 from operators.decode import Decoder
 from operators.reject import REASONS
 from tests.support.cloudevents import ORDER, REQUEST, cloud_event, raw_batch
+from tests.support.examples import examples
 
 
 @cache
@@ -50,7 +51,7 @@ def changed(draw: st.DrawFn) -> bytes:
 VALUES = st.none() | st.binary(max_size=40) | JSON.map(lambda v: repr(v).encode(errors="replace")) | changed()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(VALUES, max_size=12), st.integers(1, 5))
 def test_every_record_is_accepted_or_rejected_whatever_its_batch(values: list[bytes | None], size: int) -> None:
     whole = decoder().decode(raw_batch(values))

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.event_time import event_times
+from tests.support.examples import examples
 
 INSTANTS = st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 NEARLY = st.from_regex(
@@ -22,14 +23,13 @@ def polars(texts: list[str]) -> list[int | None]:
     return parsed.to_physical().to_list()
 
 
-@settings(deadline=None)
 @given(st.lists(INSTANTS, min_size=1), st.sampled_from(["seconds", "milliseconds", "microseconds"]))
 def test_instants_written_alike(instants: list[datetime], precision: str) -> None:
     texts = [at.isoformat(timespec=precision).replace("+00:00", "Z") for at in instants]
     assert event_times(texts).to_list() == polars(texts)
 
 
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(
     st.lists(NEARLY | st.text(max_size=30), max_size=4), st.lists(INSTANTS.map(lambda at: f"{at:%FT%TZ}"), max_size=3)
 )
@@ -38,7 +38,7 @@ def test_texts_that_are_nearly_instants(nearly: list[str], good: list[str]) -> N
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(NEARLY)
 def test_one_text_alone(text: str) -> None:
     assert event_times([text]).to_list() == polars([text])

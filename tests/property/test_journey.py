@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.clock import DAY, HOUR
 from config.events import BROADCAST, Event
+from tests.support.examples import examples
 from tests.support.journeys import (
     PROMISE,
     SHIP_BY,
@@ -77,7 +78,7 @@ def distinct(events: list[Event]) -> list[Event]:
     return kept
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(histories.map(distinct), st.randoms(use_true_random=False))
 def test_findings_do_not_depend_on_the_order_of_ties(events: list[Event], random: Any) -> None:
     names = [f"id-{i:03}" for i in range(len(events))]
@@ -91,7 +92,7 @@ def test_findings_do_not_depend_on_the_order_of_ties(events: list[Event], random
     assert plain(one) == plain(other)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(histories)
 def test_findings_are_made_once_ended_at_most_once_and_leave_nothing_behind(events: list[Event]) -> None:
     stage = Stage()
@@ -109,7 +110,7 @@ def test_findings_are_made_once_ended_at_most_once_and_leave_nothing_behind(even
     assert stage.group.open_timers == 0
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(histories, st.lists(st.sampled_from(INSTANTS + [at + HOUR for at in INSTANTS]), max_size=4))
 def test_findings_do_not_depend_on_how_time_came(events: list[Event], stops: list[int]) -> None:
     whole, pieces = Stage(), Stage()

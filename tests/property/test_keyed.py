@@ -6,13 +6,14 @@ import random
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.events import Event
 from operators.frame import Frame
 from operators.keyed import KeyedGroup
 from operators.logic import Context
+from tests.support.examples import examples
 
 CHANNELS = ("a", "b", "c")
 
@@ -98,7 +99,7 @@ def run(content: dict[str, list[tuple[int, str, int]]], lateness: int, seed: int
     return [(e.at, e.key, e.id) for _, e in outputs], sorted(late)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(contents, st.sampled_from([0, 0, 3]), st.integers(0, 2**32))
 def test_output_depends_only_on_the_content_of_the_channels(
     content: dict[str, list[tuple[int, str, int]]], lateness: int, seed: int

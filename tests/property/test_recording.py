@@ -4,18 +4,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.recording import Recording
 from replay.writer import RecordingWriter
+from tests.support.examples import examples
 from tests.support.recordings import MADE_AT, Record, batch_of, records_of
 
 BODY = st.one_of(st.none(), st.binary(max_size=40))
 DRAWN = st.lists(st.tuples(st.integers(1, 9), st.integers(-1, 10**12), BODY, BODY), max_size=60)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(DRAWN, st.lists(st.integers(0, 12), max_size=10), st.integers(1, 70), st.integers(0, 600), st.integers(4, 30))
 def test_a_recording_gives_back_what_it_was_given(
     drawn: list[tuple[int, int, bytes | None, bytes | None]],

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.world import Spec, World
+from tests.support.examples import examples
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@examples(12)
 @given(
     seed=st.integers(0, 2**40),
     events=st.integers(2_500, 12_000),

@@ -86,6 +86,8 @@ def test_registry_that_is_away_is_an_error_at_the_start(registry: Registry) -> N
     client.close()
 
 
+@pytest.mark.registry
+@pytest.mark.slow
 def test_records_wait_while_the_registry_is_away_and_are_read_when_it_is_back(tmp_path: Path) -> None:
     try:
         own = Registry(tmp_path)

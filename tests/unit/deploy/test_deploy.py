@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from click import Context, Group
 from config import metrics
 from config.instruments import Histogram, Metric
 from config.settings import Settings, load
+from config.yaml_text import read_yaml
 from dataflows.cli.main import LazyGroup
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,8 +28,10 @@ DATA = re.findall(r"^VOLUME (\S+)", DOCKERFILE, re.M)[0]
 NAME = re.compile(r"\bforestall[a-z_:]*[a-z0-9_]*")
 
 
+@cache
 def document(path: str) -> Any:
-    return yaml.safe_load((DEPLOY / path).read_text(encoding="utf-8"))
+    """What a file holds; not to be changed."""
+    return read_yaml((DEPLOY / path).read_text(encoding="utf-8"))
 
 
 def settings(path: str) -> Settings:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.clock import DAY, SECOND, to_text
@@ -19,6 +19,7 @@ from config.errors import RecoveryError
 from operators.batch import RawBatch
 from operators.channel import Channel, Position, record_digest
 from operators.decode import Decoder
+from tests.support.examples import examples
 
 DECODER = Decoder(load_contracts(BUILT_IN))
 START = 1_500_000_000 * SECOND
@@ -245,7 +246,7 @@ def run(values: list[bytes | None], seed: int) -> tuple[list[Any], list[Any], li
     return events, sorted(measured, key=repr), released, (source.watermark, source.counts)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(records, st.integers(0, 2**32))
 def test_batches_and_restarts_change_nothing(rows: list[tuple[str, int, int]], seed: int) -> None:
     values = encode(rows)
