@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from detectors.adwin import AdwinParameters
+from detectors.bank import BankParameters
 from detectors.base import Parameters, VectorParameters
+from detectors.calibrated import CalibratedParameters
 from detectors.deviation import DeviationParameters
+from detectors.ensemble import EnsembleParameters
 from detectors.gaussian import GaussianParameters
 from detectors.half_space import HalfSpaceParameters
+from detectors.kswin import KswinParameters
 from detectors.loda import LodaParameters
+from detectors.page_hinkley import PageHinkleyParameters
 from detectors.predictive import PredictiveParameters
+from detectors.prior import PriorParameters
+from detectors.seasonal import SeasonalParameters
 from detectors.threshold import ThresholdParameters
 
 METHODS: dict[str, type[Parameters]] = {
+    "adwin": AdwinParameters,
+    "calibrated": CalibratedParameters,
     "deviation": DeviationParameters,
+    "ensemble": EnsembleParameters,
     "gaussian": GaussianParameters,
+    "kswin": KswinParameters,
+    "page-hinkley": PageHinkleyParameters,
     "predictive": PredictiveParameters,
+    "prior": PriorParameters,
+    "seasonal": SeasonalParameters,
     "threshold": ThresholdParameters,
 }
 """Of one number."""
 
 VECTOR_METHODS: dict[str, type[VectorParameters]] = {
+    "bank": BankParameters,
     "half-space": HalfSpaceParameters,
     "loda": LodaParameters,
 }

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from detectors.base import Usual
 
+LEAST = 0.05
+"""Share below which a contribution is not worth a word."""
+
 
 def compared(x: float, usual: Usual) -> str:
     """Return a clause that compares `x` with what is usual."""
@@ -20,4 +23,4 @@ def largest(contributions: Sequence[tuple[str, float]], count: int = 3) -> str:
     total = sum(share for _, share in contributions)
     if total <= 0:
         return "no single cause"
-    return ", ".join(f"{name} ({share / total:.0%})" for name, share in contributions[:count] if share > 0)
+    return ", ".join(f"{name} ({share / total:.0%})" for name, share in contributions[:count] if share >= LEAST * total)

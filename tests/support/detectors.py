@@ -7,17 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detectors.adwin import AdwinParameters
+from detectors.bank import BankParameters
 from detectors.base import DetectorOf
+from detectors.calibrated import CalibratedParameters
 from detectors.deviation import DeviationParameters
+from detectors.ensemble import EnsembleParameters
 from detectors.gaussian import GaussianParameters
 from detectors.half_space import HalfSpaceParameters
+from detectors.kswin import KswinParameters
 from detectors.loda import LodaParameters
+from detectors.page_hinkley import PageHinkleyParameters
+from detectors.part import Part
 from detectors.predictive import PredictiveParameters
+from detectors.prior import Known, Prior, PriorParameters, belief
+from detectors.seasonal import SeasonalParameters
 from detectors.tail import TailParameters
 from detectors.threshold import ThresholdParameters
 
-MINUTE = 60_000_000
-"""µs between two values."""
+MINUTE, HOUR = 60_000_000, 3_600_000_000
+"""µs."""
 LEVEL, NOISE = 100.0, 5.0
 
 
@@ -31,6 +40,10 @@ class Case:
     """Numbers that it takes together; 0 for one that takes a number, not a list."""
     spikes: bool = True
     """Whether it flags a single value far above all others."""
+    cold: bool = True
+    """Whether it knows nothing to begin with."""
+    step: int = MINUTE
+    """µs between two values."""
     changes: bool = True
     """Whether it flags a change of level, and later takes it for normal."""
 
@@ -53,7 +66,24 @@ class Case:
 
 SERIES: dict[str, Any] = {"grace": 10, "adapt_after": 20, "memory": 50}
 SEASON: dict[str, Any] = {"grace": 10, "adapt_after": 30, "memory": 50}
+CHANGE: dict[str, Any] = {"grace": 40, "adapt_after": 50}
 PANEL: dict[str, Any] = {"grace": 30, "adapt_after": 60, "tail": TailParameters(window=100, least=30, refresh=4)}
+GAUSSIAN = Part("gaussian", {"direction": "up", **SERIES})
+MEDIAN = Part("deviation", {"direction": "both", "centre": "median", **SERIES}, name="median")
+
+
+@dataclass(frozen=True)
+class WithPeers:
+    """Parameters of a detector that begins with what its peers let expect."""
+
+    parameters: PriorParameters
+
+    def build(self) -> Prior:
+        built = self.parameters.build()
+        built.begin(belief([Known(50, 4.5 + 0.1 * number, 0.003 + 0.0003 * number) for number in range(8)]))
+        return built
+
+
 CASES = {
     "gaussian-up": Case(GaussianParameters(direction="up", **SERIES)),
     "gaussian-down": Case(
@@ -72,11 +102,22 @@ CASES = {
     ),
     "snarimax-ar": Case(PredictiveParameters(direction="both", forecaster="snarimax", d=1, **SEASON)),
     "half-space": Case(HalfSpaceParameters(features=("a", "b", "c"), window=30, **PANEL), features=3),
+    "adwin": Case(AdwinParameters(direction="up", clock=4, **CHANGE), spikes=False),
+    "page-hinkley": Case(PageHinkleyParameters(direction="both", **CHANGE), spikes=False),
+    "kswin": Case(KswinParameters(direction="up", window=40, latest=15, **CHANGE), spikes=False),
+    "bank": Case(BankParameters(features=("a", "b", "c"), of=GAUSSIAN), features=3),
+    "calibrated": Case(CalibratedParameters(of=GAUSSIAN, tail=TailParameters(window=100, least=30, refresh=4))),
+    "ensemble": Case(EnsembleParameters(of=(GAUSSIAN, Part("page-hinkley", {"direction": "up", **CHANGE}), MEDIAN))),
+    "ensemble-cauchy": Case(EnsembleParameters(of=(GAUSSIAN, MEDIAN), rule="cauchy")),
+    "prior": Case(PriorParameters(direction="up", **SERIES)),
+    "prior-peers": Case(WithPeers(PriorParameters(direction="both", scale="log", **SERIES)), cold=False),
+    "seasonal": Case(SeasonalParameters(of=GAUSSIAN), step=HOUR),
+    "seasonal-log": Case(SeasonalParameters(of=MEDIAN, scale="log", memory=3), step=HOUR),
     "loda": Case(LodaParameters(features=("a", "b", "c", "d"), cuts=10, memory=100, **PANEL), features=4),
 }
 
 
-def stream(case: Case, seed: int, length: int = 200) -> list[Any]:
+def stream(case: Case, seed: int, length: int = 140) -> list[Any]:
     """Return noise, two spikes, a change of level in the middle, and values of every size."""
     rng = random.Random(seed)
     values = [case.value(rng, LEVEL if number < length // 2 else 2 * LEVEL) for number in range(length)]
@@ -85,11 +126,11 @@ def stream(case: Case, seed: int, length: int = 200) -> list[Any]:
     return [*values, *(case.all(x) for x in (0.0, 1e-300, 1e300, -1e300))]
 
 
-def run(detector: DetectorOf[Any], values: Sequence[Any], start: int = 0) -> list[object]:
-    """Let `detector` judge and learn minute by minute, and return all that it says."""
+def run(detector: DetectorOf[Any], values: Sequence[Any], start: int = 0, *, step: int = MINUTE) -> list[object]:
+    """Let `detector` judge and learn value by value, and return all that it says."""
     seen: list[object] = []
     for number, x in enumerate(values, start):
-        at = number * MINUTE
+        at = number * step
         seen += [detector.score_one(x, at=at), detector.usual(x, at=at), detector.explain(x, at=at)]
         seen.append(detector.learn_one(x, at=at))
     return seen
