@@ -12,6 +12,7 @@ from detectors.gaussian import GaussianParameters
 from detectors.half_space import HalfSpaceParameters
 from detectors.kswin import KswinParameters
 from detectors.loda import LodaParameters
+from detectors.novelty import NoveltyParameters
 from detectors.page_hinkley import PageHinkleyParameters
 from detectors.predictive import PredictiveParameters
 from detectors.prior import PriorParameters
@@ -24,6 +25,7 @@ METHODS: dict[str, type[Parameters]] = {
     "deviation": DeviationParameters,
     "ensemble": EnsembleParameters,
     "gaussian": GaussianParameters,
+    "novelty": NoveltyParameters,
     "kswin": KswinParameters,
     "page-hinkley": PageHinkleyParameters,
     "predictive": PredictiveParameters,

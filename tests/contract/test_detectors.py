@@ -147,7 +147,7 @@ def test_nothing_is_certain_before_anything_was_learned(case: Case) -> None:
 def test_a_value_far_off_is_flagged_and_explained(case: Case) -> None:
     detector = trained(case)
     x, at = case.all(1e5), LONG * case.step
-    assert detector.score_one(x, at=at).flagged is case.spikes
+    assert detector.score_one(x, at=at).flagged is (case.spikes or case.novelty)
     assert detector.explain(x, at=at)
     if case.spikes:
         usual = detector.usual(x, at=at)
@@ -184,3 +184,15 @@ def test_a_lasting_change_of_level_is_flagged_and_becomes_normal(case: Case) -> 
     assert any(flags[:LONG])
     assert any(adapted[:LONG])
     assert sum(flags[LONG:]) <= 0.05 * len(flags[LONG:])
+
+
+@able("novelty")
+def test_a_lasting_change_is_new_once(case: Case) -> None:
+    detector, rng = trained(case), random.Random(16)
+    flags = []
+    for number in range(LONG, 4 * LONG):
+        x = case.value(rng, 3 * LEVEL)
+        flags.append(detector.score_one(x, at=number * case.step).flagged)
+        detector.learn_one(x, at=number * case.step)
+    assert any(flags[:5])
+    assert sum(flags) <= 0.02 * len(flags)

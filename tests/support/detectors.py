@@ -17,6 +17,7 @@ from detectors.gaussian import GaussianParameters
 from detectors.half_space import HalfSpaceParameters
 from detectors.kswin import KswinParameters
 from detectors.loda import LodaParameters
+from detectors.novelty import NoveltyParameters
 from detectors.page_hinkley import PageHinkleyParameters
 from detectors.part import Part
 from detectors.predictive import PredictiveParameters
@@ -46,6 +47,8 @@ class Case:
     """µs between two values."""
     changes: bool = True
     """Whether it flags a change of level, and later takes it for normal."""
+    novelty: bool = False
+    """Whether it flags what is new, once: then it has seen it."""
 
     def build(self) -> DetectorOf[Any]:
         """Return a detector that knows nothing yet."""
@@ -101,6 +104,12 @@ CASES = {
         PredictiveParameters(direction="up", forecaster="snarimax", season=6, sp=2, sd=1, q=2, sq=1, **SEASON)
     ),
     "snarimax-ar": Case(PredictiveParameters(direction="both", forecaster="snarimax", d=1, **SEASON)),
+    "novelty": Case(
+        NoveltyParameters(windows=(4, 12), capacity=16, memory=1000, rarity=1.0, quiet=20),
+        spikes=False,
+        changes=False,
+        novelty=True,
+    ),
     "half-space": Case(HalfSpaceParameters(features=("a", "b", "c"), window=30, **PANEL), features=3),
     "adwin": Case(AdwinParameters(direction="up", clock=4, **CHANGE), spikes=False),
     "page-hinkley": Case(PageHinkleyParameters(direction="both", **CHANGE), spikes=False),
