@@ -69,8 +69,8 @@ class KafkaPartition:
         self._spoke_at = time.monotonic()
         self._end_seen: int | None = None
         """Offset of the end, when all before it was read: past it may only be marks of transactions."""
-        self._read_to = OFFSET_INVALID
-        """The offset after the last record that was handed over."""
+        self._began_at = self._read_to = OFFSET_INVALID
+        """The offset after the last record that was handed over, and what it was at the start."""
         self._kept: list[Message] = []
         """What was met in looking for the end, to be read next."""
         self._drop: int | None = None
@@ -137,7 +137,7 @@ class KafkaPartition:
         if left.last_digest and low < begin:
             self._drop, self._digest = begin - 1, left.last_digest
         self._consumer.assign([self._at(begin if self._drop is None else begin - 1)])
-        self._read_to = begin
+        self._began_at = self._read_to = begin
         return Position(begin, left.last_digest, self._origin, True)
 
     def _at(self, offset: int) -> TopicPartition:
@@ -323,8 +323,11 @@ class KafkaPartition:
         if self._due is None:
             return
         now, due = time.monotonic(), self._due
-        if self._end_seen is not None and due == self._read_to:
-            due = max(due, self._end_seen)  # only marks of transactions follow: they are no lag
+        if due == self._read_to:
+            if self._end_seen is not None:
+                due = max(due, self._end_seen)  # only marks of transactions follow: they are no lag
+            elif due == self._began_at and not self._kept:
+                return  # the run before may have told so, which would be taken back
         if due == self._published or now - self._published_at < every_s:
             return
         self._published, self._published_at = due, now

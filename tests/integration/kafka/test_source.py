@@ -40,6 +40,13 @@ class Opened:
         self.reader = reader
         self.began = reader.open(left)
         self.position = self.began
+        self._closed = False
+
+    def close(self) -> None:
+        """Let go of it, if that was not done before."""
+        if not self._closed:
+            self._closed = True
+            self.reader.close()
 
     def read(self, count: int) -> Read:
         """Read until so many records came."""
@@ -91,7 +98,7 @@ def open_partition(settings: Kafka) -> Iterator[Open]:
 
     yield made
     for each in opened:
-        each.reader.close()
+        each.close()
 
 
 def committed(kafka: Broker, topic: str) -> int:
@@ -267,6 +274,28 @@ def test_marks_at_the_end_are_no_lag_of_a_partition_that_may_not_be_read(
         time.sleep(0.1)
     kafka.produce(topic, [b"y"])
     assert opened.read(1).values == [b"y"]
+
+
+def test_a_resumed_partition_takes_nothing_back_before_it_has_met_the_end_again(
+    kafka: Broker, open_partition: Open
+) -> None:
+    topic = kafka.topic()
+    producer = Producer(kafka.client(transactional_id=topic))
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    producer.produce(topic, value=b"x", partition=0)
+    producer.commit_transaction(10)
+    opened = open_partition(topic)
+    opened.read_to_the_end()
+    deadline = time.monotonic() + PATIENCE_S
+    while committed(kafka, topic) != 2:  # the mark is at offset 1
+        assert time.monotonic() < deadline
+        opened.reader.publish(1)
+        opened.reader.read(1, 1)
+    resumed = open_partition(topic, left=opened.position)
+    resumed.reader.publish(1)  # nothing has come yet
+    resumed.close()
+    assert committed(kafka, topic) == 2
 
 
 def test_records_met_in_looking_for_the_end_are_read(kafka: Broker, open_partition: Open) -> None:
