@@ -27,7 +27,7 @@ from tests.support.verdict import Content, Output, Position, broken_at_end, brok
 
 QUIET_S = 1.5
 """Where it is not known what must come, nothing has come for so long."""
-LAG_S = 5.0
+LAG_S = 60.0
 """Within so long after all is out the consumer group shows no lag."""
 TOPICS_STEP = "detection.topics"
 
