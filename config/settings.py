@@ -165,6 +165,8 @@ class Journey:
     """A contact, review or closed ticket is forgotten after this span."""
     usage_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
     """The last measure of usage is forgotten after this span."""
+    subscription_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
+    """A subscription is forgotten so long after its last change or invoice: plans may be billed by the year."""
     signal_ttl: Annotated[timedelta, Spec("results", timedelta(hours=1), _CENTURY)]
     """A fleet signal older than this is no longer used."""
     limits: JourneyLimits

@@ -71,6 +71,7 @@ def _journey_settings(settings: Settings) -> JourneySettings:
         unfinished_ttl=given.unfinished_ttl,
         contact_ttl=given.contact_ttl,
         usage_ttl=given.usage_ttl,
+        subscription_ttl=given.subscription_ttl,
         signal_ttl=given.signal_ttl,
         dedupe_ttl=settings.state.dedupe_ttl,
         limits=JourneyLimits(**asdict(given.limits)),
