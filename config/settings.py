@@ -147,6 +147,22 @@ class JourneyLimits:
     """Sellers per order."""
     records_max: Annotated[int, Spec("results", 1, 100_000)]
     """Records per order or refund that evidence can name."""
+    payments_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Payments per order that are told apart."""
+    items_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Products per order that are told apart."""
+    subscriptions_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Subscriptions per customer, and changes of the terms of each."""
+    invoices_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Invoices of subscriptions per customer."""
+    attempts_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Attempts to pay per customer."""
+    sign_ins_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Devices, countries, failed and strange sign-ins, changed fields and payouts per customer."""
+    matters_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Matters a customer got in touch about, and contacts about each."""
+    weeks_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Weeks of use of a product."""
     signals_max: Annotated[int, Spec("results", 1, 10_000_000)]
     """Fleet entities whose signals are remembered, per key group."""
 
