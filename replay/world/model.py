@@ -29,8 +29,6 @@ MILLISECOND = 1_000
 EVENTS_MIN = 2_000
 EVENTS_PER_DAY_MIN = 100
 DAYS_MIN, DAYS_MAX = 7, 366
-BUSINESS_SHARE = 0.1
-"""Of all events of a full mix, those of the topics `orders` and `crm`, about."""
 EVENTS_PER_ORDER = 6.9
 """Business events an order brings about, on average, over the horizon; measured, used only to size the world."""
 
@@ -142,7 +140,7 @@ class Spec:
     @cached_property
     def orders(self) -> int:
         """How many orders are placed. In a telemetry mix they are felt only in the lanes."""
-        share = BUSINESS_SHARE if self.mix == "full" else 0.02
+        share = self.scenario.business_share if self.mix == "full" else 0.02
         return max(20, round(self.events * share / EVENTS_PER_ORDER))
 
     @property
@@ -179,7 +177,7 @@ class Spec:
     @cached_property
     def measure_every(self) -> int:
         """Interval of the services' measurements, µs: as short as leaves room for the requests."""
-        room = 0.75 * self.events * (1 - BUSINESS_SHARE)
+        room = 0.75 * self.events * (1 - self.scenario.business_share)
         each = len(self.services) + 1
         spans = (MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR)
         return next((s for s in spans if self.measured_days * DAY // s * each <= room), 2 * HOUR)

@@ -67,6 +67,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What ships: `full` is orders, CRM and telemetry; `telemetry` nothing else, and only services have issues."""
     telemetry_days: Annotated[int, Meta(ge=3, le=366)] | None = None
     """Services are measured in the last days only, for telemetry is kept for a shorter time than orders are."""
+    business_share: Annotated[float, Meta(gt=0, le=0.9)] = 0.1
+    """Of all records those that orders and customers bring about, stories apart."""
     noise: Factor = 1.0
     """How many times as much as usual measurements, use and durations scatter."""
     rates: dict[str, Rate] = {}
