@@ -49,7 +49,9 @@ class World:
         often = spec.scenario.sources.duplicates
         shares = DUPLICATE_SHARE[spec.mix]
         self._duplicates = {topic: round(spec.events * share * often) for topic, share in shares.items()}
-        given = len(self._business) + len(self._faults) + sum(self._duplicates.values()) + Telemetry.grid(spec)
+        given = (
+            len(self._business) + len(self._faults) + sum(self._duplicates.values()) + Telemetry.grid(spec, self._plan)
+        )
         requests = spec.events - given - len(self._stories.events)
         self._telemetry = Telemetry(spec, self._plan, names, self._orders, max(0, requests))
         self._offsets: Counter[tuple[str, int]] = Counter()

@@ -26,6 +26,15 @@ class Quirks:
         self.gaps = spans
         """(service, since, until): when a service measures nothing."""
 
+    @property
+    def unmeasured(self) -> int:
+        """How many measurements there are not, for the services are silent."""
+        step = self._spec.measure_every
+        return sum(
+            len(range(since + (SINCE - since) % step, until, step)) * (2 if service == 0 else 1)
+            for service, since, until in self.gaps
+        )
+
     def _silence(self, rng: np.random.Generator, plan: Plan) -> tuple[int, int, int]:
         """Return when one service is silent: on a day without an outage, if there is one."""
         length = int(self._sources.silent_hours * HOUR)

@@ -50,6 +50,8 @@ class Sources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One service's clock goes this much ahead: more than a minute, and its records would be held back."""
     silent_hours: Annotated[float, Meta(ge=0, le=24)] = 0.0
     """For so long one service measures nothing, once, while all is well."""
+    usage_gap_days: Annotated[int, Meta(ge=0, le=14)] = 0
+    """For so many days nobody's use is measured, though all use what they pay for."""
     schema_drift: bool = True
     """Whether a field appears that no contract knows, in the last third of the world."""
 

@@ -55,11 +55,11 @@ class Telemetry:
         """The customers that each outage met so far, whether they minded or not."""
 
     @staticmethod
-    def grid(spec: Spec) -> int:
+    def grid(spec: Spec, plan: Plan) -> int:
         """Return how many measurements the whole world has, of services and of stock."""
         ticks = spec.measured_days * DAY // spec.measure_every
         stock = spec.stocked * (spec.days * DAY // STOCK_EVERY) if spec.mix == "full" else 0
-        return ticks * (len(spec.services) + 1) + stock
+        return ticks * (len(spec.services) + 1) + stock - Quirks(spec, plan).unmeasured
 
     def slice(self, number: int) -> list[pl.DataFrame]:
         """Return the records of the slice."""

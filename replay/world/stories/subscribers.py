@@ -60,10 +60,14 @@ def _live(teller: Teller, rng: np.random.Generator, s: Subscriber) -> None:
     """Tell how a subscriber begins, and uses the product day by day."""
     _change(teller, SINCE + int(rng.integers(1, 600)) * MINUTE, s, "active")
     season, noise = teller.spec.scenario.season, teller.spec.scenario.noise
+    gap = teller.spec.days * 3 // 5
+    lost = range(gap, gap + teller.spec.scenario.sources.usage_gap_days)
     for number, day in enumerate(range(SINCE, teller.spec.until, DAY)):
         weekend = number % 7 >= 5
         usual = s.level * (0.15 if weekend and s.workdays else 1.0) * (0.5 if number in season.holidays else 1.0)
         used = usual * s.use(day) * float(np.exp(0.25 * noise * rng.standard_normal()))
+        if number in lost:
+            continue
         data = {"product": "app", "unit": "visits", "value": round(used)}
         teller.of_customer(
             day + 23 * HOUR + int(rng.integers(50)) * MINUTE, "crm", "usage.measured", s.customer, **data

@@ -32,7 +32,7 @@ def test_those_that_come_along_can_be_loaded_and_say_what_they_are_about(name: s
 
 def test_there_is_one_for_all_one_per_domain_and_three_that_make_it_harder() -> None:
     domains = set(AGENT.values())
-    assert set(names()) == {"default", "noise-double", "rates-half", "decoys-only"} | domains
+    assert set(names()) == {"default", "bundled", "noise-double", "rates-half", "decoys-only"} | domains
 
 
 def test_the_default_has_every_kind_of_issue_and_every_decoy() -> None:
