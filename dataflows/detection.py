@@ -1,8 +1,8 @@
 """The detection flow: from source partitions to the outbox.
 
     source ─┬─► telemetry ─┬─► journey ─┬─► cause ─► case ─► outbox
-            ├──────────────┼──► journey │
-            │              └──► cause   └──► case
+            ├──────────────┼──► journey ├─► risk ──► case
+            │              └──► cause   └──────────► case
             └─► outbox (late records, dead letters; what each stage has open at the end)
 
 Only wiring: what a stage does stands in `operators/`, and every choice comes in from outside.
@@ -26,6 +26,9 @@ from sinks.gate import Gate, assert_gated
 from sinks.outbox import OutboxSink, Outlet, part_names
 from sinks.outlets import StoreOutlet
 
+RISK_GROUPS = 1
+"""Key groups of the risk stage: its key is the model, and there is one."""
+
 MakeLogic = Callable[[], KeyedLogic[Any]]
 
 
@@ -35,6 +38,7 @@ class Logics:
 
     telemetry: MakeLogic
     journey: MakeLogic
+    risk: MakeLogic
     cause: MakeLogic
     case: MakeLogic
 
@@ -72,11 +76,18 @@ def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: Stat
         "telemetry", groups.telemetry, logics.telemetry, sources, journey=groups.journey, cause=groups.cause
     )
     journey = stage(
-        "journey", groups.journey, logics.journey, sources + telemetry.outlets, cause=groups.cause, case=groups.case
+        "journey",
+        groups.journey,
+        logics.journey,
+        sources + telemetry.outlets,
+        risk=RISK_GROUPS,
+        cause=groups.cause,
+        case=groups.case,
     )
+    risk = stage("risk", RISK_GROUPS, logics.risk, journey.outlets, case=groups.case)
     cause = stage("cause", groups.cause, logics.cause, telemetry.outlets + journey.outlets, case=groups.case)
-    case = stage("case", groups.case, logics.case, journey.outlets + cause.outlets)
-    return {each.name: each for each in (telemetry, journey, cause, case)}
+    case = stage("case", groups.case, logics.case, journey.outlets + risk.outlets + cause.outlets)
+    return {each.name: each for each in (telemetry, journey, risk, cause, case)}
 
 
 def build(
@@ -106,7 +117,7 @@ def build(
     """
     sources = tuple(source.list_parts())
     made = stages(layout, logics, sources, place)
-    telemetry, journey, cause, case = made.values()
+    telemetry, journey, risk, cause, case = made.values()
 
     flow = Dataflow("detection")
     gate = op.input("gate", flow, Gate(finished))
@@ -122,6 +133,7 @@ def build(
             frames_for("telemetry_to_journey", "journey", telemetry_items),
         ),
     )
+    risk_items = build_stage("risk", risk, frames_for("journey_to_risk", "risk", journey_items))
     cause_items = build_stage(
         "cause",
         cause,
@@ -137,6 +149,7 @@ def build(
         op.merge(
             "to_case",
             frames_for("journey_to_case", "case", journey_items),
+            frames_for("risk_to_case", "case", risk_items),
             frames_for("cause_to_case", "case", cause_items),
         ),
     )
@@ -146,6 +159,7 @@ def build(
         releases_of("source_releases", items),
         releases_of("telemetry_releases", telemetry_items),
         releases_of("journey_releases", journey_items),
+        releases_of("risk_releases", risk_items),
         releases_of("cause_releases", cause_items),
         releases_of("case_releases", case_items),
     )

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from config.agents.load import load_manifests
 from config.clock import micros
 from config.contracts import BUILT_IN, ContractSet, load_contracts
+from config.features.load import load_views
 from config.policies.load import load_bundle
 from config.settings import Settings
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
 from operators.agents.billing import BillingAgent
+from operators.agents.experience import ComplaintRiskParameters
 from operators.agents.fulfilment import FulfilmentAgent
 from operators.agents.outage import OutageAgent
 from operators.cases import CaseLogic, CaseSettings
@@ -20,6 +22,7 @@ from operators.decide import Decider
 from operators.evidence import Sources
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
+from operators.risk import RiskLogic
 from operators.streams import build_streams
 from operators.telemetry import TelemetryLogic
 
@@ -51,13 +54,15 @@ def load_logics(settings: Settings) -> Logics:
     telemetry()  # tells a fault of the manifest here, not in a worker
     decider, sources = Decider(load_bundle(settings.policy.bundle)), Sources(manifests)
     journey_settings = _journey_settings(settings)
+    views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
     customer_agents: list[CustomerAgent] = [
         FulfilmentAgent.of(manifests["fulfilment"]),
         BillingAgent.of(manifests["billing"]),
     ]
     return Logics(
         telemetry=telemetry,
-        journey=lambda: JourneyLogic(customer_agents, journey_settings),
+        journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
+        risk=lambda: RiskLogic(views, risk_parameters),
         cause=CauseLogic,
         case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources),
     )

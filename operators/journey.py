@@ -22,6 +22,7 @@ from operators.agents.base import CustomerAgent, View
 from operators.customer_state import Subscription
 from operators.fold import JourneyLimits
 from operators.journey_fold import FOLDS, fold_signal
+from operators.features import checkpoints
 from operators.journey_state import Journey, Order, Refund, Ticket, Usage
 from operators.logic import Context
 
@@ -58,19 +59,21 @@ class JourneyLogic:
     """Keeps the journey of each customer, and has the agents look at it when something may be due.
 
     In: business events by customer; `signal` events by BROADCAST. Out: `finding` events, to `case` by customer and to
-    `cause` by each of the finding's causes.
+    `cause` by each of the finding's causes; `checkpoint` and `label` events, to `risk`.
 
     Args:
         agents: Who looks, in this order.
         settings: How long and how much is remembered.
+        judged: Whether the risk stage is told of each order's checkpoints and of what became of it.
     """
 
     name = "journey"
     state_type = Journey
     state_version = 1
 
-    def __init__(self, agents: Sequence[CustomerAgent], settings: JourneySettings) -> None:
+    def __init__(self, agents: Sequence[CustomerAgent], settings: JourneySettings, *, judged: bool = False) -> None:
         self._agents = tuple(agents)
+        self._judged = judged
         self._signals = frozenset[str]().union(*(agent.signals for agent in agents))
         self._limits = settings.limits
         self._settle = max(micros(settings.settle), 1)
@@ -98,6 +101,10 @@ class JourneyLogic:
                 context.forget()
             return
         due = fold(state, event, self._limits)
+        if self._judged and event.type == "review.answered":
+            label = checkpoints.label_of(state, event)
+            if label is not None:
+                context.emit("risk", label)
         now, look_at = context.now, state.look_at
         if look_at is None:
             self._look_at(state, now + self._settle, context)
@@ -114,6 +121,12 @@ class JourneyLogic:
         view = View(key, state, context.shared().signals, now - self._signal_ttl, now)
         for agent in self._agents:
             due = agent.look(view)
+            if due is not None and due < again:
+                again = due
+        if self._judged:
+            judged, due = checkpoints.look(key, state, now)
+            for event in judged:
+                context.emit("risk", event)
             if due is not None and due < again:
                 again = due
         for finding in view.findings:

@@ -38,6 +38,8 @@ def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> int | None
     order.value = order.freight + sum(money(item["price"]) for item in items)
     sellers = {(item["seller_id"], item.get("seller_state") or "") for item in items}
     order.sellers = sorted(sellers)[: limits.sellers_max]
+    order.items, order.products_count = len(items), len({item["product_id"] for item in items})
+    order.category = (items[0].get("category") or "") if items else ""
     return event.at
 
 
@@ -85,8 +87,7 @@ def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> int | N
         order.delivered_at = event.at
     if order.ended_at is None:
         order.ended_at = event.at
-    # Most orders end well: where a promise is watched, the look at it comes anyway, and is soon enough to forget.
-    return event.at if order.findings or order.promised_at is None else None
+    return event.at
 
 
 def _refund_requested(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:

@@ -42,6 +42,18 @@ class Order(Subject, array_like=True, gc=False):
     """Sum of the invoices of this order; None where there was none."""
     products: list[tuple[str, int]] = field(default_factory=list)
     """Products whose stock is measured, with the units of each, sorted; bounded."""
+    items: int = 1
+    """Items of the basket: one where nothing is known, none where the shop listed none."""
+    products_count: int = 1
+    """Different products among them."""
+    category: str = ""
+    """Of the first item."""
+    judged_at: int | None = None
+    """When its risk was judged last;"""
+    answered_at: int | None = None
+    """when its customer answered for it, after which it is not judged;"""
+    told: int = 0
+    """what of its course was told to the model: see `operators/features/checkpoints.py`."""
 
     @property
     def lanes(self) -> list[str]:

@@ -14,10 +14,12 @@ import pytest
 
 from config.agents.load import load_manifests
 from config.clock import DAY, HOUR, micros
+from config.features.load import load_views
 from config.policies.load import load_default
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
 from operators.agents.billing import BillingAgent
+from operators.agents.experience import ComplaintRiskParameters
 from operators.agents.fulfilment import FulfilmentAgent
 from operators.agents.outage import OutageAgent
 from operators.cases import CaseLogic, CaseSettings
@@ -27,6 +29,7 @@ from operators.decide import Decider
 from operators.fan_in import FanInSettings
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
+from operators.risk import RiskLogic
 from operators.telemetry import TelemetryLogic
 from tests.support.pipeline import Content, Output, Pipeline, Schedule
 from tests.support.shop import shop
@@ -34,7 +37,7 @@ from tests.support.telemetry import SETTINGS, STREAMS
 
 SCHEDULES = 12
 PACES = (timedelta(0), timedelta(milliseconds=50), timedelta(days=1))
-MANIFESTS = load_manifests()
+MANIFESTS, VIEWS = load_manifests(), load_views()
 CAUSES = CauseSettings(
     fan_in={
         "lane": FanInSettings(window=timedelta(days=5), customers_min=2, ratio=1.0, customers_max=3),
@@ -44,6 +47,9 @@ CAUSES = CauseSettings(
     touched_max=6,
     idle_ttl=timedelta(days=8),
     episode_max=timedelta(days=6),
+)
+RISK = ComplaintRiskParameters(
+    threshold=0.1, early_margin=0.02, complaints_min=1, label_within=timedelta(days=4), pending_max=6, entities_max=5
 )
 JOURNEYS = JourneySettings(
     finished_ttl=timedelta(days=5),
@@ -62,7 +68,8 @@ def logics() -> Logics:
     decider = Decider(load_default(), "act")
     return Logics(
         telemetry=lambda: TelemetryLogic(STREAMS, OutageAgent(MANIFESTS["outage"]), micros(SETTINGS.entity_ttl)),
-        journey=lambda: JourneyLogic(agents, JOURNEYS),
+        journey=lambda: JourneyLogic(agents, JOURNEYS, judged=True),
+        risk=lambda: RiskLogic(VIEWS, RISK),
         cause=lambda: CauseLogic(CAUSES),
         case=lambda: CaseLogic(decider, CASES),
     )

@@ -1,0 +1,1 @@
+"""Feature views: what a model reads of an order. One piece of code computes each, for the job and for an export."""

@@ -1,0 +1,215 @@
+"""The risk stage: how likely each order ends in a complaint, learned from all orders as their customers answer.
+
+Key: a model. In: from the journeys, `checkpoint` events (an order at an instant of its life, and what has just happened
+to it) and `label` events (its customer answered, or it was cancelled). Out: the finding `order.complaint_likely` of the
+agent `experience`, to `case` by customer; its end when the customer is content or has complained, or stays silent.
+
+It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the answer comes, weeks
+later, all checkpoints of the order are learned, together as one example. What is scored is therefore never what was
+learned from, and the calibration curve is that of the model as it was at the time (progressive validation, with delay).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+from config.clock import DAY, to_text
+from config.errors import RecoveryError, SettingsError
+from config.events import Event
+from config.features.load import FeatureView
+from config.identity import derived_id, short_hash
+from detectors.classifier import Platt, RecursiveLogistic
+from operators.agents.experience import ComplaintRiskParameters, Judged, end_of, finding_of
+from operators.features import fleet_history, order_progress
+from operators.features.checkpoints import CHECKPOINT, LABEL
+from operators.features.fleet_history import COMPLAINED, COMPLAINED_ON_TIME, LATE, SHIPPED_LATE, History
+from operators.features.vector import NAMES, vector
+from operators.journey_state import Order
+from operators.logic import Context
+from operators.risk_state import BANDS, Pending, RiskState, packed, unpacked
+
+SWEEP = "sweep"
+COMPLAINT_MAX = 2
+"""A review of this score or less (of 1 to 5) is a complaint."""
+ROWS_MAX = 24
+"""Checkpoints of one order that are learned from."""
+
+
+class RiskLogic:
+    """Judges, learns and keeps track.
+
+    Args:
+        views: The feature views that the model reads, by name.
+        parameters: How it learns, and from when on it speaks.
+    """
+
+    name = "risk"
+    state_type = RiskState
+    state_version = 1
+    dedupe_ttl = 0
+    """What comes in was made by the journeys, each once."""
+
+    def __init__(self, views: dict[str, FeatureView], parameters: ComplaintRiskParameters) -> None:
+        self._parameters = parameters
+        self._progress = views[order_progress.VIEW].names
+        self._history = views[fleet_history.VIEW].names
+        self._check()
+        self._model = RecursiveLogistic(len(NAMES), parameters.learner)
+        self._platt = Platt()
+        self._fresh = (self._model.encode(), self._platt.encode())
+        self._identity = derived_id(
+            "complaint-risk", type(self._model).__name__, repr(parameters.learner), *NAMES,
+            *(views[name].hash for name in (order_progress.VIEW, fleet_history.VIEW)),
+        )  # fmt: skip
+        self._due = parameters.label_us
+
+    def _check(self) -> None:
+        rows = order_progress.order_progress(Order(0, 0), 0), fleet_history.fleet_history(History(), [], [], "", 0)
+        for view, names, row in zip(
+            (order_progress.VIEW, fleet_history.VIEW), (self._progress, self._history), rows, strict=True
+        ):
+            if names != tuple(row):
+                raise SettingsError(
+                    f"config/features/{view}.yaml: features are {', '.join(names)}, the code has {', '.join(row)}.",
+                    remedy="Name in the view what its code computes, in that order.",
+                )
+
+    def new_state(self, key: str) -> RiskState:
+        """Return the state of a model that has learned nothing."""
+        return RiskState()
+
+    def on_event(self, key: str, state: RiskState, event: Event, context: Context) -> None:
+        """Judge a checkpoint, or learn what became of an order.
+
+        Raises:
+            ValueError: the event is of another type: the stages are wired wrongly.
+        """
+        if event.type == CHECKPOINT:
+            self._count_facts(state, event)
+            if event.data["scored"]:
+                self._judge(state, event, context)
+        elif event.type == LABEL:
+            self._learn(state, event.data["entry"], event.data["score"], event.data["in_time"], context)
+        else:
+            raise ValueError(f"stage {self.name} takes checkpoints and labels, not {event.type}")
+
+    def on_timer(self, key: str, state: RiskState, timer: str, context: Context) -> None:
+        """Take note of the orders whose customers have stayed silent for long enough."""
+        state.swept = False
+        for entry in [entry for entry, pending in state.pending.items() if pending.due_at <= context.now]:
+            self._end(state.pending.pop(entry), "nothing was heard of the customer", context)
+        self._set_sweep(state, context)
+
+    def on_partial(self, key: str, state: RiskState, partial: Any, context: Context) -> None:
+        """Refuse: the model learns from events alone.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"stage {self.name} takes no partials")
+
+    def migrate(self, version: int, state: Any) -> RiskState:
+        """Refuse: there is no older version.
+
+        Raises:
+            RecoveryError: always.
+        """
+        raise RecoveryError(
+            f"stage {self.name}: recovered state is of version {version}, which was never released.",
+            remedy="Start with a new store and recovery folder.",
+        )
+
+    def _count_facts(self, state: RiskState, event: Event) -> None:
+        data, facts, history = event.data, event.data["facts"], state.history
+        if "shipped_late" in facts:
+            history.count(data["sellers"], SHIPPED_LATE, facts["shipped_late"], event.at)
+        if "transit_days" in facts:
+            history.transit(data["lanes"], facts["transit_days"], event.at)
+        if "late" in facts:
+            history.count([*data["sellers"], *data["lanes"]], LATE, facts["late"], event.at)
+
+    def _judge(self, state: RiskState, event: Event, context: Context) -> None:
+        data, now = event.data, event.at
+        history = fleet_history.fleet_history(state.history, data["sellers"], data["lanes"], data["category"], now)
+        progress = data["progress"]
+        model, platt = self._load(state)
+        numbers = vector(progress, history)
+        log_odds = model.log_odds(numbers)
+        pending = state.pending.get(data["entry"])
+        if pending is None:
+            due_at = max(now, data["promised_at"] or now) + self._due
+            names = data["sellers"], data["lanes"], data["category"]
+            pending = Pending(data["order"], data["customer"], data["since"], due_at, *names)
+            self._remember(state, data["entry"], pending)
+        if len(pending.rows) < ROWS_MAX:
+            pending.rows = [*pending.rows, packed(progress, history, log_odds)]
+        self._set_sweep(state, context)
+        probability = platt.probability(log_odds)
+        if pending.reported or state.complaints < self._parameters.complaints_min:
+            return
+        if probability < self._parameters.needed(progress):
+            return
+        pending.reported, pending.causes = to_text(now), [*data["sellers"], *data["lanes"]]
+        judged = Judged(probability, numbers, model.contributions(numbers), progress, history, self._hash(state))
+        finding = finding_of(data, pending.reported, now, judged)
+        context.emit("case", finding.event(data["customer"]))
+
+    def _learn(self, state: RiskState, entry: str, score: int | None, in_time: bool, context: Context) -> None:
+        pending = state.pending.pop(entry, None)
+        if pending is None:
+            return
+        if score is None:
+            self._end(pending, "the order was cancelled", context)
+            return
+        complaint = score <= COMPLAINT_MAX
+        self._end(pending, "the customer complained" if complaint else "the customer is content", context)
+        names = [*pending.sellers, *([pending.category] if pending.category else [])]
+        state.history.count(names, COMPLAINED, complaint, context.now)
+        if in_time:
+            state.history.count(names, COMPLAINED_ON_TIME, complaint, context.now)
+        state.history.bound(self._parameters.entities_max)
+        model, platt = self._load(state)
+        digest, weight = blake2b(state.examples_hash, digest_size=16), 1 / len(pending.rows)
+        for row in pending.rows:
+            progress, history, log_odds = unpacked(row, self._progress, self._history)
+            probability = platt.probability(log_odds)
+            band = state.curve[min(int(probability * BANDS), BANDS - 1)]
+            band.orders += weight
+            band.probability += weight * probability
+            band.complaints += weight * complaint
+            digest.update(row)
+        for row in pending.rows:
+            progress, history, log_odds = unpacked(row, self._progress, self._history)
+            model.learn(vector(progress, history), complaint, weight)
+            platt.learn(log_odds, complaint, weight)
+        digest.update(b"1" if complaint else b"0")
+        state.examples_hash = digest.digest()
+        state.model, state.platt = model.encode(), platt.encode()
+        state.orders += 1
+        state.complaints += complaint
+
+    def _load(self, state: RiskState) -> tuple[RecursiveLogistic, Platt]:
+        self._model.decode(state.model or self._fresh[0])
+        self._platt.decode(state.platt or self._fresh[1])
+        return self._model, self._platt
+
+    def _hash(self, state: RiskState) -> str:
+        return derived_id(self._identity, state.examples_hash.hex())
+
+    def _remember(self, state: RiskState, entry: str, pending: Pending) -> None:
+        """Keep the order; beyond the limit those of the lowest hashes stay, an even sample of all, and those found."""
+        state.pending[entry] = pending
+        if len(state.pending) > self._parameters.pending_max:
+            del state.pending[max(state.pending, key=lambda e: (not state.pending[e].reported, short_hash(e)))]
+
+    def _end(self, pending: Pending, why: str, context: Context) -> None:
+        if pending.reported:
+            finding = end_of(pending.order, pending.customer, pending.since, pending.reported, pending.causes,
+                             context.now, why)  # fmt: skip
+            context.emit("case", finding.event(pending.customer))
+
+    def _set_sweep(self, state: RiskState, context: Context) -> None:
+        if state.pending and not state.swept:
+            state.swept = True
+            context.set_timer(SWEEP, context.now + DAY)
