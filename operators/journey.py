@@ -101,10 +101,11 @@ class JourneyLogic:
                 context.forget()
             return
         due = fold(state, event, self._limits)
-        if self._judged and event.type == "review.answered":
-            label = checkpoints.label_of(state, event)
-            if label is not None:
+        if self._judged:
+            if event.type == "review.answered" and (label := checkpoints.label_of(state, event)) is not None:
                 context.emit("risk", label)
+            elif event.type in checkpoints.JUDGED_AFTER:
+                due = event.at
         now, look_at = context.now, state.look_at
         if look_at is None:
             self._look_at(state, now + self._settle, context)

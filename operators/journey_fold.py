@@ -87,7 +87,8 @@ def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> int | N
         order.delivered_at = event.at
     if order.ended_at is None:
         order.ended_at = event.at
-    return event.at
+    # Most orders end well: where a promise is watched, the look at it comes anyway, and is soon enough to forget.
+    return event.at if order.findings or order.promised_at is None else None
 
 
 def _refund_requested(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import click
 
 from config.errors import UsageError
 from dataflows.cli.console import json_option, out, print_json, progress, table
-from replay.backtest import faults, labels
+from dataflows.cli.instant import Instant
+from replay.backtest import faults, labels, orders
 from replay.backtest.dumps import recorded
+from replay.backtest.order_truth import outcomes
 from replay.backtest.run import Row, replayed
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
@@ -37,6 +39,7 @@ from sinks.store import Store
     metavar="FILE",
     help="What was injected into a running system: JSON, a list of injected_at, pod (or service), kind.",
 )
+@click.option("--since", type=Instant(), metavar="TIME", help="Judge only orders placed from then on; learn from all.")
 @click.option("--store", "store_url", metavar="URL", help="Judge what an earlier replay left there; do not replay.")
 @click.option(
     "--budget",
@@ -52,6 +55,7 @@ def backtest(
     recording: Path,
     labels_file: Path | None,
     faults_file: Path | None,
+    since: int | None,
     store_url: str | None,
     budget: float,
     config: Path | None,
@@ -59,27 +63,35 @@ def backtest(
 ) -> None:
     """Replay the recording in DIR and tell what was found in time, what was missed and what was false.
 
+    Without --labels and --faults the customers say what is true: a review of two stars or less is a complaint, and each
+    order's first finding, if made before it, a detection.
+
     DIR may also hold dumps of `kcat -J` (*.kcat.jsonl, *.kcat.jsonl.gz) instead of a recording.
 
     \b
     Examples:
+      forestall backtest var/olist --since 2017-11-01
       forestall backtest var/world --labels var/world/labels.json
       forestall backtest var/shop --faults faults.json --json
     """
-    if (labels_file is None) == (faults_file is None):
-        raise UsageError("Nothing says what is true.", remedy="Give either --labels FILE or --faults FILE.")
-    truth = faults.read_faults(faults_file) if faults_file else Labels.read(labels_file or Path())
+    given = [name for name, value in (("--labels", labels_file), ("--faults", faults_file)) if value is not None]
+    if len(given) > 1:
+        raise UsageError("Two files say what is true.", remedy="Give either --labels FILE or --faults FILE.")
+    if given and since is not None:
+        raise UsageError(f"--since does not go with {given[0]}.", remedy="It is for orders judged by their reviews.")
+    show: Callable[[Row], None]
+    read = Labels.read(labels_file) if labels_file else faults.read_faults(faults_file) if faults_file else None
     with recorded(recording) as folder, _store_of(folder, store_url, config) as store:
-        if isinstance(truth, Labels):
-            document = labels.judged(score(truth, queries.bodies(store, "finding")), budget)
+        if isinstance(read, Labels):
+            document, show = labels.judged(score(read, queries.bodies(store, "finding")), budget), _show
+        elif read is not None:
+            document, show = faults.judged(read, queries.bodies(store, "finding"), *_span(folder)), _show_faults
         else:
-            document = faults.judged(truth, queries.bodies(store, "finding"), *_span(folder))
+            document, show = orders.judged(outcomes(folder), queries.bodies(store, "finding"), since), _show_orders
     if as_json:
         print_json(document)
-    elif isinstance(truth, Labels):
-        _show(document)
     else:
-        _show_faults(document)
+        show(document)
 
 
 @contextmanager
@@ -121,4 +133,15 @@ def _show_faults(document: Row) -> None:
     out.print(
         f"delay: median {delay['p50']} minutes, 90 % within {delay['p90']}; false alerts: {document['false_alerts']} "
         f"in {document['hours']} hours, {document['false_alerts_per_hour']} an hour"
+    )
+
+
+def _show_orders(document: Row) -> None:
+    rows = [*document["by_agent"].items(), ("any", document)]
+    columns = ("agent", "detections", "precision", "recall", "p10", "p50", "p90")
+    shown = [[agent, *({**row, **row["lead_hours"]}[column] for column in columns[1:])] for agent, row in rows]
+    out.print(table("Orders: found before their customers complained (lead in hours)", columns, shown))
+    out.print(
+        f"{document['complaints']} complaints of {document['reviewed']} orders answered for, of {document['orders']}; "
+        f"{document['detections_per_1000_orders']} detections per 1,000 orders"
     )

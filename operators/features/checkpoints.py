@@ -29,6 +29,9 @@ PROMISE_DAYS = (-8, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 5, 7, 10, 14, 20)
 DELIVERED_DAYS = (0, 1, 2, 3, 5)
 """and after the delivery, at which an order is judged."""
 
+JUDGED_AFTER = frozenset({"order.approved", "shipment.delivered"})
+"""Types of records right after which an order is judged."""
+
 TOLD_HANDED_OVER, TOLD_OVERDUE, TOLD_DELIVERED = 1, 2, 4
 """Bits of `Order.told`: what was told already."""
 GRACE = DAY

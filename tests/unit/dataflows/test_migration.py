@@ -43,7 +43,7 @@ def logics() -> dict[str, MakeLogic]:
     return {name: getattr(made, name) for name in STAGES}
 
 
-@pytest.fixture(params=STAGES)
+@pytest.fixture(params=[stage for stage in STAGES if stage != "risk"])  # which the release that left it had not
 def stage(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
