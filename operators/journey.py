@@ -20,9 +20,9 @@ from config.errors import RecoveryError
 from config.events import BROADCAST, Event
 from operators.agents.base import CustomerAgent, View
 from operators.customer_state import Subscription
+from operators.features import checkpoints
 from operators.fold import JourneyLimits
 from operators.journey_fold import FOLDS, fold_signal
-from operators.features import checkpoints
 from operators.journey_state import Journey, Order, Refund, Ticket, Usage
 from operators.logic import Context
 

@@ -11,8 +11,10 @@ from operators.journey_state import Order
 DAY_0 = 1_000 * DAY
 
 
-def order(**known: int) -> Order:
-    return Order(DAY_0, DAY_0, placed_at=DAY_0, promised_at=DAY_0 + 20 * DAY, ship_by=DAY_0 + 4 * DAY, **known)
+def order(*, handed_over_at: int | None = None, delivered_at: int | None = None) -> Order:
+    made = Order(DAY_0, DAY_0, placed_at=DAY_0, promised_at=DAY_0 + 20 * DAY, ship_by=DAY_0 + 4 * DAY)
+    made.handed_over_at, made.delivered_at = handed_over_at, delivered_at
+    return made
 
 
 def test_what_does_not_apply_yet_is_absent() -> None:
