@@ -26,6 +26,7 @@ from detectors.gaussian import GaussianParameters
 from detectors.half_space import HalfSpaceParameters
 from detectors.kswin import KswinParameters
 from detectors.loda import LodaParameters
+from detectors.novelty import NoveltyParameters
 from detectors.page_hinkley import PageHinkleyParameters
 from detectors.part import Part
 from detectors.predictive import PredictiveParameters
@@ -56,6 +57,7 @@ DETECTORS: dict[str, Any] = {
     "calibrated SNARIMAX": CalibratedParameters(of=Part("predictive", AR)),
     "seasonal gaussian": SeasonalParameters(of=GAUSSIAN),
     "calibrated seasonal": CalibratedParameters(of=Part("seasonal", {"of": GAUSSIAN})),
+    "novelty": NoveltyParameters(),
     "ensemble of gaussian and SNARIMAX": EnsembleParameters(of=(GAUSSIAN, Part("predictive", AR))),
     "half-space (8 numbers)": HalfSpaceParameters(features=NAMES),
     "loda (8 numbers)": LodaParameters(features=NAMES),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +17,7 @@ from detectors.base import DetectorOf
 from detectors.methods import METHODS, VECTOR_METHODS
 from tests.support.detectors import CASES, LEVEL, Case, run, stream
 
+ROOT = Path(__file__).resolve().parents[2]
 LONG = 200
 """Values after which every detector of `CASES` has warmed up."""
 
@@ -42,6 +47,18 @@ def test_every_method_is_under_contract() -> None:
 
 def test_the_same_values_give_the_same_scores(case: Case) -> None:
     assert run(case.build(), stream(case, 1), step=case.step) == run(case.build(), stream(case, 1), step=case.step)
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_scores() -> None:
+    """Python hashes texts in another way in each: no score may depend on the order of a set."""
+
+    def digest(seed: str) -> str:
+        command = [sys.executable, "-m", "tests.support.detectors"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    assert digest("1") == digest("2") != ""
 
 
 def test_scoring_changes_nothing(case: Case) -> None:

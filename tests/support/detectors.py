@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from detectors.adwin import AdwinParameters
 from detectors.bank import BankParameters
@@ -143,3 +146,17 @@ def run(detector: DetectorOf[Any], values: Sequence[Any], start: int = 0, *, ste
         seen += [detector.score_one(x, at=at), detector.usual(x, at=at), detector.explain(x, at=at)]
         seen.append(detector.learn_one(x, at=at))
     return seen
+
+
+def digest() -> str:
+    """Return a digest of all that all detectors of `CASES` say of a series, and of their states."""
+    hashed = blake2b(digest_size=16)
+    for name, case in CASES.items():
+        detector = case.build()
+        said = run(detector, stream(case, 1), step=case.step)
+        hashed.update(msgspec.msgpack.encode([name, repr(said), detector.encode()]))
+    return hashed.hexdigest()
+
+
+if __name__ == "__main__":
+    print(digest())
