@@ -53,6 +53,7 @@ def load_logics(settings: Settings) -> Logics:
 
     telemetry()  # tells a fault of the manifest here, not in a worker
     decider, sources = Decider(load_bundle(settings.policy.bundle)), Sources(manifests)
+    budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
     customer_agents: list[CustomerAgent] = [
@@ -64,7 +65,7 @@ def load_logics(settings: Settings) -> Logics:
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters),
         cause=CauseLogic,
-        case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources),
+        case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources, budgets),
     )
 
 

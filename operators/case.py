@@ -113,6 +113,8 @@ class Case(msgspec.Struct, array_like=True):
     """The row that its case events add up to."""
     reopened: int = 0
     """How often it was opened again after it had been resolved."""
+    held: bool = False
+    """Whether it is beyond its agent's budget of false discoveries, and so only watched."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""
@@ -155,6 +157,11 @@ def priority(severity: str, money_at_risk: float, confidence: float, harm_at: in
     harm = HARM[severity] * (1.0 + min(max(money_at_risk, 0.0), MONEY_FULL) / MONEY_FULL)
     urgency = 0.5 if harm_at is None else URGENT / (URGENT + max(harm_at - now, 0))
     return round(harm * urgency * confidence, 6)
+
+
+def confidence_of(case: Case, sources: Sources) -> float:
+    """Return what all open findings say together: how likely it is that anything is wrong."""
+    return combined(_families(case, sources))
 
 
 def kind_confidence(case: Case, sources: Sources) -> float:
@@ -201,6 +208,7 @@ def row_of(
         "findings": case.findings,
         "source_families": len(families),
         "reopened": case.reopened,
+        "held": case.held,
         "reason": leading.reason,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from operators.budget import Spent
 from operators.case import Case
 
 LINK = "link"
@@ -52,3 +53,5 @@ class CaseState(msgspec.Struct):
     """By entity, the case that may be opened again."""
     ended: dict[str, Ended] = {}
     """By entity and slot: ends of the present instant that found nothing to end."""
+    budgets: dict[str, Spent] = {}
+    """Under the key BROADCAST alone: by agent, what was spent of the day's budget of false discoveries."""

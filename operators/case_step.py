@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from config.events import RELEASE, Event
 from config.findings import Finding
 from config.identity import derived_id, short_hash
+from operators.budget import bears
 from operators.case import (
     CAUSE,
     CAUSES_MAX,
@@ -16,6 +17,7 @@ from operators.case import (
     OpenFinding,
     case_id,
     changed,
+    confidence_of,
     is_end_of,
     kind_confidence,
     row_of,
@@ -59,6 +61,7 @@ class CaseStep:
         case.causes = sorted({*case.causes, *finding.causes})[:CAUSES_MAX]
         case.opened_at = min(case.opened_at, finding.at)
         case.expires_at = max(case.expires_at, max(finding.at, finding.harm_at or finding.at) + self.logic.case_ttl)
+        self._charge(case, finding.agent)
         self._update(case, finding.customer, decide_anew=True)
         ended = self.state.ended.pop(f"{finding.entity} {slot}", None)
         if ended is not None and ended.at == now and is_end_of(ended.occurrence, finding.occurrence):
@@ -106,6 +109,15 @@ class CaseStep:
         else:
             del case.open[slot]
             self._update(case, case.row["customer"], decide_anew=False)
+
+    def _charge(self, case: Case, agent: str) -> None:
+        """Charge the agent's budget with a case that is new, or was beyond it: more may be known of it now."""
+        budget = self.logic.budgets.get(agent)
+        if case.seq > 0 and not case.held:
+            return
+        case.held = budget is not None and not bears(
+            budget, self.context.common().budgets, agent, self.context.now, confidence_of(case, self.logic.sources)
+        )
 
     def _note_cause(self, finding: Finding) -> None:
         features = finding.evidence.features

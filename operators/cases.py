@@ -12,10 +12,12 @@ one. What one event does stands in `operators/case_step.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from config.agents.load import Budget
 from config.clock import micros
 from config.errors import RecoveryError
 from config.events import Event
@@ -53,14 +55,22 @@ class CaseLogic:
         decider: The policy, and how far the job may go.
         settings: How long cases last.
         sources: What each kind of finding stands on.
+        budgets: Of false discoveries, by agent; without one, whatever it finds is borne.
     """
 
     name = "case"
     state_type = CaseState
     state_version = 1
 
-    def __init__(self, decider: Decider, settings: CaseSettings, sources: Sources | None = None) -> None:
+    def __init__(
+        self,
+        decider: Decider,
+        settings: CaseSettings,
+        sources: Sources | None = None,
+        budgets: Mapping[str, Budget] | None = None,
+    ) -> None:
         self.decider = decider
+        self.budgets = budgets or {}
         self.sources = sources or Sources()
         self.features = decider.bundle.features
         self.case_ttl = micros(settings.case_ttl)

@@ -126,6 +126,8 @@ class Decider:
 
     def _restrain(self, verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
         """Return what remains of the verdict's outcome, and why it is less."""
+        if case.held:
+            return "observe", "Watched only: it is beyond the day's budget of false discoveries."
         if verdict.outcome == "act":
             if verdict.remedy in case.used:
                 return "observe", "It was done already for this case."

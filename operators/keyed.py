@@ -368,3 +368,11 @@ class _Context(Generic[S]):
     def shared(self) -> S:
         entry = self._group._entries.get(BROADCAST)
         return self._group._logic.new_state(BROADCAST) if entry is None else self._group._thaw(entry)
+
+    def common(self) -> S:
+        group = self._group
+        entry = group._entries.get(BROADCAST)
+        if entry is None:
+            entry = group._entries[BROADCAST] = Entry(group._logic.new_state(BROADCAST), {}, {})
+        group._dirty[BROADCAST] = None
+        return group._thaw(entry)

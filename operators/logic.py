@@ -43,6 +43,9 @@ class Context(Protocol):
     def shared(self) -> Any:
         """Return the state of the key `BROADCAST` of this key group, to read: the current fleet signals."""
 
+    def common(self) -> Any:
+        """Return the state of the key `BROADCAST` of this key group, to change: what its keys count together."""
+
 
 class KeyedLogic(Protocol, Generic[S]):
     """One stage's behaviour for one key.

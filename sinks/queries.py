@@ -21,7 +21,10 @@ _LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 
 
 def cases_by_agent(store: Store) -> list[Row]:
-    """Return agent, kind, cases, open, resolved and money at risk, by agent and kind of finding."""
+    """Return agent, kind, cases, open, resolved, held and money at risk, by agent and kind of finding.
+
+    Held are those that a budget of false discoveries keeps for observation only.
+    """
     c = cases.c
     query = (
         sa.select(
@@ -30,6 +33,7 @@ def cases_by_agent(store: Store) -> list[Row]:
             sa.func.count().label("cases"),
             sa.func.count().filter(c.status == "open").label("open"),
             sa.func.count().filter(c.status == "resolved").label("resolved"),
+            sa.func.count().filter(c.held).label("held"),
             sa.func.sum(c.money_at_risk).label("money_at_risk"),
         )
         .group_by(c.agent, c.kind)

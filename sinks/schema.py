@@ -119,6 +119,7 @@ cases = sa.Table(
     sa.Column("decision_id", TEXT),
     sa.Column("source_families", sa.BigInteger),
     sa.Column("reopened", sa.BigInteger),
+    sa.Column("held", sa.Boolean(create_constraint=False)),
 )
 """A projection: what the case events add up to. `seq` is the number of the last event folded in."""
 sa.Index("cases_status", cases.c.status)

@@ -79,6 +79,15 @@ class AgentSource(Source, frozen=True, forbid_unknown_fields=True):
     """By kind of finding."""
 
 
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many false discoveries a day an agent may expect people to bear; see `operators/budget.py`."""
+
+    share: float
+    """Expected share of false ones among the cases of a day, at most."""
+    spare: float = 1.0
+    """So many false cases, expected per day and key group, are borne whatever their share: no quiet day is silent."""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An agent as its file describes it."""
 
@@ -97,6 +106,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detectors: list[DetectorEntry]
     model_card: ModelCard
     source: AgentSource = AgentSource()
+    budget: Budget | None = None
+    """None bears whatever the agent finds."""
 
     def detector(self, name: str) -> DetectorEntry:
         """Return the detector or rule called `name`.
@@ -186,6 +197,11 @@ def _check(path: Path, manifest: Manifest) -> None:
     for name, source in sources.items():
         if not 0.0 < source.reliability <= 1.0:
             wrong.append((f"{name}.reliability", f"is {source.reliability}, not within 0 to 1"))
+    budget = manifest.budget
+    if budget is not None and not (0.0 <= budget.share <= 1.0 and budget.spare >= 0.0):
+        wrong.append(
+            ("budget", f"is a share of {budget.share} and {budget.spare} to spare; within 0 to 1, and not negative")
+        )
     for kind in manifest.source.kinds:
         if kind not in manifest.findings:
             wrong.append(("source.kinds", f"names {kind!r}, which is not among the findings"))

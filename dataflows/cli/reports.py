@@ -80,7 +80,7 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
 def _show_report(document: dict[str, Any]) -> None:
     if not document["outputs"]:
         out.print("Nothing was found.")
-    _show("Cases by agent", ("agent", "kind", "cases", "open", "resolved", "money_at_risk"), document["cases"])
+    _show("Cases by agent", ("agent", "kind", "cases", "open", "resolved", "held", "money_at_risk"), document["cases"])
     _show("Lead times: hours from opening to harm", ("agent", "cases", "p10", "p50", "p90"), document["lead_hours"])
     if "labelled" in document:
         labelled = document["labelled"]

@@ -59,6 +59,9 @@ class Direct:
     def shared(self) -> Any:
         raise AssertionError("cases know nothing of the fleet's signals")
 
+    def common(self) -> Any:
+        raise AssertionError("no agent has a budget here")
+
 
 def logic(mode: Any = "recommend") -> CaseLogic:
     return CaseLogic(Decider(BUNDLE, mode), CaseSettings())

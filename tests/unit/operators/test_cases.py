@@ -77,6 +77,7 @@ def test_finding_opens_a_case_and_releases_finding_case_and_decision_in_this_ord
         "findings": 1,
         "source_families": 1,
         "reopened": 0,
+        "held": False,
         "reason": "It will be late.",
         "decision": "recommend",
         "decision_id": decision.id,

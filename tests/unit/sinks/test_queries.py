@@ -21,8 +21,8 @@ def store(empty_url: str) -> Iterator[Store]:
 
 def test_cases_are_counted_by_agent_and_kind(store: Store) -> None:
     assert [tuple(row.values()) for row in queries.cases_by_agent(store)] == [
-        ("billing", "payment.double", 1, 1, 0, 10.0),
-        ("fulfilment", "order.promise_at_risk", 2, 1, 1, 20.0),
+        ("billing", "payment.double", 1, 1, 0, 0, 10.0),
+        ("fulfilment", "order.promise_at_risk", 2, 1, 1, 0, 20.0),
     ]
     assert queries.cases_by_status(store) == {"open": 2, "resolved": 1}
     assert store.cases() == 3
