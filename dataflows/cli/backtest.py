@@ -81,7 +81,7 @@ def backtest(
         raise UsageError(f"--since does not go with {given[0]}.", remedy="It is for orders judged by their reviews.")
     show: Callable[[Row], None]
     read = Labels.read(labels_file) if labels_file else faults.read_faults(faults_file) if faults_file else None
-    with recorded(recording) as folder, _store_of(folder, store_url, config) as store:
+    with recorded(recording) as folder, store_of(folder, store_url, config) as store:
         if isinstance(read, Labels):
             document, show = labels.judged(score(read, queries.bodies(store, "finding")), budget), _show
         elif read is not None:
@@ -95,7 +95,7 @@ def backtest(
 
 
 @contextmanager
-def _store_of(recording: Path, store_url: str | None, config: Path | None) -> Iterator[Store]:
+def store_of(recording: Path, store_url: str | None, config: Path | None) -> Iterator[Store]:
     """Yield the store to judge: an earlier replay's, or one made now."""
     if store_url is not None:
         with Store.open(store_url) as store:

@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
     "report": "dataflows.cli.reports:report",
+    "review": "dataflows.cli.review:review",
     "case": "dataflows.cli.reports:case",
     "dead-letters": "dataflows.cli.dead_letters:dead_letters",
     "store": "dataflows.cli.reports:store",
