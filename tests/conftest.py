@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from tests.support.chromium import Chromium
     from tests.support.kafka import Broker
     from tests.support.kafka_cluster import ClusterBroker
     from tests.support.postgres import ExternalServer, Server
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKED = {"shared_data", "kafka", "registry", "postgres", "prometheus"}
+MARKED = {"shared_data", "kafka", "registry", "postgres", "prometheus", "chromium"}
 """Fixtures that are markers too."""
 REQUIRE_ALL = os.environ.get("FORESTALL_REQUIRE") == "all"
 
@@ -154,6 +155,21 @@ def prometheus() -> Programs:
 
     try:
         return Programs.found()
+    except Unavailable as error:
+        absent(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Chromium:
+    """A browser.
+
+    Where there is none the test is skipped, or fails under `FORESTALL_REQUIRE=all`.
+    """
+    from tests.support.chromium import Chromium, Unavailable
+
+    try:
+        return Chromium.found()
     except Unavailable as error:
         absent(str(error))
         raise

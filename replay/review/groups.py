@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 
 from replay.review.wrong import Wrong
 
@@ -13,7 +13,9 @@ COMMON_MAX = 3
 COUNT_MIN = 3
 """What fewer of a group share is not told as common to it."""
 LIFT_MIN = 1.5
-"""So many times as often as elsewhere."""
+"""So many times as often as elsewhere …"""
+DEVIATIONS_MIN = 3.0
+"""… and so many standard deviations beyond what chance would bring."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,15 @@ def _heaviest(wrong: Wrong) -> tuple[float, int, str]:
 
 def _common(members: list[Wrong], usual: Counter[tuple[str, str]], totals: Counter[str]) -> list[Common]:
     counts = Counter(trait for wrong in members for trait in wrong.traits.items())
+    told = members[0].like.split(", ")  # What makes the group is no news about it.
     found: list[tuple[float, Common]] = []
     for (name, value), count in counts.items():
         elsewhere = usual[name, value] / totals[name] if totals[name] else 0.0
-        lift = count / len(members) / elsewhere if elsewhere else 0.0
-        if count >= COUNT_MIN and lift >= LIFT_MIN:
+        if count < COUNT_MIN or not 0.0 < elsewhere < 1.0 or value in told:
+            continue
+        expected = len(members) * elsewhere
+        lift, deviations = count / expected, (count - expected) / sqrt(expected * (1.0 - elsewhere))
+        if lift >= LIFT_MIN and deviations >= DEVIATIONS_MIN:
             found.append((count * log(lift), Common(name, value, count, round(elsewhere, 4))))
     found.sort(key=lambda each: (-each[0], each[1].name, each[1].value))
     return [common for _, common in found[:COMMON_MAX]]

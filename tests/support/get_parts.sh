@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what the tests talk to and Python's packages do not bring: a Kafka broker, a schema registry, PostgreSQL, Prometheus, strace.
+# Gets what the tests talk to and Python's packages do not bring: a Kafka broker, a schema registry, PostgreSQL, Prometheus, a browser, strace.
 # What cannot be had here is named, and the tests that need it are skipped and listed at the end of the run.
 cd "$(dirname "$0")/../.." || exit
 
@@ -12,6 +12,7 @@ wanted java default-jre-headless
 wanted mvn maven
 wanted openssl openssl
 wanted prometheus prometheus
+wanted chromium chromium
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted initdb postgresql
 
 if [ -n "$packages" ]; then
