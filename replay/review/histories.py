@@ -12,6 +12,7 @@ from config.contracts import BUILT_IN, load_contracts
 from config.contracts.model import Contract
 from config.events import Event
 from operators.decode import Decoder
+from replay.backtest.order_truth import COMPLAINT_MAX
 from replay.recording import Recording
 
 BATCH = 50_000
@@ -113,8 +114,6 @@ def _answered(facts: Data, at: int, data: Data) -> None:
         facts["complained_at"] = min(at, facts.get("complained_at", at))
 
 
-COMPLAINT_MAX = 2
-"""A review of this score or less (of 1 to 5) is a complaint."""
 FOLDS: dict[str, Callable[[Data, int, Data], None]] = {
     "order.placed": _placed,
     "order.approved": _approved,

@@ -40,7 +40,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def title_of(dom: str) -> str:
-    return re.findall(r"<title>([^<]*)</title>", dom)[0]
+    return str(re.findall(r"<title>([^<]*)</title>", dom)[0])
 
 
 def test_text_of_events_is_seen_and_does_nothing(chromium: Chromium, tmp_path: Path) -> None:
