@@ -142,7 +142,7 @@ FINDINGS = Counter(
 )
 CASES = Counter(
     "forestall_case_events_total",
-    "Case events released into the store: opened, updated or resolved.",
+    "Case events released into the store: opened, updated, resolved or reopened.",
     ("change",),
 )
 DECISIONS = Counter(

@@ -15,7 +15,7 @@ import msgspec
 from config.clock import HOUR
 from config.findings import DATA_QUALITY, Finding
 from config.identity import derived_id, short_hash
-from operators.evidence import STANDS_ON, Sources, combined, strongest
+from operators.evidence import STANDS_ON, Sources, combined, speaking, strongest
 
 SEVERITIES = ("low", "medium", "high", "critical")
 HARM = {"low": 1.0, "medium": 3.0, "high": 10.0, "critical": 30.0}
@@ -206,7 +206,7 @@ def row_of(
         "resolved_at": None,
         "lead_us": None if harm_at is None else harm_at - case.opened_at,
         "findings": case.findings,
-        "source_families": len(families),
+        "source_families": speaking(families),
         "reopened": case.reopened,
         "held": case.held,
         "reason": leading.reason,

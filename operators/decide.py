@@ -1,7 +1,8 @@
 """Decides about a case on the stream: facts out of case and context, the policy's verdict, a decision event.
 
 Pure, and a function of event time only: the same case decides the same in replay. What the policy says is then
-bounded by what it cannot overrule: the mode of the job, one open plan per case, each remedy once per case.
+bounded by what it cannot overrule: the mode of the job, one open plan per case, each remedy once per case, the budget
+of false discoveries, and that money wants two sources.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from operators.policy import Verdict, decide
 
 OCCURRENCE = "1"
 """A remedy is used once per case and target, so that one intent cannot become two actions."""
+FAMILIES_MIN = 2
+"""Independent sources that must speak for a case before money is moved for it without a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Decider:
         """Return the decision about `case` as `row` describes it. Changes nothing: see `commit`."""
         facts = self.facts(case, row, around, now)
         verdict = decide(self.bundle, facts)
-        outcome, restraint = self._restrain(verdict, case, now)
+        outcome, restraint = self._restrain(verdict, case, row, now)
         decision_id = derived_id("decision", case.case_id, case.decisions + 1)
         decision = {
             "decision_id": decision_id,
@@ -124,7 +127,7 @@ class Decider:
         remedy = self.bundle.remedies.get(decided.remedy)
         return remedy is not None and remedy.contacts_customer and decided.outcome != "observe"
 
-    def _restrain(self, verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
+    def _restrain(self, verdict: Verdict, case: Case, row: dict[str, Any], now: int) -> tuple[Outcome, str]:
         """Return what remains of the verdict's outcome, and why it is less."""
         if case.held:
             return "observe", "Watched only: it is beyond the day's budget of false discoveries."
@@ -133,11 +136,17 @@ class Decider:
                 return "observe", "It was done already for this case."
             if case.plan is not None and now < case.plan.until:
                 return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
+            if self.mode == "act" and self._moves_money(verdict) and row["source_families"] < FAMILIES_MIN:
+                return "approve", "Money is moved without a person only when independent sources agree."
         # To ask a person is not beyond any mode but `observe`, and there only where the policy could decide.
         beyond = verdict.outcome == "act" and self.mode != "act"
         if not verdict.error and (beyond or self.mode == "observe") and verdict.outcome != self.mode:
             return self.mode, f"The job may not go further than to {self.mode}."
         return verdict.outcome, ""
+
+    def _moves_money(self, verdict: Verdict) -> bool:
+        remedy = self.bundle.remedies.get(verdict.remedy)
+        return remedy is not None and remedy.moves_money
 
     def _action(self, verdict: Verdict, case: Case, row: dict[str, Any], decision_id: str, now: int) -> dict[str, Any]:
         remedy = self.bundle.remedies[verdict.remedy]

@@ -18,6 +18,9 @@ from config.agents.load import Manifest, Source
 STANDS_ON = "counted_kind"
 """Evidence feature of a finding that was counted from other findings: their commonest kind. Its source is theirs."""
 
+SPEAKS = 0.5
+"""From this on a family speaks for a case: what is more likely wrong than right supports nobody."""
+
 
 class Sources:
     """The source of each kind of finding.
@@ -61,6 +64,11 @@ def strongest(evidence: Iterable[tuple[Source, float]]) -> dict[str, float]:
     for source, confidence in evidence:
         found[source.family] = max(source.reliability * confidence, found.get(source.family, 0.0))
     return dict(sorted(found.items()))
+
+
+def speaking(families: Mapping[str, float]) -> int:
+    """Return how many families speak for the case."""
+    return sum(confidence >= SPEAKS for confidence in families.values())
 
 
 def combined(families: Mapping[str, float]) -> float:

@@ -368,7 +368,12 @@ def test_complaints_and_late_orders_of_one_seller_are_two_sources(shop_sources: 
 
 
 def test_stage_goes_on_after_a_restart_between_any_two_events() -> None:
-    feed = [*crowd(12, HOUR), fleet_finding(at=2 * HOUR).event(KEY), touched(2 * HOUR + 1, "a", "b")]
+    first = fleet_finding(at=2 * HOUR)
+    feed = [
+        *(*crowd(12, HOUR), first.event(KEY), touched(2 * HOUR + 1, "a", "b"), end_of(first, 2 * HOUR + 2).event(KEY)),
+        fleet_finding(at=2 * HOUR + 3, entity="service:shop", causes=[KEY]).event(KEY),
+        *(fleet_finding(at=2 * HOUR + 4, occurrence="b").event(KEY), touched(2 * HOUR + 5, "a", "c")),
+    ]
     unbroken = process(CauseLogic(SETTINGS), feed, until=30 * DAY)
     stage, broken = Stage(CauseLogic(SETTINGS)), []
     for event in feed:

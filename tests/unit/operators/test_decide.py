@@ -147,6 +147,19 @@ def test_remedy_acts_once_per_case() -> None:
     assert again.decision["decision_id"] == derived_id("decision", "case-1", 2)
 
 
+@pytest.mark.parametrize(("agents", "outcome"), [(["fulfilment"], "approve"), (["fulfilment", "billing"], "act")])
+def test_money_is_moved_without_a_person_only_when_two_sources_agree(agents: list[str], outcome: str) -> None:
+    paying = {name: replace(remedy, moves_money=True) for name, remedy in BUNDLE.remedies.items()}
+    subject = case()
+    for agent in agents:
+        found = finding(agent=agent, at=DAY, confidence=0.95, features={"expected_at": EXPECTED})
+        subject.open[agent] = OpenFinding.of(found, BUNDLE.features)
+    subject.open.pop("slot")
+    result = decided(subject, bundle=replace(BUNDLE, remedies=paying))
+    assert (result.outcome, result.action is not None) == (outcome, outcome == "act")
+    assert decided(subject, mode="recommend", bundle=replace(BUNDLE, remedies=paying)).outcome == "recommend"
+
+
 def test_customers_are_contacted_by_messages_only() -> None:
     decider = Decider(BUNDLE)
     assert decider.contacts_customer(decided(case(), mode="recommend"))

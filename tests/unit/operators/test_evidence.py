@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.agents.load import Manifest, Source, load_manifest, load_manifests
-from operators.evidence import Sources, combined, strongest
+from operators.evidence import Sources, combined, speaking, strongest
 
 
 def manifest(folder: Path, agent: str, findings: list[str], source: Any) -> Manifest:
@@ -63,6 +63,10 @@ def test_one_family_says_nothing_twice_and_two_families_do() -> None:
     assert combined(strongest([(Source("a"), 0.5), (Source("a"), 0.6)])) == 0.6
     assert combined(strongest([(Source("a"), 0.5), (Source("b"), 0.6)])) == 0.8
     assert combined({}) == 0.0
+
+
+def test_family_that_is_more_likely_wrong_than_right_speaks_for_nobody() -> None:
+    assert speaking({"a": 0.5, "b": 0.9, "c": 0.49}) == 2
 
 
 EVIDENCE = st.lists(
