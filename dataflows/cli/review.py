@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,13 +19,19 @@ from replay.review.groups import grouped
 from replay.review.histories import histories
 from replay.review.page import common_words, page, title
 from replay.review.stories import Run, told
-from replay.review.wrong import Row, Wrong
+from replay.review.wrong import Row, Verdict, Wrong
 from replay.world.labels import Labels
 from sinks import queries
 from sinks.store import Store
 
 ORDERS = "Orders are judged by their customers: a review of two stars or less is a complaint."
 LABELS = "Judged by the labels of a simulated world."
+PLURALS: dict[Verdict, str] = {
+    "false alarm": "false alarms",
+    "missed": "missed",
+    "found too late": "found too late",
+    "wrong service": "wrong service",
+}
 FAULTS = "Services are judged by the faults that were injected into them."
 
 
@@ -104,14 +111,8 @@ def _reviewed(
 
 
 def _counts(wrongs: Iterable[Wrong]) -> dict[str, int]:
-    counts = {"false alarm": 0, "missed": 0, "found too late": 0}
-    for wrong in wrongs:
-        counts[wrong.verdict] += 1
-    return {
-        "false alarms": counts["false alarm"],
-        "missed": counts["missed"],
-        "found too late": counts["found too late"],
-    }
+    counts = Counter(wrong.verdict for wrong in wrongs)
+    return {name: counts[verdict] for verdict, name in PLURALS.items()}
 
 
 def _write(path: Path, text: str) -> None:

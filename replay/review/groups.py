@@ -74,7 +74,7 @@ def _heaviest(wrong: Wrong) -> tuple[float, int, str]:
 
 def _common(members: list[Wrong], usual: Counter[tuple[str, str]], totals: Counter[str]) -> list[Common]:
     counts = Counter(trait for wrong in members for trait in wrong.traits.items())
-    told = members[0].like.split(", ")  # What makes the group is no news about it.
+    told = {members[0].kind, *members[0].like.split(", ")}  # What makes the group is no news about it.
     found: list[tuple[float, Common]] = []
     for (name, value), count in counts.items():
         elsewhere = usual[name, value] / totals[name] if totals[name] else 0.0

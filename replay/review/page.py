@@ -31,7 +31,7 @@ dt { opacity: .75 } dd { margin: 0; overflow-wrap: anywhere }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr } dd { margin-bottom: .3rem } body { padding: .6rem } }
 @media print { details > .body { display: block } }
 """
-CLASSES = {"false alarm": "false", "missed": "missed", "found too late": "late"}
+CLASSES = {"false alarm": "false", "missed": "missed", "found too late": "late", "wrong service": "late"}
 
 
 def page(document: Row) -> str:

@@ -82,7 +82,7 @@ def told(group: Group, run: Run, orders: Mapping[str, History]) -> Row:
 def story(wrong: Wrong, run: Run, history: History | None) -> Row:
     """Return the story of one wrong."""
     moments = [*_records(wrong, history), *_found(wrong, run), *_decided(wrong, run)]
-    moments.append((wrong.at, 4, "truth", wrong.what))
+    moments += [(at, 4, "truth", says) for at, says in (*wrong.notes, (wrong.at, wrong.what))]
     moments.sort(key=lambda moment: moment[:3])
     finding = wrong.finding
     return {

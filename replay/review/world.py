@@ -91,6 +91,7 @@ def _missed(result: Score, rows: list[Row]) -> Iterable[Wrong]:
             kind=issue.kind,
             like=f"through {issue.cause.partition(':')[0]}" if issue.cause else "by itself",
             traits=_traits_of_issue(issue),
+            notes=((issue.onset, "The trouble begins."),),
             customers=frozenset(issue.customers),
         )
 

@@ -1,4 +1,4 @@
-"""What a run got wrong: a false alarm, a miss, or a trouble found too late; and how much there is to learn from it.
+"""What a run got wrong: a false alarm, a miss, a trouble found too late or blamed on another; how much it teaches.
 
 The weight of a wrong is its cost times the square of the error: how far the confidence was from the truth (Brier,
 Monthly Weather Review 78, 1950). So who was confident and wrong stands before who was doubtful and wrong, and a costly
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Row = dict[str, Any]
-Verdict = Literal["false alarm", "missed", "found too late"]
+Verdict = Literal["false alarm", "missed", "found too late", "wrong service"]
+"""The last: it was found, and something else was named."""
 
 COSTS = {"observe": 0.25, "recommend": 1.0, "approve": 2.0, "act": 4.0}
 """What a false alarm costs, by how far the decision about it went: a person's time, then a customer's."""
@@ -46,6 +47,8 @@ class Wrong:
     """What wrongs of one group have in common beside verdict and kind, in words."""
     traits: dict[str, str] = field(default_factory=dict)
     """What else is known of it, in words, by name: what a group may have in common."""
+    notes: tuple[tuple[int, str], ...] = ()
+    """What else was true meanwhile, by time."""
     customers: frozenset[str] = frozenset()
     """Whom it concerns; never shown."""
 
