@@ -15,7 +15,7 @@ import msgspec
 from detectors.base import Detector, Score, Usual
 from detectors.combine import LEAST, Rule, combined, surprise
 from detectors.part import Part
-from detectors.patience import WARMING_UP
+from detectors.patience import WARMING_UP, bounded
 from detectors.words import largest
 
 
@@ -63,7 +63,7 @@ class Bank:
     def learn_one(self, x: Sequence[float], *, suspect: bool = False, at: int | None = None) -> bool:
         """Let each detector learn its number, unless `x` is flagged; return whether a change became normal for one."""
         suspect = suspect or self.score_one(x, at=at).flagged
-        pairs = zip(self._members.values(), x, strict=True)
+        pairs = zip(self._members.values(), map(bounded, x), strict=True)
         adapted = [member.learn_one(y, suspect=suspect, at=at) for member, y in pairs]
         return any(adapted)
 
@@ -98,5 +98,5 @@ class Bank:
     def _scores(self, x: Sequence[float], at: int | None) -> dict[str, Score]:
         if len(x) != len(self._members):
             raise ValueError(f"{len(x)} numbers given, {len(self._members)} features are named")
-        pairs = zip(self._members.items(), x, strict=True)
+        pairs = zip(self._members.items(), map(bounded, x), strict=True)
         return {name: member.score_one(y, at=at) for (name, member), y in pairs}

@@ -14,7 +14,7 @@ import msgspec
 
 from detectors.base import Score, Usual
 from detectors.part import Part
-from detectors.patience import WARMING_UP
+from detectors.patience import WARMING_UP, bounded
 from detectors.tail import Tail, TailParameters
 
 
@@ -50,7 +50,7 @@ class Calibrated:
 
     def score_one(self, x: float, *, at: int | None = None) -> Score:
         """Judge `x`: `value` is that of the detector inside. Raises ValueError when `x` is not finite."""
-        inner = self._inner.score_one(x, at=at)
+        inner = self._inner.score_one(bounded(x), at=at)
         if not self._tail.ready or inner == WARMING_UP:
             return WARMING_UP
         limit = max(0.0, self._tail.limit(self._parameters.p_max))
@@ -60,6 +60,7 @@ class Calibrated:
 
     def learn_one(self, x: float, *, suspect: bool = False, at: int | None = None) -> bool:
         """Learn a normal value and its score; return whether a lasting change became normal."""
+        x = bounded(x)
         score, inner = self.score_one(x, at=at), self._inner.score_one(x, at=at)
         if not suspect and inner != WARMING_UP and not (score.flagged and self._flagged):
             # The first of a row of flagged values counts, as one just at the limit, however far off it is: were all

@@ -14,7 +14,7 @@ import msgspec
 from detectors.base import Detector, Score, Usual
 from detectors.combine import LEAST, Rule, combined, surprise
 from detectors.part import Part
-from detectors.patience import WARMING_UP
+from detectors.patience import WARMING_UP, bounded
 
 
 class EnsembleParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +59,7 @@ class Ensemble:
 
     def learn_one(self, x: float, *, suspect: bool = False, at: int | None = None) -> bool:
         """Let each member learn, unless `x` is flagged; return whether a lasting change became normal for one."""
+        x = bounded(x)
         suspect = suspect or self.score_one(x, at=at).flagged
         adapted = [member.learn_one(x, suspect=suspect, at=at) for _, member in self._members]
         return any(adapted)
@@ -94,5 +95,6 @@ class Ensemble:
         return name, dict(self._members)[name]
 
     def _scores(self, x: float, at: int | None) -> list[tuple[str, Score]]:
-        scores = [(name, member.score_one(x, at=at)) for name, member in self._members]
+        y = bounded(x)
+        scores = [(name, member.score_one(y, at=at)) for name, member in self._members]
         return [(name, score) for name, score in scores if score != WARMING_UP]

@@ -155,6 +155,27 @@ def test_scores_are_sound(case: Case) -> None:
         detector.learn_one(x, at=number * case.step)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_numbers_of_any_size_give_sound_scores_and_a_bounded_state(case: Case, seed: int) -> None:
+    rng, detector, x = random.Random(seed), case.build(), LEVEL
+    for number in range(80):
+        if rng.random() < 0.4:
+            x = rng.choice([0.0, -0.0, 5e-324, 1e100, -1e100, rng.uniform(-1, 1) * 10 ** rng.uniform(-300, 100)])
+        elif rng.random() < 0.7:
+            x = rng.gauss(LEVEL, 5)
+        value = [x + place for place in range(case.features)] if case.features else x
+        score = detector.score_one(value, at=number * case.step)
+        assert isfinite(score.value)
+        assert isfinite(score.strength)
+        assert 0 <= score.p_value <= 1
+        assert not score.flagged or (score.value > 0 and score.strength >= 1)
+        assert detector.explain(value, at=number * case.step)
+        detector.learn_one(value, suspect=rng.random() < 0.2, at=number * case.step)
+        state = packed(detector)
+        assert len(state) <= detector.size_max
+        detector.decode(msgspec.msgpack.decode(state))
+
+
 @able("cold")
 def test_nothing_is_certain_before_anything_was_learned(case: Case) -> None:
     score = case.build().score_one(case.all(LEVEL), at=0)
