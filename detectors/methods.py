@@ -6,6 +6,7 @@ from detectors.adwin import AdwinParameters
 from detectors.bank import BankParameters
 from detectors.base import Parameters, VectorParameters
 from detectors.calibrated import CalibratedParameters
+from detectors.coupled import CoupledParameters
 from detectors.deviation import DeviationParameters
 from detectors.ensemble import EnsembleParameters
 from detectors.gaussian import GaussianParameters
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Parameters]] = {
 
 VECTOR_METHODS: dict[str, type[VectorParameters]] = {
     "bank": BankParameters,
+    "coupled": CoupledParameters,
     "half-space": HalfSpaceParameters,
     "loda": LodaParameters,
 }

@@ -38,7 +38,7 @@ class NoveltyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Shapes remembered of each length."""
     memory: int = 4000
     """Distances remembered of each length, at most; older ones fade."""
-    rarity: float = 2.5
+    rarity: float = 2.0
     """Flagged is what has, in the geometric mean over the windows, a p-value below this over the root of the values
     seen."""
     quiet: int = 200

@@ -122,12 +122,12 @@ class Ranks:
 
     def p_value(self, distance: float) -> float:
         """Return the share of the distances that are not smaller, this one included; 1 while there is none."""
-        step = _step(distance)
+        step = step_of(distance)
         return (1 + sum(count for known, count in self._counts.items() if known >= step)) / (1 + self._total)
 
     def learn(self, distance: float) -> None:
         """Count a distance."""
-        step = _step(distance)
+        step = step_of(distance)
         self._counts[step] = self._counts.get(step, 0) + 1
         self._total += 1
         if self._total >= self._memory:
@@ -144,7 +144,7 @@ class Ranks:
         self._total = sum(self._counts.values())
 
 
-def _step(distance: float) -> int:
+def step_of(distance: float) -> int:
     """Return the step of a distance, by its exact binary digits: no logarithm, whose last digit machines differ in."""
     if distance <= 0:
         return ZERO

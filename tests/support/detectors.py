@@ -14,6 +14,7 @@ from detectors.adwin import AdwinParameters
 from detectors.bank import BankParameters
 from detectors.base import DetectorOf
 from detectors.calibrated import CalibratedParameters
+from detectors.coupled import CoupledParameters
 from detectors.deviation import DeviationParameters
 from detectors.ensemble import EnsembleParameters
 from detectors.gaussian import GaussianParameters
@@ -112,6 +113,10 @@ CASES = {
         spikes=False,
         changes=False,
         novelty=True,
+    ),
+    "coupled": Case(
+        CoupledParameters(features=("a", "b", "c"), grace=32, memory=400, apart=5, alarms=20.0, adapt_after=60),
+        features=3,
     ),
     "half-space": Case(HalfSpaceParameters(features=("a", "b", "c"), window=30, **PANEL), features=3),
     "adwin": Case(AdwinParameters(direction="up", clock=4, **CHANGE), spikes=False),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from detectors.novelty import Novelty, NoveltyParameters
-from detectors.shapes import EXPONENT_MAX, STEPS, ZERO, Ranks, Shapes, _step
+from detectors.shapes import EXPONENT_MAX, STEPS, ZERO, Ranks, Shapes, step_of
 
 SMALL = {"windows": (4, 16), "capacity": 64, "memory": 2000, "rarity": 1.0, "quiet": 30}
 
@@ -191,8 +191,8 @@ def test_old_distances_fade() -> None:
 
 
 def test_steps_are_finite_whatever_the_distance() -> None:
-    steps = [_step(x) for x in (0.0, 5e-324, 1e-30, 1.0, 1.9, 2.0, 1e30, 1e300)]
+    steps = [step_of(x) for x in (0.0, 5e-324, 1e-30, 1.0, 1.9, 2.0, 1e30, 1e300)]
     assert steps == sorted(steps)
     assert steps[0] == ZERO
     assert steps[-1] <= STEPS * (EXPONENT_MAX + 1)
-    assert _step(2.0) - _step(1.0) == STEPS
+    assert step_of(2.0) - step_of(1.0) == STEPS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import numpy as np
 import orjson
 import pytest
 from click.testing import CliRunner
@@ -66,6 +67,72 @@ def test_people_see_the_detector_beside_the_baselines(nab: Path) -> None:
     code, output = run("nab", str(nab))
     assert code == 0
     assert all(word in output for word in ("windowed_gaussian", "metronome", "standard", "trouble", "1 of 1"))
+
+
+@pytest.fixture
+def smd(tmp_path: Path) -> Path:
+    """Two machines of three metrics that follow one another; each time two of them part, once short and once long."""
+    rng = np.random.default_rng(1)
+    for name in ("machine-9-1", "omi-99"):
+        common = rng.normal(0, 0.1, (5600, 1))
+        values = 0.5 + common * [1.0, 0.5, -0.7] + rng.normal(0, 0.01, (5600, 3))
+        label = np.zeros(800, dtype=np.int8)
+        for first, end in ((200, 203), (500, 560)):
+            label[first:end] = 1
+            values[4800 + first : 4800 + end] += [1.0, 0, 1.0]
+        np.savez(tmp_path / f"{name}.npz", train=values[:4800], test=values[4800:], label=label)
+    return tmp_path
+
+
+def test_machines_are_judged_by_segments(smd: Path) -> None:
+    code, output = run("smd", str(smd), "--json")
+    document = orjson.loads(output)
+    assert code == 0
+    assert (document["segments"], document["found"], document["recall"]) == (4, 4, 1.0)
+    assert document["false_per_1000"] <= 2.5
+    assert document["delay_points"] == 0
+    assert document["by_data_set"].keys() == {"ASD", "SMD"}
+    assert document["by_machine"].keys() == {"machine-9-1", "omi-99"}
+    assert document["unmerged"]["alarms"] >= document["alarms"]
+
+
+def test_people_see_machines_and_data_sets(smd: Path) -> None:
+    code, output = run("smd", str(smd))
+    assert code == 0
+    assert all(word in output for word in ("machine-9-1", "SMD", "2 of 2", "4 of 4"))
+
+
+@pytest.mark.parametrize("benchmark", ["nab", "smd"])
+def test_a_picture_is_drawn(benchmark: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(benchmark)
+    code, _ = run(benchmark, str(folder), "--plot", str(folder / "new" / "seen.png"), "--json")
+    assert code == 0
+    assert (folder / "new" / "seen.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_of_no_known_format_is_refused_before_the_work(nab: Path) -> None:
+    (nab / "windows.json").unlink()
+    code, output = run("nab", str(nab), "--plot", str(nab / "seen.docx"))
+    assert code == 2
+    assert ".png" in output
+
+
+def test_what_is_no_machine_is_refused_by_name(tmp_path: Path) -> None:
+    code, output = run("smd", str(tmp_path))
+    assert (code, "no *.npz" in output) == (3, True)
+    np.savez(tmp_path / "omi-1.npz", train=np.zeros((5, 2)), test=np.zeros((5, 2)))
+    code, output = run("smd", str(tmp_path))
+    assert (code, "omi-1.npz" in output, "label" in output) == (3, True, True)
+    np.savez(tmp_path / "omi-1.npz", train=np.zeros((5, 2)), test=np.zeros((5, 3)), label=np.zeros(5))
+    code, output = run("smd", str(tmp_path))
+    assert (code, "(5, 3)" in output) == (3, True)
+
+
+@pytest.mark.parametrize(("benchmark", "name"), [("nab", "oracle"), ("nab", "coupled"), ("smd", "null")])
+def test_a_detector_of_another_benchmark_is_a_misuse(benchmark: str, name: str, tmp_path: Path) -> None:
+    code, output = run(benchmark, str(tmp_path), "--detector", name)
+    assert code == 2
+    assert "no such detector" in output
 
 
 def test_an_unknown_detector_is_a_misuse_that_names_the_known_ones(nab: Path) -> None:
