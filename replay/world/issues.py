@@ -100,7 +100,7 @@ def plan(spec: Spec) -> Plan:
     rng = draws(spec.seed, "plan")
     busy = np.argsort([-_lane_share(lane) for lane in range(LANES)])
     lanes = [
-        SlowLane(int(busy[i % 3]), since, since + cut(int(rng.uniform(2.5, 4) * DAY), MINUTE))
+        SlowLane(int(busy[i % 3]), since, since + cut(int(rng.uniform(2.5, 4) * DAY), MINUTE), _factor(spec, i))
         for i, since in enumerate(
             starts(rng, quiet, spec.until - 7 * DAY, _count(spec, "order.promise_at_risk", max(1, spec.days // 10)))
         )
@@ -133,6 +133,11 @@ def plan(spec: Spec) -> Plan:
     ]
     first_outage = quiet if measured == SINCE else max(quiet, measured + 2 * DAY)
     return Plan(_outages(spec, first_outage), lanes, backlogs, promotions, blips, maintenance, honest)
+
+
+def _factor(spec: Spec, number: int) -> float:
+    """Return how many times as long a slow lane takes."""
+    return float(draws(spec.seed, "slow lane", number).uniform(5, 10)) if spec.scenario.told else 5.0
 
 
 def _count(spec: Spec, what: str, plain: int) -> int:

@@ -52,7 +52,7 @@ class Telemetry:
         self.hurt: Counter[int] = Counter()
         """How many requests each outage has spoiled so far."""
         self.met: list[set[int]] = [set() for _ in plan.outages]
-        """The customers that each outage met so far, whether they minded or not."""
+        """The customers that met each outage so far, at the service or at the gateway, whether they minded or not."""
 
     @staticmethod
     def grid(spec: Spec, plan: Plan) -> int:
@@ -107,7 +107,8 @@ class Telemetry:
             turn = self.hurt[i] + np.arange(int(spoiled.sum()))
             customer[spoiled] = np.asarray(outage.hurt)[turn % len(outage.hurt)]
             known |= spoiled
-            self.met[i].update(customer[known & (level > 0)][: HURT_MAX - len(self.met[i])].tolist())
+            met = known & (outage.level(at) > 0) & ((service == outage.service) | (service == 0))
+            self.met[i].update(customer[met][: HURT_MAX - len(self.met[i])].tolist())
             self.hurt[i] += len(turn)
         millis = spread(rng, self._latency[service] * 1000, 0.45, n) * slower * self._quirks.drift(at)
         status = np.where(failed, np.where(rng.random(n) < 0.7, 503, 500), np.where(rng.random(n) < 0.02, 404, 200))

@@ -175,9 +175,9 @@ def _gifts(teller: Teller, rng: np.random.Generator, customer: int, at: int, tur
 
 
 def _business(teller: Teller, rng: np.random.Generator, customer: int, at: int, turn: int) -> int:
-    """Buys five to seven times on every day of two weeks, beginning slowly."""
-    for day in range(14):
-        for _ in range(min(1 + day, 5 + turn % 3)):
+    """Buys several times a day for weeks: twice at first, then more and more."""
+    for day in range(-10, 14):
+        for _ in range(min(2 + (day + 10) // 4, 5 + turn % 3)):
             _buy(teller, rng, customer, at - at % DAY + day * DAY + hours(rng, 7, 17))
     return at + 14 * DAY
 
