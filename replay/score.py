@@ -12,6 +12,8 @@ from replay.world.labels import Issue, Labels
 
 Row = Mapping[str, Any]
 
+CONFIDENCE_MIN = 0.5
+"""A finding that its agent holds for less likely than this is watched, not acted on: it is no alarm."""
 BY_CUSTOMER = frozenset({"card", "account", "churn", "contact"})
 """Families of trouble that a finding may name by the customer it hurts, whatever entity it is about."""
 
@@ -55,6 +57,8 @@ class Score:
     """How many of the false ones fell for a decoy."""
     right: list[Row] = field(default_factory=list)
     """Rows about a labelled issue."""
+    watched: int = 0
+    """How many rows were no alarms, for their confidence was too low."""
 
     @property
     def found(self) -> int:
@@ -109,8 +113,9 @@ class Score:
             [{**row, "entity": f"{place} {row['entity']}"} for row in rows] for rows in (other.false, other.right)
         ]
         return Score(
-            self.verdicts + other.verdicts, self.false + moved[0], self.decoyed + other.decoyed, self.right + moved[1]
-        )
+            self.verdicts + other.verdicts, self.false + moved[0], self.decoyed + other.decoyed, self.right + moved[1],
+            self.watched + other.watched,
+        )  # fmt: skip
 
     def by_kind(self) -> dict[str, Score]:
         """Return the score of each kind of issue; rows go with the kind they claim."""
@@ -126,7 +131,7 @@ class Score:
         }
 
 
-def score(labels: Labels, rows: Iterable[Row]) -> Score:
+def score(labels: Labels, rows: Iterable[Row], confidence_min: float = CONFIDENCE_MIN) -> Score:
     """Return how the findings or cases in `rows` compare with what was true.
 
     A row is about an issue if it tells of trouble of the same family (`replay.world.kinds`) on the issue's entity,
@@ -137,14 +142,19 @@ def score(labels: Labels, rows: Iterable[Row]) -> Score:
     Args:
         labels: What was true.
         rows: Findings or cases: `kind`, `entity`, and `at` or `opened_at` in µs. Rows with `resolves` are left out.
+        confidence_min: Rows that claim less are left out too.
     """
     truth = _Truth(labels)
     found_at: dict[int, int] = {}
     named: set[int] = set()
     right: list[Row] = []
     false: list[Row] = []
+    watched = 0
     for row in rows:
         if row.get("resolves"):
+            continue
+        if row.get("confidence", 1.0) < confidence_min:
+            watched += 1
             continue
         hits = truth.hits(row)
         for number in hits:
@@ -156,7 +166,7 @@ def score(labels: Labels, rows: Iterable[Row]) -> Score:
         elif not truth.excuses(row):
             false.append(row)
     verdicts = [Verdict(issue, found_at.get(n), n in named) for n, issue in enumerate(labels.issues)]
-    return Score(verdicts, false, sum(map(truth.decoys, false)), right)
+    return Score(verdicts, false, sum(map(truth.decoys, false)), right, watched)
 
 
 def when(row: Row) -> int:

@@ -17,7 +17,7 @@ from replay.backtest.order_truth import outcomes
 from replay.backtest.run import Row, replayed
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
-from replay.score import score
+from replay.score import CONFIDENCE_MIN, score
 from replay.world.labels import Labels
 from sinks import queries
 from sinks.store import Store
@@ -49,6 +49,14 @@ from sinks.store import Store
     metavar="SHARE",
     help="How many of an agent's alarms may be false.",
 )
+@click.option(
+    "--confidence-min",
+    type=click.FloatRange(0, 1),
+    default=CONFIDENCE_MIN,
+    show_default=True,
+    metavar="P",
+    help="With --labels: findings that claim less are watched, not counted.",
+)
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML) over the defaults.")
 @json_option
 def backtest(
@@ -58,6 +66,7 @@ def backtest(
     since: int | None,
     store_url: str | None,
     budget: float,
+    confidence_min: float,
     config: Path | None,
     as_json: bool,
 ) -> None:
@@ -83,7 +92,7 @@ def backtest(
     read = Labels.read(labels_file) if labels_file else faults.read_faults(faults_file) if faults_file else None
     with recorded(recording) as folder, store_of(folder, store_url, config) as store:
         if isinstance(read, Labels):
-            document, show = labels.judged(score(read, queries.bodies(store, "finding")), budget), _show
+            document, show = labels.judged(score(read, queries.bodies(store, "finding"), confidence_min), budget), _show
         elif read is not None:
             document, show = faults.judged(read, queries.bodies(store, "finding"), *_span(folder)), _show_faults
         else:

@@ -39,6 +39,7 @@ def judged(result: Score, budget: float = BUDGET) -> Row:
         "by_kind": [{"kind": kind} | _judged_kind(of_kind) for kind, of_kind in result.by_kind().items()],
         "by_agent": [{"agent": agent} | _discovery(rows, budget) for agent, rows in _by_agent(result).items()],
         "decoyed": result.decoyed,
+        "watched": result.watched,
         "missed": [verdict.issue.issue_id for verdict in result.verdicts if verdict.found_at is None],
     }
 

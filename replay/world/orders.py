@@ -112,7 +112,7 @@ def orders(spec: Spec, fleet: Fleet, plan: Plan) -> Orders:
     delivered[unlucky & (delivered < NEVER)] += _us(24 * draws(spec.seed, "worse luck").uniform(5, 9, n))[
         unlucky & (delivered < NEVER)
     ]
-    costs = fleet.product_cents + (fleet.product_freight if spec.scenario.told else 0)
+    costs = fleet.product_cents + fleet.product_freight
     cents = np.where(products >= 0, costs[products], 0).sum(axis=1)
     return Orders(
         customer, products, lane, _ms(placed), _ms(approved), _ms(ship_by), promised, _ms(handed_over),

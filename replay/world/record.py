@@ -8,10 +8,11 @@ from pathlib import Path
 from replay.manifest import Manifest
 from replay.world.emit import World
 from replay.world.labels import LABELS, Labels
-from replay.world.model import Spec
+from replay.world.model import Spec, spec_of
+from replay.world.scenario import load_scenario
 from replay.writer import RecordingWriter
 
-BUNDLED = Spec(seed=7, events=130_000, days=14)
+BUNDLED = spec_of(load_scenario("bundled"), seed=7)
 """The world whose recording comes with Forestall."""
 
 

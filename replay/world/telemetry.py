@@ -188,7 +188,7 @@ class Telemetry:
         product, n = np.arange(len(at)) % self._spec.stocked, len(at)
         at = at + product * 250 * MILLISECOND
         on_hand = 40 + product * 9 - ((at - SINCE) // STOCK_EVERY * (2 + product % 5)) % (35 + product * 8)
-        for p in range(self._spec.stocked if self._spec.scenario.told else 0):
+        for p in range(self._spec.stocked):
             on_hand[product == p] += self._orders.awaited(p, at[product == p])
         key = joined("p", numbers(product).str.zfill(5))
         return records(

@@ -121,3 +121,11 @@ def test_precision_counts_each_entity_once_a_kind() -> None:
     rows = [row("order:1", 200), row("order:1", 300), row("order:2", 200), row("order:2", 300), row("order:3", 1)]
     result = score(labelled, rows)
     assert (result.alarms, result.precision, result.recall) == ((1, 2), 1 / 3, 1.0)
+
+
+def test_what_its_agent_holds_for_unlikely_is_watched_and_counts_for_nothing() -> None:
+    labelled = labels(issue("order:1", 100, 900, 500))
+    rows = [row("order:1", 200) | {"confidence": 0.3}, row("order:2", 200) | {"confidence": 0.49}]
+    result = score(labelled, rows)
+    assert (result.missed, result.false, result.watched) == (1, [], 2)
+    assert score(labelled, rows, confidence_min=0.2).found == 1

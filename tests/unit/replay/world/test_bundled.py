@@ -11,6 +11,7 @@ import pytest
 import replay
 from replay.recording import Recording
 from replay.world import Labels, World
+from replay.world.kinds import DECOYS, ISSUES
 from replay.world.record import BUNDLED
 
 FOLDER = Path(replay.__file__).parent / "bundled"
@@ -26,12 +27,9 @@ def test_it_is_whole_and_at_most_five_megabytes() -> None:
 
 def test_it_shows_every_kind_of_trouble() -> None:
     labels = Labels.read(FOLDER / "labels.json")
-    assert {"order.promise_at_risk", "order.ship_by_missed", "service.degraded", "service.failing"} <= set(
-        labels.by_kind()
-    )
-    assert {issue.entity.partition(":")[0] for issue in labels.issues} == {"order", "service", "lane"}
+    assert set(labels.by_kind()) == set(ISSUES) - {"seller.backlog"}
     assert {issue.cause.partition(":")[0] for issue in labels.issues} == {"", "lane", "seller"}
-    assert {decoy.what for decoy in labels.decoys} == {"promotion", "blip"}
+    assert {decoy.what for decoy in labels.decoys} == set(DECOYS)
     assert len({m.fault for m in labels.malformed}) == 7
 
 
