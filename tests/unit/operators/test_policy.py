@@ -171,6 +171,7 @@ DEFAULT_FACTS: dict[str, Any] = {
     "lead_hours": 48.0,
     "harm_at": 0,
     "findings": 1,
+    "source_families": 1,
     "open_cases": 1,
     "linked": False,
     "contacts_30d": 0,
@@ -218,7 +219,8 @@ DEFAULT_FACTS: dict[str, Any] = {
     ],
 )
 def test_default_policy(change: dict[str, Any], outcome: str, remedy: str) -> None:
-    verdict = decide(load_default(), DEFAULT_FACTS | change)
+    # A case of one kind of finding: the case is as sure as the kind.
+    verdict = decide(load_default(), DEFAULT_FACTS | {"kind_confidence": change.get("confidence", 0.95)} | change)
     assert (verdict.error, verdict.outcome, verdict.remedy) == ("", outcome, remedy)
 
 
