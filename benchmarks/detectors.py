@@ -20,6 +20,7 @@ from detectors.adwin import AdwinParameters
 from detectors.bank import BankParameters
 from detectors.base import DetectorOf
 from detectors.calibrated import CalibratedParameters
+from detectors.coupled import CoupledParameters
 from detectors.deviation import DeviationParameters
 from detectors.ensemble import EnsembleParameters
 from detectors.gaussian import GaussianParameters
@@ -36,6 +37,8 @@ from detectors.threshold import ThresholdParameters
 
 MINUTE = 60_000_000
 DAY = 24 * 60
+WARM = 2500
+"""Values learned before costs are measured: every detector judges by then."""
 NAMES = tuple(f"f{number}" for number in range(8))
 GAUSSIAN = Part("gaussian", {"direction": "up"})
 LEVEL: dict[str, Any] = {"direction": "up", "forecaster": "holt-winters", "beta": 0.0}
@@ -61,6 +64,7 @@ DETECTORS: dict[str, Any] = {
     "ensemble of gaussian and SNARIMAX": EnsembleParameters(of=(GAUSSIAN, Part("predictive", AR))),
     "half-space (8 numbers)": HalfSpaceParameters(features=NAMES),
     "loda (8 numbers)": LodaParameters(features=NAMES),
+    "coupled (8 numbers)": CoupledParameters(features=NAMES),
     "bank of gaussians (8 numbers)": BankParameters(features=NAMES, of=GAUSSIAN),
 }
 
@@ -134,13 +138,13 @@ def false_changes(parameters: Any, law: Law, count: int, seed: int) -> float:
 def cost(parameters: Any, count: int) -> dict[str, float]:
     """Return µs for a value judged and learned, and for state taken on and put away, and its size."""
     detector: DetectorOf[Any] = parameters.build()
-    values = inputs(parameters, LAWS["AR(1) 0.5"], 500 + 2 * count, 1)
+    values = inputs(parameters, LAWS["AR(1) 0.5"], WARM + 2 * count, 1)
     at = 3 * DAY * MINUTE
     detector.learn_one(values[0], at=0)
-    for x in values[1:500]:
+    for x in values[1:WARM]:
         detector.learn_one(x, at=at)
     begun = process_time()
-    for x in values[500 : 500 + count]:
+    for x in values[WARM : WARM + count]:
         detector.score_one(x, at=at)
         detector.learn_one(x, at=at)
     judged = process_time()
