@@ -73,8 +73,11 @@ class OpenFinding(msgspec.Struct, array_like=True):
         return (SEVERITIES.index(self.severity), self.confidence, self.at, self.finding_id)
 
     def is_ended_by(self, end: Finding) -> bool:
-        """Return whether `end` ends this finding, of the same slot: at one instant, one may end as another begins."""
-        return self.at < end.at or not self.occurrence or is_end_of(end.occurrence, self.occurrence)
+        """Return whether `end` ends this finding of the same slot, not one that it took the place of.
+
+        One that an earlier release kept does not tell its occurrence; it is ended by any.
+        """
+        return not self.occurrence or is_end_of(end.occurrence, self.occurrence)
 
 
 class Plan(msgspec.Struct, array_like=True):

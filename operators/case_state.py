@@ -33,6 +33,8 @@ class Ended(msgspec.Struct, array_like=True):
     """An end that came before what it ends, of the same instant."""
 
     at: int
+    entity: str
+    slot: str
     occurrence: str
     """Of the end."""
     reason: str
@@ -51,7 +53,7 @@ class CaseState(msgspec.Struct):
     """By case id: when a message was last decided for it."""
     closed: dict[str, Closed] = {}
     """By entity, the case that may be opened again."""
-    ended: dict[str, Ended] = {}
-    """By entity and slot: ends of the present instant that found nothing to end."""
+    ended: list[Ended] = []
+    """Ends of the present instant that found nothing to end."""
     budgets: dict[str, Spent] = {}
     """Under the key BROADCAST alone: by agent, what was spent of the day's budget of false discoveries."""

@@ -63,9 +63,11 @@ class CaseStep:
         case.expires_at = max(case.expires_at, max(finding.at, finding.harm_at or finding.at) + self.logic.case_ttl)
         self._charge(case, finding.agent)
         self._update(case, finding.customer, decide_anew=True)
-        ended = self.state.ended.pop(f"{finding.entity} {slot}", None)
-        if ended is not None and ended.at == now and is_end_of(ended.occurrence, finding.occurrence):
-            self._take_out(case, slot, ended.reason)
+        for ended in self.state.ended:
+            same = (ended.at, ended.entity, ended.slot) == (now, finding.entity, slot)
+            if same and case.open[slot] is found and is_end_of(ended.occurrence, finding.occurrence):
+                self._take_out(case, slot, ended.reason)
+                return
 
     def on_link(self, cause: str, opening: str) -> None:
         """Make the cases that named `cause` part of its case; `opening` is empty when its case is over."""
@@ -100,7 +102,7 @@ class CaseStep:
         now = self.context.now
         self.state.resolved[end.finding_id] = (now + self.logic.dedupe_ttl, [short_hash(end.finding_id)])
         # What it ends may be of the same instant and come after it, for the ids of equals are in no useful order.
-        self.state.ended[f"{end.entity} {slot}"] = Ended(now, end.occurrence, end.reason)
+        self.state.ended.append(Ended(now, end.entity, slot, end.occurrence, end.reason))
 
     def _take_out(self, case: Case, slot: str, reason: str) -> None:
         """Take the finding of `slot` out of its case; the last one resolves it."""

@@ -133,13 +133,13 @@ class CaseLogic:
 
     def _forget_ended(self, state: CaseState, now: int) -> None:
         if state.ended:
-            state.ended = {slot: ended for slot, ended in state.ended.items() if ended.at == now}
+            state.ended = [ended for ended in state.ended if ended.at == now]
 
     def _set_sweep(self, state: CaseState, context: Context) -> None:
         due = [case.expires_at for case in state.open.values()]
         due += [forget_at for forget_at, _ in state.resolved.values()]
         due += [closed.until for closed in state.closed.values()]
-        due += [ended.at + 1 for ended in state.ended.values()]
+        due += [ended.at + 1 for ended in state.ended]
         due += [link.until for link in state.links.values()]
         due += [at + self._contact_window for at in state.contacts.values()]
         if due:

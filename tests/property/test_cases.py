@@ -101,6 +101,25 @@ def test_rows_are_the_same_for_any_order_of_findings_of_different_instants(data:
 
 
 @given(st.data())
+def test_whether_cases_are_open_is_the_same_for_any_order_of_findings_and_ends_of_one_instant(
+    data: st.DataObject,
+) -> None:
+    """Each kind begins once and may end; what began before may end as it begins anew."""
+    kinds = data.draw(st.lists(st.sampled_from(KINDS), min_size=1, unique=True))
+    found = [finding(kind=kind, occurrence="new", entity="order:1") for kind in kinds]
+    ends = [end_of(each, 0) for each in found if data.draw(st.booleans())]
+    before = [finding(kind=kind, occurrence="old", at=-1) for kind in kinds if data.draw(st.booleans())]
+    past = [end_of(each, 0) for each in before]
+    first, second = (
+        in_turn([*before, *order])
+        for order in (data.draw(st.permutations([*found, *ends, *past])), [*past, *found, *ends])
+    )
+    count = {entity: row.pop("findings") for entity, row in first.items()}
+    assert first == {entity: {n: v for n, v in row.items() if n != "findings"} for entity, row in second.items()}
+    assert count == {entity: row["findings"] for entity, row in second.items()}
+
+
+@given(st.data())
 def test_outputs_are_the_same_for_any_order_of_arrival(data: st.DataObject) -> None:
     findings = data.draw(st.lists(FINDINGS, min_size=1, max_size=6, unique_by=lambda found: found.finding_id))
     shuffled = data.draw(st.permutations(findings))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config.agents.load import load_manifests
+from config.agents.load import Budget, load_manifests
 from config.clock import DAY, HOUR, micros
 from config.features.load import load_views
 from config.policies.load import load_default
@@ -26,6 +26,7 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.cause_state import CauseSettings
 from operators.decide import Decider
+from operators.evidence import Sources
 from operators.fan_in import FanInSettings
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
@@ -45,6 +46,7 @@ CAUSES = CauseSettings(
     },
     fan_out_max=5,
     touched_max=6,
+    reopen_within=timedelta(days=5),
     idle_ttl=timedelta(days=8),
     episode_max=timedelta(days=6),
 )
@@ -59,8 +61,14 @@ JOURNEYS = JourneySettings(
     signal_ttl=timedelta(days=6),
     limits=JourneyLimits(orders_max=3, contacts_max=2, records_max=3, signals_max=2),
 )
-CASES = CaseSettings(case_ttl=timedelta(days=4), memory_ttl=timedelta(days=20), contact_window=timedelta(days=3))
+CASES = CaseSettings(
+    case_ttl=timedelta(days=4),
+    memory_ttl=timedelta(days=20),
+    reopen_within=timedelta(days=12),
+    contact_window=timedelta(days=3),
+)
 """Small bounds and short times to live, so that each of them matters."""
+BUDGETS = {"fulfilment": Budget(share=0.3, spare=0.5), "experience": Budget(share=0.5, spare=0.5)}
 
 
 def logics() -> Logics:
@@ -71,7 +79,7 @@ def logics() -> Logics:
         journey=lambda: JourneyLogic(agents, JOURNEYS, judged=True),
         risk=lambda: RiskLogic(VIEWS, RISK),
         cause=lambda: CauseLogic(CAUSES),
-        case=lambda: CaseLogic(decider, CASES),
+        case=lambda: CaseLogic(decider, CASES, Sources(MANIFESTS), BUDGETS),
     )
 
 
@@ -107,4 +115,6 @@ def assert_full(outputs: list[Output]) -> None:
     types = Counter(output[0] for output in outputs)
     for kind in ("finding", "case.opened", "case.updated", "case.resolved", "decision"):
         assert types[kind] > 20, types
+    assert types["case.reopened"] > 0, types
+    assert any(b'"held":true' in bytes(output[-1]) for output in outputs)
     assert len({(output[0], output[1]) for output in outputs}) == len(outputs)
