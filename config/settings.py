@@ -205,6 +205,14 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """What is known of the services besides what they measure."""
+
+    service_map: Annotated[Path, Spec("place")]
+    """File that tells which service calls which."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metrics:
     """Where the job tells how it is: `/metrics` for Prometheus, `/health/live` and `/health/ready`."""
 
@@ -229,6 +237,7 @@ class Settings:
     journey: Journey
     contracts: Contracts
     policy: Policy
+    fleet: Fleet
     kafka: Kafka
     registry: Registry
     metrics: Metrics

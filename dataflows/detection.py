@@ -2,7 +2,8 @@
 
     source ─┬─► telemetry ─┬─► journey ─┬─► cause ─► case ─► outbox
             ├──────────────┼──► journey ├─► risk ──► case
-            │              └──► cause   └──────────► case
+            │              ├──► cause   └──────────► case
+            │              └──► fleet ─► cause
             └─► outbox (late records, dead letters; what each stage has open at the end)
 
 Only wiring: what a stage does stands in `operators/`, and every choice comes in from outside.
@@ -28,6 +29,8 @@ from sinks.outlets import StoreOutlet
 
 RISK_GROUPS = 1
 """Key groups of the risk stage: its key is the model, and there is one."""
+FLEETS = 1
+"""Key groups of the fleet stage: a job watches one fleet, and one group sees all of it."""
 
 MakeLogic = Callable[[], KeyedLogic[Any]]
 
@@ -37,6 +40,7 @@ class Logics:
     """What each stage does; each is made once per key group."""
 
     telemetry: MakeLogic
+    fleet: MakeLogic
     journey: MakeLogic
     risk: MakeLogic
     cause: MakeLogic
@@ -73,8 +77,15 @@ def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: Stat
         return Stage(name, count, logic, channels, receivers, layout.sink_parts, layout.emit_interval, place)
 
     telemetry = stage(
-        "telemetry", groups.telemetry, logics.telemetry, sources, journey=groups.journey, cause=groups.cause
+        "telemetry",
+        groups.telemetry,
+        logics.telemetry,
+        sources,
+        journey=groups.journey,
+        fleet=FLEETS,
+        cause=groups.cause,
     )
+    fleet = stage("fleet", FLEETS, logics.fleet, telemetry.outlets, cause=groups.cause)
     journey = stage(
         "journey",
         groups.journey,
@@ -85,9 +96,10 @@ def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: Stat
         case=groups.case,
     )
     risk = stage("risk", RISK_GROUPS, logics.risk, journey.outlets, case=groups.case)
-    cause = stage("cause", groups.cause, logics.cause, telemetry.outlets + journey.outlets, case=groups.case)
+    speakers = telemetry.outlets + fleet.outlets + journey.outlets
+    cause = stage("cause", groups.cause, logics.cause, speakers, case=groups.case)
     case = stage("case", groups.case, logics.case, journey.outlets + risk.outlets + cause.outlets)
-    return {each.name: each for each in (telemetry, journey, risk, cause, case)}
+    return {each.name: each for each in (telemetry, fleet, journey, risk, cause, case)}
 
 
 def build(
@@ -117,13 +129,14 @@ def build(
     """
     sources = tuple(source.list_parts())
     made = stages(layout, logics, sources, place)
-    telemetry, journey, risk, cause, case = made.values()
+    telemetry, fleet, journey, risk, cause, case = made.values()
 
     flow = Dataflow("detection")
     gate = op.input("gate", flow, Gate(finished))
     items = op.input("source", flow, source)
 
     telemetry_items = build_stage("telemetry", telemetry, frames_for("source_to_telemetry", "telemetry", items))
+    fleet_items = build_stage("fleet", fleet, frames_for("telemetry_to_fleet", "fleet", telemetry_items))
     journey_items = build_stage(
         "journey",
         journey,
@@ -140,6 +153,7 @@ def build(
         op.merge(
             "to_cause",
             frames_for("telemetry_to_cause", "cause", telemetry_items),
+            frames_for("fleet_to_cause", "cause", fleet_items),
             frames_for("journey_to_cause", "cause", journey_items),
         ),
     )
@@ -158,6 +172,7 @@ def build(
         gate,
         releases_of("source_releases", items),
         releases_of("telemetry_releases", telemetry_items),
+        releases_of("fleet_releases", fleet_items),
         releases_of("journey_releases", journey_items),
         releases_of("risk_releases", risk_items),
         releases_of("cause_releases", cause_items),

@@ -9,6 +9,7 @@ from config.clock import micros
 from config.contracts import BUILT_IN, ContractSet, load_contracts
 from config.features.load import load_views
 from config.policies.load import load_bundle
+from config.services.load import load_service_map
 from config.settings import Settings
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
@@ -20,6 +21,7 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
 from operators.evidence import Sources
+from operators.fleet import FleetLogic, FleetRule
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
 from operators.risk import RiskLogic
@@ -51,6 +53,7 @@ def load_logics(settings: Settings) -> Logics:
         # One agent per key group: its detectors hold the state of the service at hand, and workers are threads.
         return TelemetryLogic(streams, OutageAgent(manifests["outage"]), micros(settings.telemetry.entity_ttl))
 
+    rule, calls = manifests["outage"].parameters("fleet", FleetRule), load_service_map(settings.fleet.service_map)
     telemetry()  # tells a fault of the manifest here, not in a worker
     decider, sources = Decider(load_bundle(settings.policy.bundle)), Sources(manifests)
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
@@ -62,6 +65,7 @@ def load_logics(settings: Settings) -> Logics:
     ]
     return Logics(
         telemetry=telemetry,
+        fleet=lambda: FleetLogic(rule, calls),
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters),
         cause=CauseLogic,

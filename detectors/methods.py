@@ -18,6 +18,7 @@ from detectors.page_hinkley import PageHinkleyParameters
 from detectors.predictive import PredictiveParameters
 from detectors.prior import PriorParameters
 from detectors.seasonal import SeasonalParameters
+from detectors.shift import ShiftParameters
 from detectors.threshold import ThresholdParameters
 
 METHODS: dict[str, type[Parameters]] = {
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Parameters]] = {
     "predictive": PredictiveParameters,
     "prior": PriorParameters,
     "seasonal": SeasonalParameters,
+    "shift": ShiftParameters,
     "threshold": ThresholdParameters,
 }
 """Of one number."""

@@ -1,7 +1,8 @@
 """The telemetry stage: panes of measures per service, lane or product become signals and findings.
 
 Key: the entity's bare key (`checkout`, `SP-RJ`). In: partials (`operators/window.py`), nothing else. Out: fleet
-signals to all journeys; findings about services, and the customers that failed requests touched, to the cause stage.
+signals to all journeys; what services find of themselves, and the evidence of their signs, to the fleet stage; the
+customers that failed requests touched to the cause stage.
 Panes close in event time by a timer at their end, which comes only when no partial for them can follow.
 """
 
@@ -22,6 +23,8 @@ from operators.pane import Pane, Partial, smallest
 from operators.streams import Stream
 from operators.window import Closed, type_of
 
+FLEET = "fleet"
+"""The stage, and its key: a job watches one fleet."""
 PANE = "pane:"
 """Timer at the end of a pane; its end, µs, follows."""
 SILENT = "silent"
@@ -142,7 +145,13 @@ class TelemetryLogic:
             for each in found.values():
                 if each.stream.signals:
                     self._tell_signal(entity, each, context)
-            self._tell_findings(self._agent.on_panes(key, entity, state.outage, found, context.now), context)
+            judgement = self._agent.on_panes(key, entity, state.outage, found, context.now)
+            if judgement.signs:
+                data = {"service": key, "signs": judgement.signs}
+                context.emit(
+                    FLEET, Event(context.now, derived_id("vitals", entity, context.now), FLEET, "vitals", data)
+                )
+            self._tell_findings(judgement.findings, context)
         self._forget_panes(state, end)
         if state.outage.episode is not None:
             context.set_timer(SILENT, context.now + self._agent.silence)
@@ -207,5 +216,4 @@ class TelemetryLogic:
 
     def _tell_findings(self, findings: list[Finding], context: Context) -> None:
         for finding in findings:
-            for key in sorted({finding.entity, *finding.causes}):
-                context.emit("cause", finding.event(key))
+            context.emit(FLEET, finding.event(FLEET))

@@ -49,6 +49,8 @@ class DetectorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much it counts among the agent's detectors."""
     says: str = ""
     """What it watches, for a person: `response time (p95, ms)`."""
+    sign: str = ""
+    """Which sign of a service it is, for those who compare services; empty for none."""
     parameters: dict[str, Any] = {}
     """By name; names carry their unit (`slack_hours`). The code that runs the method knows their types."""
 

@@ -1,16 +1,19 @@
 """The outage agent: a service that is degraded or failing, told from its windows.
 
 At the end of each pane every detector of the manifest judges its feature. Flags add up by weight and strength; a
-service whose panes are bad often enough within a short while has an *episode*, which is one finding however long it
-lasts, and ends after enough good panes in a row with a finding that resolves it. While an episode is open, or a pane
-looks bad, no detector of the service learns: the incident would otherwise become the norm (unless it lasts; see the
-detectors).
+service whose panes are bad often enough within a short while, or of which a detector that adds up several panes is
+sure, has an *episode*, which is one finding however long it lasts, and ends after enough good panes in a row with a
+finding that resolves it. While an episode is open, or a pane looks bad, no detector of the service learns: the incident
+would otherwise become the norm (unless it lasts; see the detectors).
+
+What a service finds of itself are drafts: whom to blame, the fleet stage says (`operators/fleet.py`), which therefore
+gets the evidence of every service's signs too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +27,9 @@ AGENT = "outage"
 DEGRADED = "service.degraded"
 FAILING = "service.failing"
 CONFIDENCE_MAX = 0.99
+SEEN_BY_CUSTOMERS = "sli.measured"
+OWN_WEIGHT = "own_weight"
+"""Evidence feature of a draft: the weight of the signs that are not merely seen by customers."""
 STRENGTH_MAX = 2.0
 """A sign twice as strong as its detector asks for counts double; a stronger one no more than that."""
 
@@ -41,6 +47,8 @@ class EpisodeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """So many good panes in a row end it."""
     silence_minutes: int
     """An episode ends unconfirmed when nothing was measured for so long."""
+    calm_p: float
+    """A pane is not good while what opened the episode is off by a chance less than this."""
 
 
 class Episode(msgspec.Struct, array_like=True):
@@ -55,6 +63,8 @@ class Episode(msgspec.Struct, array_like=True):
     """Good panes in a row."""
     settled: bool = False
     """Whether it lasted so long that a detector took it for the new normal."""
+    by: list[str] = []
+    """Detectors that were sure of it."""
 
 
 class OutageState(msgspec.Struct, array_like=True):
@@ -65,6 +75,14 @@ class OutageState(msgspec.Struct, array_like=True):
     bad_at: list[int] = []
     """Ends of the latest bad panes, µs."""
     episode: Episode | None = None
+
+
+class Judgement(NamedTuple):
+    """What a service's panes say."""
+
+    findings: list[Finding]
+    signs: dict[str, float]
+    """Evidence by sign."""
 
 
 class OutageAgent:
@@ -86,6 +104,7 @@ class OutageAgent:
             if entry.reads is not None:
                 watch = watch_of(manifest, entry, entry.reads)
                 self._watches.setdefault((entry.reads.type, entry.reads.metric), []).append(watch)
+        self._names = {watch.entry.name for watches in self._watches.values() for watch in watches}
         self.reads = {series: max(watch.over for watch in watches) for series, watches in self._watches.items()}
         """What it reads: the longest window, µs, by type and metric."""
 
@@ -95,38 +114,53 @@ class OutageAgent:
 
     def on_panes(
         self, key: str, entity: str, state: OutageState, closed: Mapping[Series, Closed], now: int
-    ) -> list[Finding]:
-        """Judge the panes of one service that close at `now`, and return what was found."""
+    ) -> Judgement:
+        """Judge the panes of one service that close at `now`, and return what was found, and its signs."""
         judged = judge(self._watches, state.detectors, closed)
         if not judged:
-            return []
-        flagged = [each for each in judged if each.score.flagged]
+            return Judgement([], {})
+        signs = {each.watch.entry.sign: round(each.evidence, 3) for each in judged if each.watch.entry.sign}
+        return Judgement(self._findings(key, entity, state, judged, now), signs)
+
+    def _findings(self, key: str, entity: str, state: OutageState, judged: list[Judged], now: int) -> list[Finding]:
+        flagged = [each for each in judged if each.score.flagged and each.watch.entry.weight]
+        sure = [each.watch.entry.name for each in flagged if each.watch.sustained]
         weight = sum(each.watch.entry.weight * min(each.score.strength, STRENGTH_MAX) for each in flagged)
         bad = weight >= self.rule.bad_weight
-        for each in judged:
-            detector = each.watch.detector
-            suspect = bad or state.episode is not None
-            adapted = detector.learn_one(each.x, suspect=suspect, at=each.closed.end)
-            if state.episode is not None and each.score.flagged:
-                state.episode.settled |= adapted
-            state.detectors[each.watch.entry.name] = detector.encode()
+        self._learn(state, judged, bad)
         pane = min(now - each.closed.start for each in judged)
         state.bad_at = [at for at in state.bad_at if at > now - self.rule.within_panes * pane] + [now] * bad
         if state.episode is None:
-            if len(state.bad_at) < self.rule.open_panes or not bad:
+            if not bad or (len(state.bad_at) < self.rule.open_panes and not sure):
                 return []
             state.episode = Episode(entity, state.bad_at[0] - pane, [])
         episode = state.episode
+        episode.by += [name for name in sure if name not in episode.by]
         quality = min(each.closed.over(each.watch.over).quality for each in flagged or judged)
         if bad:
             episode.good = 0
             return self._found(key, episode, flagged, weight, quality, now)
+        if any(each.watch.entry.name in episode.by and each.score.p_value < self.rule.calm_p for each in judged):
+            episode.good = 0
+            return []
         episode.good += 1
         if episode.good < self.rule.close_panes:
             return []
         state.episode, state.bad_at = None, []
         reason, confidence = _end(episode)
         return _over(episode, now, reason + _sampled(quality), trusted(confidence, quality))
+
+    def _learn(self, state: OutageState, judged: list[Judged], bad: bool) -> None:
+        episode = state.episode
+        for each in judged:
+            detector = each.watch.detector
+            adapted = detector.learn_one(each.x, suspect=bad or episode is not None, at=each.closed.end)
+            if episode is not None and each.score.flagged:
+                episode.settled |= adapted
+            state.detectors[each.watch.entry.name] = detector.encode()
+        if len(state.detectors) > len(self._names):
+            # Of detectors that an earlier version had.
+            state.detectors = {name: of for name, of in state.detectors.items() if name in self._names}
 
     def on_silence(self, state: OutageState, now: int) -> list[Finding]:
         """End an episode of a service that measures nothing any more, and return the findings that say so."""
@@ -209,6 +243,9 @@ def _evidence(key: str, flagged: list[Judged], quality: float) -> Evidence:
         features[f"{name}_expected"] = each.usual.expected
         features[f"{name}_limit"] = each.usual.limit
         features[f"{name}_score"] = each.score.value
+    # How much of this is the service's own: what its customers see may come from services that it calls.
+    own = [each for each in flagged if each.closed.stream.type != SEEN_BY_CUSTOMERS]
+    features[OWN_WEIGHT] = sum(each.watch.entry.weight * min(each.score.strength, STRENGTH_MAX) for each in own)
     if quality < 1:
         features[DATA_QUALITY] = round(quality, 4)
     return Evidence(queries=queries, features=features)

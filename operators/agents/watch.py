@@ -13,6 +13,8 @@ from config.duration import parse_duration
 from config.errors import SettingsError
 from detectors.base import Detector, Parameters, Score, Usual
 from detectors.methods import METHODS
+from detectors.shift import Shift, ShiftParameters
+from operators.blame import SIGNS
 from operators.pane import feature, is_feature
 from operators.window import Closed
 
@@ -42,6 +44,11 @@ class Watch:
         """Its state before it has learned anything."""
         return self.parameters.build().encode()
 
+    @property
+    def sustained(self) -> bool:
+        """Whether it flags only what has gone on for several panes, so that one flag is enough."""
+        return isinstance(self.parameters, ShiftParameters)
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -55,6 +62,8 @@ class Judged:
     """What it took for normal; nothing unless it flagged `x`."""
     says: str
     """How `x` compares with that; empty unless flagged."""
+    evidence: float
+    """How much `x` speaks for the sign that the detector tells of; 0 where it tells of none."""
 
 
 def judge(
@@ -83,7 +92,8 @@ def judge(
                 if score.flagged
                 else (NOTHING, "")
             )
-            judged.append(Judged(watch, series, x, score, usual, says))
+            evidence = detector.evidence(x) if watch.entry.sign and isinstance(detector, Shift) else 0.0
+            judged.append(Judged(watch, series, x, score, usual, says, evidence))
     return judged
 
 
@@ -96,7 +106,7 @@ def watch_of(manifest: Manifest, entry: DetectorEntry, reads: Reads) -> Watch:
     field = f"{manifest.agent}.yaml: detectors: {entry.name}"
     if entry.method not in METHODS:
         raise SettingsError(f"{field}: method is {entry.method!r}.", remedy=f"Use one of {', '.join(sorted(METHODS))}.")
-    if not entry.finds:
+    if not entry.finds and entry.weight:
         raise SettingsError(f"{field}: finds is missing.", remedy="Name the kind of finding it points to.")
     if not is_feature(reads.feature):
         raise SettingsError(
@@ -107,4 +117,9 @@ def watch_of(manifest: Manifest, entry: DetectorEntry, reads: Reads) -> Watch:
     except ValueError as error:
         raise SettingsError(f"{field}: reads.over: {error}.", remedy="Write a span such as 5m.") from error
     parameters: Parameters = manifest.parameters(entry.name, METHODS[entry.method])
+    if entry.sign and not (entry.sign in SIGNS and isinstance(parameters, ShiftParameters)):
+        raise SettingsError(
+            f"{field}: sign is {entry.sign!r}, of method {entry.method}.",
+            remedy=f"Let a detector of method shift tell of one of {', '.join(sorted(SIGNS))}.",
+        )
     return Watch(entry, reads, over, parameters)

@@ -1,26 +1,36 @@
-"""The outage agent on a recorded day of a microservice shop with injected faults: a check of sanity, not of skill."""
+"""The outage agent on recorded hours of two microservice shops with injected faults: what `docs/outage.md` says of it.
+
+The bounds are loose: they tell that it works, not how well. Half a day of each would take minutes.
+"""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
 import pytest
 
-from config.clock import HOUR, MINUTE, from_text
+from config.agents.load import FOLDER, load_manifest
+from config.clock import HOUR
 from config.contracts.load import BUILT_IN, load_contracts
-from config.findings import Finding
+from config.services.load import load_service_map
 from operators.batch import RawBatch
 from operators.decode import Decoder
+from operators.fleet import FleetLogic, FleetRule
 from operators.frame import Frame
+from operators.keyed import KeyedGroup
 from operators.streams import panes_of
 from operators.window import combine
-from tests.support.telemetry import STREAMS, findings, telemetry_group
+from replay.backtest.faults import alerts_of, judged, read_faults
+from tests.support.telemetry import STREAMS, telemetry_group
 
-DAY = "2022-08-22"
+HOURS = 4 * HOUR
+"""Of each day: in these all faults of the one and all of the other were injected."""
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 
 
@@ -33,12 +43,21 @@ class Message(msgspec.Struct):
     payload: str
 
 
+@dataclass(frozen=True)
+class Day:
+    """What was found in the first hours of a day."""
+
+    rows: list[dict[str, Any]]
+    document: dict[str, Any]
+
+
 def batches(file: Path) -> Iterator[RawBatch]:
     decoder = msgspec.json.Decoder(Message)
     with gzip.open(file) as lines:
         messages = [decoder.decode(line) for line in lines]
+    until = messages[0].ts + HOURS // 1000
     for partition in sorted({message.partition for message in messages}):
-        own = [message for message in messages if message.partition == partition]
+        own = [message for message in messages if message.partition == partition and message.ts < until]
         yield RawBatch(
             "telemetry",
             partition,
@@ -49,40 +68,51 @@ def batches(file: Path) -> Iterator[RawBatch]:
         )
 
 
-@pytest.fixture(scope="module")
-def found(shared_data: Path) -> tuple[list[Finding], float]:
-    """The findings, and the hours they were made in."""
+def found_on(folder: Path) -> Day:
     decoder = Decoder(load_contracts(BUILT_IN))
     measures: dict[str, pl.DataFrame] = {}
-    for batch in batches(shared_data / "nezha" / DAY / "telemetry.kcat.jsonl.gz"):
+    for batch in batches(folder / "telemetry.kcat.jsonl.gz"):
         decoded = decoder.decode(batch)
         assert not decoded.rejects
         measures[batch.channel] = decoded.measures()
     group = telemetry_group(measures)
-    newest = max(int(table["at"].max()) for table in measures.values())  # type: ignore[arg-type]
-    oldest = min(int(table["at"].min()) for table in measures.values())  # type: ignore[arg-type]
+    until = max(int(table["at"].max()) for table in measures.values())  # type: ignore[arg-type]
+    since = min(int(table["at"].min()) for table in measures.values())  # type: ignore[arg-type]
     for channel, table in measures.items():
         partials = combine(table, channel, panes_of(STREAMS), 1)[0]
-        group.receive(Frame(0, channel, newest, partials=partials))
-    return findings(group.advance()), (newest - oldest) / HOUR
+        group.receive(Frame(0, channel, until, partials=partials))
+    said = [event for to, event in group.advance() if to == "fleet"]
+    rule = load_manifest(FOLDER / "outage.yaml").parameters("fleet", FleetRule)
+    fleet = KeyedGroup(FleetLogic(rule, load_service_map()), ("telemetry",))
+    fleet.receive(Frame(0, "telemetry", until, said))
+    rows = [event.data for _, event in fleet.advance()]
+    faults = [fault for fault in read_faults(folder / "faults.json") if fault.at < until]
+    return Day(rows, judged(faults, rows, since, until))
 
 
-def test_alarms_are_few(found: tuple[list[Finding], float]) -> None:
-    opened = [finding for finding in found[0] if not finding.resolves]
-    assert 0 < len(opened) / found[1] < 5
+@pytest.fixture(scope="module", params=["2022-08-22", "2023-01-30"])
+def day(request: pytest.FixtureRequest, shared_data: Path) -> Day:
+    return found_on(shared_data / "nezha" / request.param)
 
 
-def test_some_faults_are_found_in_time_and_named(found: tuple[list[Finding], float], shared_data: Path) -> None:
-    faults = msgspec.json.decode((shared_data / "nezha" / DAY / "faults.json").read_bytes())
-    hits = 0
-    for fault in faults:
-        at, entity = from_text(fault["injected_at"]), "service:" + fault["pod"].rsplit("-", 2)[0]
-        hits += any(f.entity == entity and at <= f.at <= at + 5 * MINUTE and not f.resolves for f in found[0])
-    assert hits >= len(faults) // 5
+def test_most_faults_are_found_within_minutes_and_false_alerts_are_few(day: Day) -> None:
+    document = day.document
+    assert document["found"] >= 0.6 * document["faults"]
+    # On the first day five faults were injected that nobody wrote down.
+    assert document["false_alerts"] <= 8
+    kind = document["by_kind"]["cpu_contention"]
+    assert kind["service_named"] >= 0.7 * kind["faults"]
 
 
-def test_what_opens_is_resolved(found: tuple[list[Finding], float]) -> None:
-    opened = {(f.entity, f.kind, f.occurrence) for f in found[0] if not f.resolves}
-    resolved = {(f.entity, f.kind, f.occurrence.partition(" until ")[0]) for f in found[0] if f.resolves}
+def test_one_incident_is_one_finding_but_for_a_few(day: Day) -> None:
+    opened = [row for row in day.rows if not row["resolves"]]
+    assert len(opened) <= 1.3 * len(alerts_of(day.rows))
+
+
+def test_what_opens_is_resolved(day: Day) -> None:
+    opened = {(row["entity"], row["kind"], row["occurrence"]) for row in day.rows if not row["resolves"]}
+    resolved = {
+        (row["entity"], row["kind"], row["occurrence"].partition(" until ")[0]) for row in day.rows if row["resolves"]
+    }
     assert resolved <= opened
-    assert len(opened - resolved) <= 2
+    assert len(opened - resolved) <= 1

@@ -16,6 +16,7 @@ from config.agents.load import Budget, load_manifests
 from config.clock import DAY, HOUR, micros
 from config.features.load import load_views
 from config.policies.load import load_default
+from config.services.load import load_service_map
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
 from operators.agents.billing import BillingAgent
@@ -28,6 +29,7 @@ from operators.cause_state import CauseSettings
 from operators.decide import Decider
 from operators.evidence import Sources
 from operators.fan_in import FanInSettings
+from operators.fleet import FleetLogic, FleetRule
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
 from operators.risk import RiskLogic
@@ -76,6 +78,7 @@ def logics() -> Logics:
     decider = Decider(load_default(), "act")
     return Logics(
         telemetry=lambda: TelemetryLogic(STREAMS, OutageAgent(MANIFESTS["outage"]), micros(SETTINGS.entity_ttl)),
+        fleet=lambda: FleetLogic(MANIFESTS["outage"].parameters("fleet", FleetRule), load_service_map()),
         journey=lambda: JourneyLogic(agents, JOURNEYS, judged=True),
         risk=lambda: RiskLogic(VIEWS, RISK),
         cause=lambda: CauseLogic(CAUSES),

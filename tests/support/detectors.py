@@ -27,6 +27,7 @@ from detectors.part import Part
 from detectors.predictive import PredictiveParameters
 from detectors.prior import Known, Prior, PriorParameters, belief
 from detectors.seasonal import SeasonalParameters
+from detectors.shift import ShiftParameters
 from detectors.tail import TailParameters
 from detectors.threshold import ThresholdParameters
 
@@ -131,6 +132,8 @@ CASES = {
     "seasonal": Case(SeasonalParameters(of=GAUSSIAN), step=HOUR),
     "seasonal-log": Case(SeasonalParameters(of=MEDIAN, scale="log", memory=3), step=HOUR),
     "loda": Case(LodaParameters(features=("a", "b", "c", "d"), cuts=10, memory=100, **PANEL), features=4),
+    "shift-up": Case(ShiftParameters(direction="up", **SERIES), spikes=False),
+    "shift-log": Case(ShiftParameters(direction="both", scale="log", pivot=0.1, **SERIES), spikes=False),
 }
 
 

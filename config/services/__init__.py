@@ -1,0 +1,1 @@
+"""Which service calls which: what an operator knows of the fleet beyond its measurements."""
