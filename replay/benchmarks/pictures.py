@@ -52,7 +52,7 @@ def draw_nab(outcome: NabOutcome, picture: Path) -> None:
             [(first, last + 1) for first, last in series.windows],
             np.flatnonzero(run.detected[worth.first :]) + worth.first,
         )
-        axes.set_title(f"{series.name}: {len(series.windows)} windows", fontsize=8, loc="left")
+        axes.set_title(f"{series.name}, labelled windows: {len(series.windows)}", fontsize=8, loc="left")
 
     title = f"{outcome.detector}: labelled windows, detections; the grey part is not judged"
     _draw(picture, title, chosen, panel)
