@@ -25,16 +25,14 @@ ODDS_MAX = 30.0
 class RecursiveLogisticParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a `RecursiveLogistic`."""
 
-    prior: float = 0.3
+    prior: float = 0.5
     """Variance of each weight before anything was learned; numbers are expected to be about 1 in size."""
     start: float = 0.14
     """Probability given before anything was learned."""
-    memory: int = 0
-    """Effective number of examples remembered, 0 for all: older ones fade."""
 
     def __post_init__(self) -> None:
-        if not (self.prior > 0 and 0 < self.start < 1 and self.memory >= 0):
-            raise ValueError(f"prior {self.prior} > 0, 0 < start {self.start} < 1, memory {self.memory} ≥ 0 must hold")
+        if not (self.prior > 0 and 0 < self.start < 1):
+            raise ValueError(f"prior {self.prior} > 0 and 0 < start {self.start} < 1 must hold")
 
 
 class RecursiveLogistic:
@@ -51,7 +49,6 @@ class RecursiveLogistic:
         self.size_max = 8 * (size * size + size) + 64
         start = self.parameters.start
         self._offset = log(start / (1 - start))
-        self._keep = 1.0 if not self.parameters.memory else 1 - 1 / self.parameters.memory
         self.examples = 0.0
         self._means: Floats = np.zeros(size)
         self._covariance: Floats = np.eye(size) * self.parameters.prior
@@ -71,9 +68,6 @@ class RecursiveLogistic:
         """
         z = np.asarray(x, dtype=np.float64)
         probability = sigmoid(self._log_odds(z, known))
-        if self._keep < 1.0:
-            # Variances grow towards the prior's and no further: what was forgotten is no less sure than the start.
-            self._covariance = np.minimum(self._covariance / self._keep**weight, self._cap())
         spread: Floats = (self._covariance * z).sum(axis=1)
         curvature = weight * probability * (1 - probability)
         scale = 1 + curvature * float((z * spread).sum())
@@ -98,9 +92,6 @@ class RecursiveLogistic:
 
     def _log_odds(self, z: Floats, known: float) -> float:
         return min(max(self._offset + known + float((z * self._means).sum()), -ODDS_MAX), ODDS_MAX)
-
-    def _cap(self) -> Floats:
-        return np.where(np.eye(self.size) > 0, self.parameters.prior, np.inf)
 
 
 class Platt:

@@ -11,8 +11,9 @@ learned from, and the calibration curve is that of the model as it was at the ti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.clock import DAY, to_text
 from config.errors import RecoveryError, SettingsError
@@ -24,6 +25,7 @@ from operators.agents.experience import ComplaintRiskParameters, Judged, end_of,
 from operators.features import fleet_history, order_progress
 from operators.features.checkpoints import CHECKPOINT, LABEL
 from operators.features.fleet_history import COMPLAINED, COMPLAINED_ON_TIME, LATE, SHIPPED_LATE, History
+from operators.features.order_progress import Row
 from operators.features.vector import NAMES, vector
 from operators.journey_state import Order
 from operators.logic import Context
@@ -34,6 +36,19 @@ COMPLAINT_MAX = 2
 """A review of this score or less (of 1 to 5) is a complaint."""
 ROWS_MAX = 24
 """Checkpoints of one order that are learned from."""
+
+
+class Judgement(NamedTuple):
+    """What was made of one order at one checkpoint."""
+
+    order: str
+    customer: str
+    at: int
+    progress: Row
+    history: Row
+    probability: float
+    needed: float
+    """The probability from which an order is reported at this stage of its life."""
 
 
 class RiskLogic:
@@ -74,6 +89,9 @@ class RiskLogic:
                     f"config/features/{view}.yaml: features are {', '.join(names)}, the code has {', '.join(row)}.",
                     remedy="Name in the view what its code computes, in that order.",
                 )
+
+    observer: Callable[[Judgement], None] | None = None
+    """Told of each checkpoint judged: for back-tests and exports, which run the stage outside a job."""
 
     def new_state(self, key: str) -> RiskState:
         """Return the state of a model that has learned nothing."""
@@ -145,10 +163,12 @@ class RiskLogic:
         if len(pending.rows) < ROWS_MAX:
             pending.rows = [*pending.rows, packed(progress, history, log_odds)]
         self._set_sweep(state, context)
-        probability = platt.probability(log_odds)
+        probability, needed = platt.probability(log_odds), self._parameters.needed(progress)
+        if self.observer is not None:
+            self.observer(Judgement(data["order"], data["customer"], now, progress, history, probability, needed))
         if pending.reported or state.complaints < self._parameters.complaints_min:
             return
-        if probability < self._parameters.needed(progress):
+        if probability < needed:
             return
         pending.reported, pending.causes = to_text(now), [*data["sellers"], *data["lanes"]]
         judged = Judged(probability, numbers, model.contributions(numbers), progress, history, self._hash(state))

@@ -29,9 +29,9 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class ComplaintRiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model goes by. In the manifest, spans are ISO 8601: `P60D`."""
 
-    threshold: Share = 0.31
+    threshold: Share = 0.32
     """Probability of a complaint from which a finding is made, once the promise has passed."""
-    early_margin: Share = 0.3
+    early_margin: Share = 0.35
     """So much more is asked for while the promise can still be kept: waiting costs little then, and tells much."""
     delivered_margin: Annotated[float, Meta(ge=-1, le=1)] = -0.05
     """So much more (less, where negative) is asked for once it is delivered: complaints come within days."""
@@ -45,15 +45,13 @@ class ComplaintRiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_
     """Orders remembered until their customers answer; of more, an even sample."""
     entities_max: Annotated[int, Meta(ge=1)] = 10_000
     """Sellers, lanes and categories whose history is kept."""
-    prior: Annotated[float, Meta(gt=0)] = 0.3
+    prior: Annotated[float, Meta(gt=0)] = 0.5
     """Variance of each weight before anything was learned."""
-    memory: Annotated[int, Meta(ge=0)] = 0
-    """Orders that the model remembers, effectively; 0 for all."""
 
     @property
     def learner(self) -> RecursiveLogisticParameters:
         """How the model learns."""
-        return RecursiveLogisticParameters(prior=self.prior, memory=self.memory)
+        return RecursiveLogisticParameters(prior=self.prior)
 
     @property
     def label_us(self) -> int:

@@ -3,8 +3,8 @@
 Rules, with one number from the fleet: how long shipments on the order's lanes take at present. A finding is made
 once per order and kind, and ends when the order is delivered or cancelled.
 
-===========================  =========================================================================
-`order.ship_by_missed`       the day to hand it to the carrier by has passed, and it was not handed over
+===========================  ==========================================================================================
+`order.ship_by_missed`       it should have been handed over by now, was not, and little time is left until its promise
 `order.promise_at_risk`      it will probably arrive after the promise
 `order.promise_passed`       the promise has passed, and it has not arrived
 ===========================  =========================================================================
@@ -50,11 +50,15 @@ class FulfilmentParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     """A promise is a day, named by its first instant: it has passed when this span after it has."""
     ship_within: timedelta = timedelta(days=5)
     """An order approved without a ship-by instant should be handed over within this span."""
-    risk_min: Share = 0.7
+    ship_by_matters: timedelta = timedelta(days=3)
+    """A missed ship-by instant is a trouble when so little is left until the promise; before, most sellers catch up."""
+    late_by: timedelta = timedelta(days=2)
+    """A promise missed by less hurts few: it is at risk when the order will probably arrive so long after it passed."""
+    risk_min: Share = 0.9
     """Probability of arriving late from which a promise is at risk, where the lane's transit times are known."""
     signal_count_min: Annotated[int, Meta(ge=1)] = 20
     """A lane's transit times are known when at least so many shipments were measured."""
-    undelivered_before: timedelta = timedelta(days=2)
+    undelivered_before: timedelta = timedelta(0)
     """Elsewhere, an order is at risk when it has not arrived this long before its promise,"""
     unshipped_before: timedelta = timedelta(days=3)
     """or was not handed over this long before its promise."""
@@ -84,8 +88,10 @@ class FulfilmentAgent:
         self._parameters = parameters
         self._grace = micros(parameters.promise_grace)
         self._ship_within = micros(parameters.ship_within)
+        self._ship_by_matters = micros(parameters.ship_by_matters)
         self._undelivered_before = micros(parameters.undelivered_before)
         self._unshipped_before = micros(parameters.unshipped_before)
+        self._late_by = micros(parameters.late_by)
         self._recheck = micros(parameters.recheck)
         self._signal_count_min = parameters.signal_count_min
         self._high_value = money(parameters.high_value)
@@ -130,8 +136,9 @@ class FulfilmentAgent:
             if order.approved_at is None:
                 return None
             ship_by = order.approved_at + self._ship_within
-        if view.now <= ship_by:
-            return ship_by
+        due = ship_by if order.promised_at is None else max(ship_by, order.promised_at - self._ship_by_matters)
+        if view.now <= due:
+            return due
         return self._found(
             order,
             SHIP_BY_MISSED,
@@ -203,11 +210,11 @@ class FulfilmentAgent:
     def _risk_on(self, lane: Lane, order: Order, promised_at: int, now: int) -> float:
         """Return the probability that an order arrives late, on this lane and if it is handed over by now."""
         begun = now if order.handed_over_at is None else order.handed_over_at
-        return lane.transit.late(now - begun, promised_at + self._grace - begun)
+        return lane.transit.late(now - begun, promised_at + self._grace + self._late_by - begun)
 
     def _due_on(self, lane: Lane, order: Order, promised_at: int) -> int:
         """Return when that probability reaches the least that is reported, if the lane stays as it is."""
-        transit, deadline, risk_min = lane.transit, promised_at + self._grace, self._parameters.risk_min
+        transit, deadline, risk_min = lane.transit, promised_at + self._grace + self._late_by, self._parameters.risk_min
         if order.handed_over_at is None:
             return deadline - int(transit.elapsed(risk_min))
         begun = order.handed_over_at

@@ -61,14 +61,6 @@ def test_an_example_of_half_the_weight_twice_counts_about_as_one() -> None:
     assert twice.contributions([1.0] * 3) == pytest.approx(once.contributions([1.0] * 3), abs=0.1)
 
 
-def test_with_a_memory_it_follows_a_change_that_it_else_averages() -> None:
-    parameters = RecursiveLogisticParameters(prior=3.0, start=0.5)
-    turned = [(x, not positive) for x, positive in examples(800, seed=3)]
-    kept = learned(examples(3_000) + turned, RecursiveLogistic(3, parameters))
-    faded = learned(examples(3_000) + turned, RecursiveLogistic(3, msgspec.structs.replace(parameters, memory=300)))
-    assert kept.contributions([1.0, 0.0, 0.0])[0] > 0 > faded.contributions([1.0, 0.0, 0.0])[0]
-
-
 def test_calibration_learns_that_odds_were_too_bold() -> None:
     platt, rng = Platt(prior=1.0), random.Random(5)
     assert platt.probability(2.0) == pytest.approx(sigmoid(2.0))
