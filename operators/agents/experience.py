@@ -29,7 +29,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class ComplaintRiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model goes by. In the manifest, spans are ISO 8601: `P60D`."""
 
-    threshold: Share = 0.32
+    threshold: Share = 0.33
     """Probability of a complaint from which a finding is made, once the promise has passed."""
     early_margin: Share = 0.35
     """So much more is asked for while the promise can still be kept: waiting costs little then, and tells much."""

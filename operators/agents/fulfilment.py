@@ -50,16 +50,20 @@ class FulfilmentParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     """A promise is a day, named by its first instant: it has passed when this span after it has."""
     ship_within: timedelta = timedelta(days=5)
     """An order approved without a ship-by instant should be handed over within this span."""
-    ship_by_matters: timedelta = timedelta(days=3)
+    ship_by_matters: timedelta = timedelta(days=90)
     """A missed ship-by instant is a trouble when so little is left until the promise; before, most sellers catch up."""
-    late_by: timedelta = timedelta(days=2)
-    """A promise missed by less hurts few: it is at risk when the order will probably arrive so long after it passed."""
-    risk_min: Share = 0.9
+    risk_min: Share = 0.7
     """Probability of arriving late from which a promise is at risk, where the lane's transit times are known."""
+    near: timedelta = timedelta(days=90)
+    """That counts from so long before the promise. Earlier, much may still happen:"""
+    early_late_by: timedelta = timedelta(days=2)
+    """then a promise is at risk when the order will arrive later than this after it has passed,"""
+    early_risk_min: Share = 0.9
+    """with this probability."""
     signal_count_min: Annotated[int, Meta(ge=1)] = 20
     """A lane's transit times are known when at least so many shipments were measured."""
-    undelivered_before: timedelta = timedelta(0)
-    """Elsewhere, an order is at risk when it has not arrived this long before its promise,"""
+    undelivered_before: timedelta | None = timedelta(days=2)
+    """Elsewhere, an order is at risk when it has not arrived this long before its promise (never, if not given),"""
     unshipped_before: timedelta = timedelta(days=3)
     """or was not handed over this long before its promise."""
     recheck: timedelta = timedelta(days=1)
@@ -89,9 +93,10 @@ class FulfilmentAgent:
         self._grace = micros(parameters.promise_grace)
         self._ship_within = micros(parameters.ship_within)
         self._ship_by_matters = micros(parameters.ship_by_matters)
-        self._undelivered_before = micros(parameters.undelivered_before)
+        undelivered = parameters.undelivered_before
+        self._undelivered_before = None if undelivered is None else micros(undelivered)
         self._unshipped_before = micros(parameters.unshipped_before)
-        self._late_by = micros(parameters.late_by)
+        self._near, self._early_late_by = micros(parameters.near), micros(parameters.early_late_by)
         self._recheck = micros(parameters.recheck)
         self._signal_count_min = parameters.signal_count_min
         self._high_value = money(parameters.high_value)
@@ -178,13 +183,18 @@ class FulfilmentAgent:
         lane = slowest_lane(view, order, self._signal_count_min)
         if lane is None:
             confidence, due = self._parameters.promise_at_risk_confidence, self._due_by_rule(order, promised_at)
-            if view.now <= due:
+            if due is None or view.now <= due:
                 return due
         else:
-            confidence = self._risk_on(lane, order, promised_at, view.now)
-            if confidence < self._parameters.risk_min:
-                due = self._due_on(lane, order, promised_at)
-                return min(due, view.now + max((due - view.now) // 2, self._recheck))
+            near_at, deadline = promised_at - self._near, promised_at + self._grace
+            least = self._parameters.risk_min
+            if view.now <= near_at:
+                deadline, least = deadline + self._early_late_by, self._parameters.early_risk_min
+            confidence = self._risk_on(lane, order, deadline, view.now)
+            if confidence < least:
+                due = self._due_on(lane, order, deadline, least)
+                again = min(due, view.now + max((due - view.now) // 2, self._recheck))
+                return again if view.now > near_at else min(again, near_at)
         why = "time is short" if lane is None else lane.words
         features: Features = {"left_hours": hours(promised_at - view.now)}
         if lane is not None:
@@ -200,25 +210,25 @@ class FulfilmentAgent:
             lane,
         )
 
-    def _due_by_rule(self, order: Order, promised_at: int) -> int:
-        """Return after which instant an order is at risk of which no lane tells."""
+    def _due_by_rule(self, order: Order, promised_at: int) -> int | None:
+        """Return after which instant an order is at risk of which no lane tells; None for never."""
         before = self._undelivered_before
         if order.handed_over_at is None:
-            before = max(before, self._unshipped_before)
-        return promised_at - before
+            before = self._unshipped_before if before is None else max(before, self._unshipped_before)
+        return None if before is None else promised_at - before
 
-    def _risk_on(self, lane: Lane, order: Order, promised_at: int, now: int) -> float:
-        """Return the probability that an order arrives late, on this lane and if it is handed over by now."""
+    def _risk_on(self, lane: Lane, order: Order, deadline: int, now: int) -> float:
+        """Return the probability of arriving after `deadline`, on this lane and if it is handed over by now."""
         begun = now if order.handed_over_at is None else order.handed_over_at
-        return lane.transit.late(now - begun, promised_at + self._grace + self._late_by - begun)
+        return lane.transit.late(now - begun, deadline - begun)
 
-    def _due_on(self, lane: Lane, order: Order, promised_at: int) -> int:
-        """Return when that probability reaches the least that is reported, if the lane stays as it is."""
-        transit, deadline, risk_min = lane.transit, promised_at + self._grace + self._late_by, self._parameters.risk_min
+    def _due_on(self, lane: Lane, order: Order, deadline: int, least: float) -> int:
+        """Return when that probability reaches `least`, if the lane stays as it is."""
+        transit = lane.transit
         if order.handed_over_at is None:
-            return deadline - int(transit.elapsed(risk_min))
+            return deadline - int(transit.elapsed(least))
         begun = order.handed_over_at
-        return begun + int(transit.elapsed(transit.underway(deadline - begun) / risk_min))
+        return begun + int(transit.elapsed(transit.underway(deadline - begun) / least))
 
     def _found(
         self,

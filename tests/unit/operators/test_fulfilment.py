@@ -288,7 +288,12 @@ def test_age_of_usage_is_a_feature() -> None:
 
 
 def test_manifest_gives_the_defaults_and_names_every_kind() -> None:
-    assert MANIFEST.parameters("promises", FulfilmentParameters) == FulfilmentParameters()
+    assert MANIFEST.parameters("promises", FulfilmentParameters) == FulfilmentParameters(
+        ship_by_matters=timedelta(days=3),
+        near=timedelta(0),
+        undelivered_before=None,
+        unshipped_before=timedelta(days=1),
+    )
     assert MANIFEST.findings == KINDS
 
 
@@ -296,6 +301,25 @@ def test_agent_of_the_manifest_finds() -> None:
     findings = Stage([FulfilmentAgent.of(MANIFEST)]).run([placed()], PROMISE + 10 * DAY)
 
     assert kinds(findings) == [(RISK, False), (PASSED, False)]
+
+
+def test_a_missed_ship_by_instant_can_wait_until_little_is_left() -> None:
+    parameters = FulfilmentParameters(ship_by_matters=timedelta(days=3), undelivered_before=None)
+    findings = Stage(fulfilment=parameters).run([placed(), approved()], PROMISE - 2 * DAY)
+    assert [(finding.kind, finding.at) for finding in findings] == [
+        (MISSED, PROMISE - 3 * DAY + SECOND),
+        (RISK, PROMISE - 3 * DAY + SECOND),
+    ]
+
+
+def test_long_before_the_promise_only_a_great_delay_that_is_nearly_sure_counts() -> None:
+    parameters = FulfilmentParameters(near=timedelta(0))
+    slow = [transit(START, 25, 30), transit(START + 12 * DAY, 25, 30), placed(), handed_over()]
+    late = [transit(START, 6, 9), transit(START + 12 * DAY, 6, 9), placed(), handed_over()]
+    (surely,) = [f for f in Stage(fulfilment=parameters).run(slow, PROMISE) if f.kind == RISK]
+    assert surely.at < PROMISE
+    assert Stage(fulfilment=parameters).run(late, PROMISE) == []
+    assert kinds(Stage(fulfilment=parameters).run(late, PROMISE + HOUR)) == [(RISK, False)]
 
 
 def test_parameters_change_what_is_found() -> None:
