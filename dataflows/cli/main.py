@@ -16,6 +16,7 @@ COMMANDS = {
     "simulate": "dataflows.cli.simulate:simulate",
     "replay": "dataflows.cli.replay:replay",
     "backtest": "dataflows.cli.backtest:backtest",
+    "features": "dataflows.cli.features:features",
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
     "report": "dataflows.cli.reports:report",
