@@ -306,7 +306,8 @@ def _fork(run: Callable[[], int], folder: Path) -> int:
         code = run()
     except BaseException as error:
         traceback.print_exc()
-        (folder / f"{os.getpid()}.failure").write_bytes(msgspec.json.encode(repr(error)))
+        told = {"error": repr(error), "retry": bool(getattr(error, "retry", False))}
+        (folder / f"{os.getpid()}.failure").write_bytes(msgspec.json.encode(told))
     sys.stderr.flush()
     os._exit(code)
 
