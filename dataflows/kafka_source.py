@@ -9,7 +9,7 @@ job. A broker that is away is waited for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -19,7 +19,7 @@ from config.kafka import Kafka, client_config
 from config.kafka_start import Start
 from dataflows.kafka_faults import Troubles
 from dataflows.kafka_watch import BrokerWatch
-from operators.batch import RawBatch
+from operators.batch import Derived, RawBatch
 from operators.channel import Position, record_digest
 
 T = TypeVar("T")
@@ -210,15 +210,15 @@ class KafkaPartition:
         else:
             self._end_seen = self._end_seen if end is None else end
             self._check_topic(next_offset)
-        # Six calls per record are the price of a record: `map` makes them without a frame each.
+        # Each call per record is felt: `map` makes those that are needed without a frame each.
         headers: list[Any] = list(map(Message.headers, messages))
         return RawBatch(
             self._topic,
             self._partition,
-            cast(list[int], list(map(Message.offset, messages))),
-            [stamp if kind else -1 for kind, stamp in map(Message.timestamp, messages)],
-            list(map(Message.key, messages)),
-            list(map(Message.value, messages)),
+            _offsets(messages),
+            Derived(messages, _stamp),
+            Derived(messages, Message.key),
+            Derived(messages, Message.value),
             [each or [] for each in headers] if any(headers) else [],
         )
 
@@ -345,3 +345,17 @@ class KafkaPartition:
         """Let go of the partition."""
         self._publish(0)
         self._consumer.close()
+
+
+def _offsets(messages: list[Message]) -> Sequence[int]:
+    if not messages:
+        return []
+    first, last = cast(int, messages[0].offset()), cast(int, messages[-1].offset())
+    if last - first + 1 == len(messages):
+        return range(first, last + 1)
+    return cast(list[int], list(map(Message.offset, messages)))
+
+
+def _stamp(message: Message) -> int:
+    kind, stamp = message.timestamp()
+    return stamp if kind else -1

@@ -270,7 +270,7 @@ class Channel:
         return RawBatch(
             batch.topic,
             batch.partition,
-            [h[0] for h in held] + batch.offsets,
+            [*(h[0] for h in held), *batch.offsets],
             [*(h[1] for h in held), *batch.timestamps],
             [*(h[2] for h in held), *batch.keys],
             [*(h[3] for h in held), *batch.values],

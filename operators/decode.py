@@ -93,6 +93,7 @@ class Decoded:
             if maker is None:
                 continue
             fields, at_rows = part.fields, part.rows
+            at, offset = self.index["at"], self.index["offset"]
             if rows is not None:
                 # Where in this type's fields each row of the batch is; -1 for rows of other types.
                 places = np.full(len(self), -1)
@@ -100,15 +101,17 @@ class Decoded:
                 places = places[rows.to_numpy()]
                 places = places[places >= 0]
                 fields, at_rows = ChosenFields(fields, pl.Series(places)), at_rows[places]
-            chosen = self.index if len(at_rows) == len(self) else self.index[at_rows]
-            frames.append(maker.frame(fields, chosen["at"], chosen["offset"]))
+            if len(at_rows) < len(self):
+                chosen = pl.Series(at_rows)
+                at, offset = at.gather(chosen), offset.gather(chosen)
+            frames.append(maker.frame(fields, at, offset))
         if not frames:
             return pl.DataFrame(schema=SCHEMA)
         measures = frames[0] if len(frames) == 1 else pl.concat(frames)
         if self.weights is None:
             return measures
-        at = self.index["offset"].to_numpy().searchsorted(measures["offset"].to_numpy())
-        return measures.with_columns(weight=pl.Series(self.weights[at]))
+        row = self.index["offset"].to_numpy().searchsorted(measures["offset"].to_numpy())
+        return measures.with_columns(weight=pl.Series(self.weights[row]))
 
     def events(self, rows: pl.Series | None = None) -> list[Event]:
         """Return the business records among `rows` (all, if None) as events, in the order of `rows`.
@@ -186,22 +189,22 @@ class Decoder:
         at, identity, codes, parts = gathered.at, gathered.identity, gathered.codes, gathered.parts
         judged = self._judge_records(gathered, at, codes, parts, quality)
         if judged:
-            faults.update((positions[i], fault) for i, fault in judged.items())
+            faults.update((int(positions[i]), fault) for i, fault in judged.items())
             keep = np.full(len(codes), True)
             keep[list(judged)] = False
             rows, numbers = np.flatnonzero(keep), np.cumsum(keep) - 1
-            positions = [positions[i] for i in rows.tolist()]
+            positions = positions[rows]
             at, identity, codes = at.gather(rows), identity.gather(rows), codes[rows]
             weights = None if weights is None else weights[rows]
             parts = [kept for part in parts if len((kept := part.keep(keep, numbers)).rows)]
         for place, value in sampled.items():
             if place not in faults:
-                look_for_drift(value, self._by_code[codes[bisect_left(positions, place)]], quality)
-        offsets = batch.offsets if len(positions) == len(batch) else [batch.offsets[p] for p in positions]
+                look_for_drift(value, self._by_code[codes[positions.searchsorted(place)]], quality)
+        offsets = batch.offset_array()
         index = pl.DataFrame(
             {
                 "row": pl.int_range(len(codes), dtype=pl.Int64, eager=True),
-                "offset": pl.Series(offsets, dtype=pl.Int64()),
+                "offset": pl.Series(offsets if len(positions) == len(offsets) else offsets[positions]),
                 "at": at,
                 "id": identity,
                 "type": self._type_names.gather(pl.Series(codes)),
@@ -212,35 +215,36 @@ class Decoder:
 
     def _gather(
         self, batch: RawBatch, faults: dict[int, Fault], one_in: np.ndarray | None
-    ) -> tuple[Gathered, list[int], dict[int, bytes], np.ndarray | None]:
+    ) -> tuple[Gathered, np.ndarray, dict[int, bytes], np.ndarray | None]:
         """Return the columns of the records that can be decoded, their places, a sample of values, and their weights.
 
         The faults of those that cannot are noted by place.
         """
         gathered, sampled = Gathered(self._plans), dict[int, bytes]()
-        positions: list[int] = []
+        positions = [np.empty(0, np.int64)]
         weights: list[np.ndarray] = []
         sample = self._sample_of(batch)
         for start in range(0, len(batch), CHUNK):
             values, places = self._candidates(batch, range(start, min(start + CHUNK, len(batch))), faults)
             chosen: np.ndarray | None = None
             if one_in is not None and len(places):
-                chosen = self._shedding.weights(values, one_in[np.fromiter(places, np.int64)])
+                chosen = self._shedding.weights(values, one_in[_array(places)])
                 kept = np.flatnonzero(chosen).tolist()
                 values, places, chosen = [values[i] for i in kept], [places[i] for i in kept], chosen[kept]
             records, failed = decode_all(self._decode, values)
+            decoded = _array(places)
             if failed:
                 faults.update((places[i], judge(values[i], error, self.contracts)) for i, error in failed)
-            decoded = [place for place in places if place not in faults] if failed else places
+                decoded = np.delete(decoded, [i for i, _ in failed])
             gathered.add(records)
             if chosen is not None:
                 weights.append(np.delete(chosen, [i for i, _ in failed]) if failed else chosen)
             for place in sample[bisect_left(sample, start) : bisect_left(sample, start + CHUNK)]:
-                at = bisect_left(decoded, place)
+                at = int(decoded.searchsorted(place))
                 if at < len(decoded) and decoded[at] == place:
                     sampled[place] = values[bisect_left(places, place)]
-            positions += decoded
-        return gathered, positions, sampled, np.concatenate(weights) if weights else None
+            positions.append(decoded)
+        return gathered, np.concatenate(positions), sampled, np.concatenate(weights) if weights else None
 
     def _candidates(
         self, batch: RawBatch, places: Sequence[int], faults: dict[int, Fault]
@@ -253,11 +257,13 @@ class Decoder:
             absent = {place for place, value in zip(places, found, strict=True) if value is None}
             faults.update((place, ("tombstone", "no value", "")) for place in absent)
             places = [place for place in places if place not in absent]
-        if headers or any_framed(values):
+        joined: bytes | None = b"".join(values)
+        if headers or any_framed(joined or b""):
+            joined = None
             heads = [headers[place] if headers else () for place in places]
             opened = [self._schemas.unframed(v, head) for v, head in zip(values, heads, strict=True)]
             values, places = _without_faults(opened, places, faults)
-        values, places = _within_limits(values, places, faults)
+        values, places = _within_limits(values, places, faults, joined)
         if headers or self._mapper.targets(batch.topic):
             made = [self._mapper.canonical(batch, place, v) for v, place in zip(values, places, strict=True)]
             # Keys and headers have entered the text: once more.
@@ -266,8 +272,10 @@ class Decoder:
 
     def _sample_of(self, batch: RawBatch) -> list[int]:
         """Return where to look for schema drift: depends on seed, partition and offset, not on the batching."""
-        phase = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every
-        places: list[int] = np.flatnonzero(np.array(batch.offsets, np.int64) % self._sample_every == phase).tolist()
+        phase, every = crc32(f"{self._seed}/{batch.channel}".encode()) % self._sample_every, self._sample_every
+        if isinstance(batch.offsets, range) and batch.offsets.step == 1:
+            return list(range((phase - batch.offsets.start) % every, len(batch), every))
+        places: list[int] = np.flatnonzero(batch.offset_array() % every == phase).tolist()
         return places
 
     def _judge_records(
@@ -302,6 +310,10 @@ class Decoder:
         return faults
 
 
+def _array(places: Sequence[int]) -> np.ndarray:
+    return np.arange(places.start, places.stop) if isinstance(places, range) else np.array(places, np.int64)
+
+
 def _without_faults(
     made: list[bytes | tuple[str, str]], places: Sequence[int], faults: dict[int, Fault]
 ) -> tuple[list[bytes], Sequence[int]]:
@@ -314,10 +326,10 @@ def _without_faults(
 
 
 def _within_limits(
-    values: list[bytes], places: Sequence[int], faults: dict[int, Fault]
+    values: list[bytes], places: Sequence[int], faults: dict[int, Fault], joined: bytes | None = None
 ) -> tuple[list[bytes], Sequence[int]]:
     """Return values and their places without those beyond a limit, whose faults are noted."""
-    broken = broken_limits(values)
+    broken = broken_limits(values, joined)
     if not broken:
         return values, places
     faults.update((places[i], (*fault, "")) for i, fault in broken.items())

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 _PUNCTUATION = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":", 19: "."}
+_SEPARATOR = "\n"
 _SECONDS_END = 19
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
@@ -30,15 +31,16 @@ def event_times(texts: list[str]) -> pl.Series:
 
 def _alike(texts: list[str]) -> np.ndarray | None:
     """Return the instants of texts that are all like `2024-05-01T12:00:00.000Z`, None if one is not."""
-    lengths = set(map(len, texts))
-    if len(lengths) != 1 or not lengths <= _LENGTHS:
+    length = len(texts[0]) if texts else 0
+    if length not in _LENGTHS:
         return None
-    (length,) = lengths
-    text = "".join(texts)
-    if not text.isascii():
+    text = _SEPARATOR.join([*texts, ""])
+    if len(text) != len(texts) * (length + 1) or not text.isascii():
         return None
-    characters = np.ascontiguousarray(np.frombuffer(text.encode(), np.uint8).reshape(-1, length).T)
-    places = {place: mark for place, mark in _PUNCTUATION.items() if place < length - 1} | {length - 1: "Z"}
+    characters = np.ascontiguousarray(np.frombuffer(text.encode(), np.uint8).reshape(-1, length + 1).T)
+    places = {place: mark for place, mark in _PUNCTUATION.items() if place < length - 1}
+    # With separators at these places and, as is seen below, nowhere else, each text is as long as the first.
+    places |= {length - 1: "Z", length: _SEPARATOR}
     if not all((characters[place] == ord(mark)).all() for place, mark in places.items()):
         return None
     digits = characters - ord("0")

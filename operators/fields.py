@@ -6,7 +6,9 @@ share the columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from keyword import iskeyword
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -28,6 +30,19 @@ class Fields(Protocol):
         """Return one field of each record as a column named like it."""
 
 
+@cache
+def _reader(struct: type, name: str) -> Callable[[list[Data]], list[Any]]:
+    """Return what reads a field of records of one type.
+
+    A loop of its own, which names the field, takes half the time of `attrgetter`: the interpreter remembers where in
+    records of this type the field is.
+    """
+    if not name.isidentifier() or iskeyword(name):
+        return lambda records: list(map(attrgetter(name), records))
+    read: Callable[[list[Data]], list[Any]] = eval(f"lambda records: [record.{name} for record in records]")
+    return read
+
+
 class RecordFields:
     """The fields of all records of one type in a batch."""
 
@@ -40,7 +55,10 @@ class RecordFields:
 
     def values(self, name: str) -> list[Any]:
         """Return one field of each record."""
-        return list(map(attrgetter(name), self._data))
+        if not self._data:
+            return []
+        struct: type = type(self._data[0])
+        return _reader(struct, name)(self._data)
 
     def column(self, name: str, dtype: pl.DataType) -> pl.Series:
         """Return one field of each record as a column named like it."""

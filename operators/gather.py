@@ -23,6 +23,9 @@ from operators.fields import ChosenFields, Fields, MadeFields, RecordFields
 from operators.instants import impossible
 from operators.reject import version_differs
 
+TIMES = 8000
+"""Event times read at a time: of fewer, what a call of NumPy costs at any size is felt."""
+
 
 class Plan:
     """What is read of the records of one type.
@@ -81,6 +84,8 @@ class Gathered:
     def __init__(self, plans: Mapping[type[Envelope], Plan]) -> None:
         self._plans = plans
         self._envelopes: dict[str, list[pl.Series]] = {"at": [], "source": [], "id": []}
+        self._times: list[str] = []
+        """Those of the last chunks, still to be read."""
         self._codes: list[np.ndarray] = []
         self._pieces: dict[type[Envelope], _Piece] = defaultdict(_Piece)
         self.count = 0
@@ -94,21 +99,29 @@ class Gathered:
         if not records:
             return
         structs = list(map(type, records))
-        self._envelopes["at"].append(event_times([r.time for r in records]))
+        of_any_type: list[Any] = records
+        data: list[Data] = [r.data for r in of_any_type]
+        self._times += [r.time for r in records]
+        if len(self._times) >= TIMES:
+            self._read_times()
         self._envelopes["source"].append(pl.Series([r.source for r in records], dtype=pl.String()))
         self._envelopes["id"].append(pl.Series([r.id for r in records], dtype=pl.String()))
         code_of = {struct: self._plans[struct].code for struct in dict.fromkeys(structs)}
         codes = np.fromiter(map(code_of.__getitem__, structs), np.uint32, len(records))
         self._codes.append(codes)
         for struct, code in code_of.items():
-            self._add_type(struct, records, np.flatnonzero(codes == code))
+            rows = np.flatnonzero(codes == code)
+            self._add_type(struct, data if len(rows) == len(data) else [data[row] for row in rows.tolist()], rows)
         self._check_versions(records, structs)
         self.count += len(records)
 
-    def _add_type(self, struct: type[Envelope], records: list[Envelope], rows: np.ndarray) -> None:
+    def _read_times(self) -> None:
+        if self._times:
+            self._envelopes["at"].append(event_times(self._times))
+            self._times = []
+
+    def _add_type(self, struct: type[Envelope], data: list[Data], rows: np.ndarray) -> None:
         plan, piece = self._plans[struct], self._pieces[struct]
-        of_type: list[Any] = records if len(rows) == len(records) else [records[row] for row in rows.tolist()]
-        data: list[Data] = [r.data for r in of_type]
         fields = RecordFields(data)
         piece.rows.append(rows + self.count)
         for name, dtype in plan.columns.items():
@@ -134,6 +147,7 @@ class Gathered:
     @property
     def at(self) -> pl.Series:
         """Event times, µs since the epoch; null where `time` is no instant."""
+        self._read_times()
         return _whole(self._envelopes["at"], pl.Int64())
 
     @property

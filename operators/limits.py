@@ -19,14 +19,18 @@ _BACKSLASH = ord("\\")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def broken_limits(values: Sequence[bytes]) -> dict[int, tuple[str, str]]:
+def broken_limits(values: Sequence[bytes], joined: bytes | None = None) -> dict[int, tuple[str, str]]:
     """Return (reason, detail) by position for the records beyond a limit; usually none.
 
     A NUL character counts as one: text with it is valid JSON, but no database column and no C string holds it.
+
+    Args:
+        values: The records.
+        joined: All of them in one, if that is at hand.
     """
     broken: dict[int, tuple[str, str]] = {}
     # Seeking one byte in all of them joined takes 20 ns a record, in each of them 50 to 190 ns.
-    if b"\\" in b"".join(values):
+    if b"\\" in (b"".join(values) if joined is None else joined):
         for position, value in enumerate(values):
             if _BACKSLASH in value and _NUL.search(value):
                 broken[position] = ("contract", "holds a NUL character")

@@ -103,8 +103,8 @@ def write_recording(
     for number, record in enumerate(records):
         place = (record.topic, record.partition)
         batch = batches.setdefault(place, RawBatch(*place, [], [], [], []))
-        batch.offsets.append(len(batch) if offsets is None else offsets[number])
         for column, value in (
+            (batch.offsets, len(batch) if offsets is None else offsets[number]),
             (batch.timestamps, record.timestamp),
             (batch.keys, record.key),
             (batch.values, record.value),
