@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from config.errors import ForestallError
-from replay.backtest.labels import BUDGET, judged
+from replay.backtest.labels import judged
 from replay.backtest.run import replayed
 from replay.score import Score, score
 from replay.world import LABELS, Labels, simulate
@@ -60,7 +60,7 @@ def _asked(arguments: list[str]) -> Namespace:
     parser.add_argument("--seeds", type=seeds_of, default=range(101, 111), metavar="A-B", help="default: 101-110")
     parser.add_argument("--scenario", default="default", metavar="FILE", help="a name or a file; default: default")
     parser.add_argument("--events", type=int, metavar="N", help="records of each world; by default the scenario's")
-    parser.add_argument("--budget", type=float, default=BUDGET, help=f"share of false alarms; default: {BUDGET}")
+    parser.add_argument("--budget", type=float, help="share of false alarms; by default what the manifests say")
     parser.add_argument("--into", type=Path, metavar="DIR", help="keep the worlds there, and use those that are there")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     return parser.parse_args(arguments)

@@ -44,10 +44,8 @@ from sinks.store import Store
 @click.option(
     "--budget",
     type=click.FloatRange(0, 1, min_open=True),
-    default=labels.BUDGET,
-    show_default=True,
     metavar="SHARE",
-    help="How many of an agent's alarms may be false.",
+    help=f"How many of an agent's alarms may be false; by default what its manifest says, or {labels.BUDGET}.",
 )
 @click.option(
     "--confidence-min",
@@ -65,7 +63,7 @@ def backtest(
     faults_file: Path | None,
     since: int | None,
     store_url: str | None,
-    budget: float,
+    budget: float | None,
     confidence_min: float,
     config: Path | None,
     as_json: bool,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import fmean
 
+from config.agents.load import load_manifests
 from config.clock import HOUR
 from replay.backtest.run import Row
 from replay.score import Score
@@ -27,17 +29,28 @@ SHOWN = {
 """What a table for people shows of each kind: heading, and name in the document."""
 
 
-def judged(result: Score, budget: float = BUDGET) -> Row:
+def budgets() -> dict[str, float]:
+    """Return the share of false alarms that each agent's manifest allows, of those that say so."""
+    return {name: manifest.budget.share for name, manifest in load_manifests().items() if manifest.budget is not None}
+
+
+def judged(result: Score, budget: float | None = None, by_agent: Mapping[str, float] | None = None) -> Row:
     """Return how findings compare with labels, in all, by kind and by agent.
 
     Args:
         result: The score.
-        budget: The share of all alarms that may be false.
+        budget: The share of an agent's alarms that may be false; by default what `by_agent` says, or `BUDGET`.
+        by_agent: That share by agent; by default what the manifests say.
     """
+    allowed = {} if budget is not None else budgets() if by_agent is None else by_agent
+    otherwise = BUDGET if budget is None else budget
     return {
         "all": _judged_kind(result),
         "by_kind": [{"kind": kind} | _judged_kind(of_kind) for kind, of_kind in result.by_kind().items()],
-        "by_agent": [{"agent": agent} | _discovery(rows, budget) for agent, rows in _by_agent(result).items()],
+        "by_agent": [
+            {"agent": agent} | _discovery(rows, allowed.get(agent, otherwise))
+            for agent, rows in _by_agent(result).items()
+        ],
         "decoyed": result.decoyed,
         "watched": result.watched,
         "missed": [verdict.issue.issue_id for verdict in result.verdicts if verdict.found_at is None],

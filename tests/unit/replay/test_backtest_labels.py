@@ -43,3 +43,11 @@ def test_where_nothing_was_found_nothing_is_claimed() -> None:
     document = judged(Score([verdict(1, None)], [], 0))
     assert document["by_agent"] == []
     assert (document["all"]["recall"], document["all"]["precision"]) == (0.0, None)
+
+
+def test_what_a_manifest_allows_is_the_budget_unless_another_is_given() -> None:
+    result = Score([], [row("order:3", "fulfilment", 0.4)], 0, [])
+    allowed = {"fulfilment": 0.05}
+    assert judged(result, by_agent=allowed)["by_agent"][0]["budget"] == 0.05
+    assert judged(result, by_agent={})["by_agent"][0]["budget"] == 0.1
+    assert judged(result, budget=0.3, by_agent=allowed)["by_agent"][0]["budget"] == 0.3
