@@ -85,6 +85,8 @@ class Shift(Patient[float]):
         self._parameters = parameters
         self._keeps = 1 - 1 / parameters.memory
         self._weight = self._mean = self._squares = self._sum = self._jumps = self._values = 0.0
+        self._off: tuple[float, float] | None = None
+        """The value looked at last, and its deviation: while nothing was learned since, it holds."""
         self.size_max = 80 + 9 * parameters.adapt_after
 
     def learn_one(self, x: float, *, suspect: bool = False, at: int | None = None) -> bool:
@@ -112,18 +114,24 @@ class Shift(Patient[float]):
 
         0 for what cannot be judged.
         """
+        # It is asked for three times per value: to judge, for the evidence, and to learn.
+        if self._off is None or self._off[0] != x:
+            self._off = (x, self._deviation(bounded(x)))
+        return self._off[1]
+
+    def _deviation(self, x: float) -> float:
         parameters = self._parameters
         if self._is_new or x == parameters.idle:
             return 0.0
         freedom = max(self._weight + parameters.prior - 1, FREEDOM_MIN)
-        off = (self._scaled(bounded(x)) - self._mean) / self._spread()
+        off = (self._scaled(x) - self._mean) / self._spread()
         if parameters.direction == "both":
             off = abs(off)
         elif parameters.direction == "down":
             off = -off
         # Of Student's t the deviance, which of a normal distribution is the squared deviation.
-        size = sqrt(freedom * log1p(min(off * off, 1e60) / freedom))
-        return min(size, DEVIATION_MAX) if off > 0 else -min(size, DEVIATION_MAX)
+        size = min(sqrt(freedom * log1p(min(off * off, 1e60) / freedom)), DEVIATION_MAX)
+        return size if off > 0 else -size
 
     def evidence(self, x: float) -> float:
         """Return the logarithm of how many times likelier `x` is after a shift than without; 0 for no judgement."""
@@ -163,6 +171,7 @@ class Shift(Patient[float]):
         ) > parameters.hold
 
     def _learn(self, x: float) -> None:
+        self._off = None
         y = self._scaled(x)
         before = y - self._mean
         self._weight = self._weight * self._keeps + 1
@@ -171,6 +180,7 @@ class Shift(Patient[float]):
 
     def _forget(self) -> None:
         self._weight = self._mean = self._squares = self._sum = 0.0
+        self._off = None
 
     def _bounded(self, x: float) -> float:
         return bounded(x)
@@ -180,6 +190,7 @@ class Shift(Patient[float]):
 
     def _decode(self, state: Sequence[Any]) -> None:
         self._weight, self._mean, self._squares, self._sum, self._jumps, self._values = state
+        self._off = None
 
     @property
     def _is_new(self) -> bool:
