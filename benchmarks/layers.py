@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from config.clock import micros
 from config.settings import Settings, environment, load
-from dataflows.detection import receivers_of
+from dataflows.detection import FLEETS, receivers_of
 from dataflows.domain import load_contract_set, load_logics
 from dataflows.stages import Emitter, route
 from dataflows.worker import GC_THRESHOLDS
@@ -55,7 +55,11 @@ def layers(recording: Recording, events: int, advance: Advance) -> dict[str, flo
     logics = load_logics(settings)
     names = [f"{p.topic}/{p.partition}" for p in recording.partitions]
     groups = [KeyedGroup(logics.telemetry(), names) for _ in range(group_count)]
-    downstream = {"journey": settings.runtime.key_groups.journey, "cause": settings.runtime.key_groups.cause}
+    downstream = {
+        "journey": settings.runtime.key_groups.journey,
+        "fleet": FLEETS,
+        "cause": settings.runtime.key_groups.cause,
+    }
     sources = {}
     for part in recording.partitions:
         lateness = micros(settings.time.lateness(part.topic))

@@ -12,11 +12,11 @@ normal value. A metric that often jumps has a heavier tail of normal values, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import erfc, exp, expm1, log, log1p, sqrt
+from math import erfc, exp, expm1, isfinite, log, log1p, sqrt
 from typing import Any, Literal
 
 from detectors.base import Score, Usual
-from detectors.patience import Direction, Patient, PatientParameters, bounded
+from detectors.patience import FARTHEST, WARMING_UP, Direction, Patient, PatientParameters, bounded
 from detectors.words import compared
 
 SQRT_2 = sqrt(2)
@@ -78,72 +78,70 @@ class ShiftParameters(PatientParameters, frozen=True, kw_only=True, forbid_unkno
 
 
 class Shift(Patient[float]):
-    """See the module; state is [weight, mean, squares, sum, jumps, values]."""
+    """See the module; state is [weight, mean, squares, sum, jumps, values].
+
+    A fleet has many series, and each is judged every minute: so judging and learning are written in one piece each.
+    """
 
     def __init__(self, parameters: ShiftParameters) -> None:
         super().__init__(parameters.adapt_after)
         self._parameters = parameters
         self._keeps = 1 - 1 / parameters.memory
+        # The weight of so many values is a little less than their number, for older ones fade.
+        self._least = parameters.grace - 0.5
         self._weight = self._mean = self._squares = self._sum = self._jumps = self._values = 0.0
-        self._off: tuple[float, float] | None = None
-        """The value looked at last, and its deviation: while nothing was learned since, it holds."""
+        self._seen: tuple[float, float, Score] | None = None
+        """The value looked at last, its deviation and score: while nothing was learned since, they hold."""
         self.size_max = 80 + 9 * parameters.adapt_after
+
+    def score_one(self, x: float, *, at: int | None = None) -> Score:
+        """Judge `x`: `value` is the sum of deviations with its own. Raises ValueError when it is not finite."""
+        return self._look(x)[2]
 
     def learn_one(self, x: float, *, suspect: bool = False, at: int | None = None) -> bool:
         """Add the deviation of `x` to the sum, and learn `x` unless it is held back.
 
         A suspect value adds nothing: then the sum runs off, so that it begins low when the trouble is over.
         """
-        if bounded(x) == self._parameters.idle:
-            self._run_off()
-            self._last = None
-            return False
-        score = self.score_one(x, at=at)
-        if suspect:
-            self._run_off()
+        parameters = self._parameters
+        _, off, score = self._look(x)
+        self._seen = None
+        if suspect or x == parameters.idle:
+            self._sum = max(0.0, self._sum - parameters.allowance)
         else:
             # A little above the threshold is enough to stay flagged, and soon run off.
-            self._sum = min(score.value, self._parameters.threshold + self._parameters.clip) if score.value > 0 else 0.0
-            if not self._is_new:
+            self._sum = min(score.value, parameters.threshold + parameters.clip)
+            if self._weight >= self._least:
                 self._values = self._values * self._keeps + 1
-                self._jumps = self._jumps * self._keeps + (self.deviation(x) > JUMP)
-        return super().learn_one(x, suspect=suspect, at=at)
+                self._jumps = self._jumps * self._keeps + (off > JUMP)
+        if x == parameters.idle:
+            return False
+        if suspect or abs(off) > parameters.hold:
+            return super().learn_one(x, suspect=True, at=at)
+        if self._count:
+            self._count -= 1
+            del self._held[: max(0, len(self._held) - self._count)]
+        self._learn(x)
+        return False
 
     def deviation(self, x: float) -> float:
         """Return how many deviations `x` is off in the direction that is bad, as the normal distribution counts them.
 
         0 for what cannot be judged.
         """
-        # It is asked for three times per value: to judge, for the evidence, and to learn.
-        if self._off is None or self._off[0] != x:
-            self._off = (x, self._deviation(bounded(x)))
-        return self._off[1]
-
-    def _deviation(self, x: float) -> float:
-        parameters = self._parameters
-        if self._is_new or x == parameters.idle:
-            return 0.0
-        freedom = max(self._weight + parameters.prior - 1, FREEDOM_MIN)
-        off = (self._scaled(x) - self._mean) / self._spread()
-        if parameters.direction == "both":
-            off = abs(off)
-        elif parameters.direction == "down":
-            off = -off
-        # Of Student's t the deviance, which of a normal distribution is the squared deviation.
-        size = min(sqrt(freedom * log1p(min(off * off, 1e60) / freedom)), DEVIATION_MAX)
-        return size if off > 0 else -size
+        return self._look(x)[1]
 
     def evidence(self, x: float) -> float:
         """Return the logarithm of how many times likelier `x` is after a shift than without; 0 for no judgement."""
-        if self._is_new or x == self._parameters.idle:
+        if self._weight < self._least or x == self._parameters.idle:
             return 0.0
-        return evidence_of(self.deviation(x), (self._jumps + JUMPS_PRIOR) / (self._values + VALUES_PRIOR))
+        return evidence_of(self._look(x)[1], (self._jumps + JUMPS_PRIOR) / (self._values + VALUES_PRIOR))
 
     def usual(self, x: float, *, at: int | None = None) -> Usual:
         """Return the mean, and what is held back on the side of `x`; neither while warming up."""
         parameters = self._parameters
         y = bounded(x)
-        if self._is_new:
+        if self._weight < self._least:
             return Usual()
         up = parameters.direction == "up" or (parameters.direction == "both" and self._scaled(y) >= self._mean)
         reach = parameters.hold * self._spread()
@@ -154,33 +152,48 @@ class Shift(Patient[float]):
         """Return how `x` compares with what is usual."""
         return compared(x, self.usual(x, at=at))
 
-    def _judge(self, x: float, at: int | None) -> tuple[Score, bool]:
+    def _look(self, x: float) -> tuple[float, float, Score]:
+        seen = self._seen
+        if seen is not None and seen[0] == x:
+            return seen
+        if not isfinite(x):
+            raise ValueError(f"{x} is not a finite number")
         parameters = self._parameters
-        if self._is_new or x == parameters.idle:
-            return Score(0.0, 1.0, flagged=False, strength=0.0), False
-        off = self.deviation(x)
-        total = self._sum + max(-parameters.allowance, min(off, parameters.clip)) - parameters.allowance
-        value = max(total, 0.0)
-        # What is flagged is off itself: the sum alone would flag the first values after a shift too.
-        flagged = value > parameters.threshold and off > parameters.allowance
-        p_value = 0.5 * erfc(off / SQRT_2)
+        if self._weight < self._least or x == parameters.idle:
+            seen = self._seen = (x, 0.0, WARMING_UP)
+            return seen
+        off = (self._scaled(x) - self._mean) / self._spread()
         if parameters.direction == "both":
-            p_value *= 2
-        return Score(value, min(p_value, 1.0), flagged=flagged, strength=value / parameters.threshold), abs(
-            off
-        ) > parameters.hold
+            off = abs(off)
+        elif parameters.direction == "down":
+            off = -off
+        # Of Student's t the deviance, which of a normal distribution is the squared deviation.
+        freedom = max(self._weight + parameters.prior - 1, FREEDOM_MIN)
+        size = min(sqrt(freedom * log1p(min(off * off, 1e60) / freedom)), DEVIATION_MAX)
+        off = size if off > 0 else -size
+        allowance = parameters.allowance
+        value = max(self._sum + max(-allowance, min(off, parameters.clip)) - allowance, 0.0)
+        # What is flagged is off itself: the sum alone would flag the first values after a shift too.
+        flagged = value > parameters.threshold and off > allowance
+        p_value = (1.0 if parameters.direction == "both" else 0.5) * erfc(off / SQRT_2)
+        seen = self._seen = (x, off, Score(value, min(p_value, 1.0), flagged, value / parameters.threshold))
+        return seen
+
+    def _judge(self, x: float, at: int | None) -> tuple[Score, bool]:
+        _, off, score = self._look(x)
+        return score, abs(off) > self._parameters.hold
 
     def _learn(self, x: float) -> None:
-        self._off = None
         y = self._scaled(x)
         before = y - self._mean
         self._weight = self._weight * self._keeps + 1
         self._mean += before / self._weight
         self._squares = self._squares * self._keeps + before * (y - self._mean)
+        self._seen = None
 
     def _forget(self) -> None:
         self._weight = self._mean = self._squares = self._sum = 0.0
-        self._off = None
+        self._seen = None
 
     def _bounded(self, x: float) -> float:
         return bounded(x)
@@ -190,15 +203,7 @@ class Shift(Patient[float]):
 
     def _decode(self, state: Sequence[Any]) -> None:
         self._weight, self._mean, self._squares, self._sum, self._jumps, self._values = state
-        self._off = None
-
-    @property
-    def _is_new(self) -> bool:
-        # The weight of so many values is a little less than their number, for older ones fade.
-        return self._weight < self._parameters.grace - 0.5
-
-    def _run_off(self) -> None:
-        self._sum = max(0.0, self._sum - self._parameters.allowance)
+        self._seen = None
 
     def _spread(self) -> float:
         """Return the deviation of a new value: that of the learned ones with the prior, and of their mean."""
@@ -207,7 +212,10 @@ class Shift(Patient[float]):
         return max(sqrt(variance), parameters.floor) * sqrt(1 + 1 / max(self._weight, 1.0))
 
     def _scaled(self, x: float) -> float:
-        return x if self._parameters.scale == "linear" else log1p(max(x, 0.0) / self._parameters.pivot)
+        parameters = self._parameters
+        if parameters.scale == "log":
+            return log1p((x if x > 0 else 0.0) / parameters.pivot)
+        return max(-FARTHEST, min(FARTHEST, x))
 
     def _unscaled(self, y: float) -> float:
         return y if self._parameters.scale == "linear" else expm1(max(y, 0.0)) * self._parameters.pivot
