@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from config.errors import UsageError
+from config.settings import environment, load
 from dataflows.cli.console import json_option, out, print_json, progress, table
 from dataflows.cli.instant import Instant
 from replay.backtest import faults, labels, orders
 from replay.backtest.dumps import recorded
-from replay.backtest.order_truth import outcomes
+from replay.backtest.order_truth import Outcome, outcomes
+from replay.backtest.pictures import draw
 from replay.backtest.run import Row, replayed
+from replay.backtest.sweep import calibration, swept
+from replay.judgements import judge
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
 from replay.score import CONFIDENCE_MIN, score
@@ -40,6 +44,10 @@ from sinks.store import Store
     help="What was injected into a running system: JSON, a list of injected_at, pod (or service), kind.",
 )
 @click.option("--since", type=Instant(), metavar="TIME", help="Judge only orders placed from then on; learn from all.")
+@click.option("--sweep", is_flag=True, help="Orders: also at other thresholds, and calibration.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Orders: draw what --sweep tells, as a PNG."
+)
 @click.option("--store", "store_url", metavar="URL", help="Judge what an earlier replay left there; do not replay.")
 @click.option(
     "--budget",
@@ -62,6 +70,8 @@ def backtest(
     labels_file: Path | None,
     faults_file: Path | None,
     since: int | None,
+    sweep: bool,
+    plot: Path | None,
     store_url: str | None,
     budget: float | None,
     confidence_min: float,
@@ -77,15 +87,18 @@ def backtest(
 
     \b
     Examples:
-      forestall backtest var/olist --since 2017-11-01
+      forestall backtest var/olist --since 2017-11-01 --sweep --plot var/curve.png
       forestall backtest var/world --labels var/world/labels.json
       forestall backtest var/shop --faults faults.json --json
     """
     given = [name for name, value in (("--labels", labels_file), ("--faults", faults_file)) if value is not None]
     if len(given) > 1:
         raise UsageError("Two files say what is true.", remedy="Give either --labels FILE or --faults FILE.")
-    if given and since is not None:
-        raise UsageError(f"--since does not go with {given[0]}.", remedy="It is for orders judged by their reviews.")
+    asked = [
+        name for name, value in (("--since", since), ("--sweep", sweep or None), ("--plot", plot)) if value is not None
+    ]
+    if given and asked:
+        raise UsageError(f"{asked[0]} does not go with {given[0]}.", remedy="It is for orders judged by their reviews.")
     show: Callable[[Row], None]
     read = Labels.read(labels_file) if labels_file else faults.read_faults(faults_file) if faults_file else None
     with recorded(recording) as folder, store_of(folder, store_url, config) as store:
@@ -94,7 +107,12 @@ def backtest(
         elif read is not None:
             document, show = faults.judged(read, queries.bodies(store, "finding"), *_span(folder)), _show_faults
         else:
-            document, show = orders.judged(outcomes(folder), queries.bodies(store, "finding"), since), _show_orders
+            truth = outcomes(folder)
+            document, show = orders.judged(truth, queries.bodies(store, "finding"), since), _show_orders
+            if sweep or plot is not None:
+                document |= _swept(folder, config, truth, since)
+            if plot is not None:
+                draw(plot, document)
     if as_json:
         print_json(document)
     else:
@@ -113,6 +131,11 @@ def store_of(recording: Path, store_url: str | None, config: Path | None) -> Ite
         with replayed(recording, config, lambda done, total: bar.update(task, completed=done, total=total)) as store:
             bar.stop()
             yield store
+
+
+def _swept(folder: Path, config: Path | None, truth: Mapping[str, Outcome], since: int | None) -> Row:
+    judged = judge(folder, load(config, environment())).judgements
+    return {"sweep": swept(truth, judged, since), "calibration": calibration(truth, judged, since)}
 
 
 def _span(folder: Path) -> tuple[int, int]:
@@ -152,3 +175,10 @@ def _show_orders(document: Row) -> None:
         f"{document['complaints']} complaints of {document['reviewed']} orders answered for, of {document['orders']}; "
         f"{document['detections_per_1000_orders']} detections per 1,000 orders"
     )
+    if "sweep" in document:
+        columns = ("above_threshold", "detections", "precision", "recall", "p10", "p50", "p90")
+        shown = [[{**row, **row["lead_hours"]}[column] for column in columns] for row in document["sweep"]]
+        out.print(table("Complaint risk at other thresholds", columns, shown))
+        bands = [[row["orders"], row["probability"], row["complaints"]] for row in document["calibration"]]
+        title = "Calibration: probability given, share that complained"
+        out.print(table(title, ("orders", "probability", "complaints"), bands))

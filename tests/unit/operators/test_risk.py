@@ -1,0 +1,175 @@
+"""The complaint risk on the real journey and risk stages: what it learns, when it speaks; it sees no future."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from config.clock import DAY, HOUR
+from config.events import Event
+from config.features.load import load_views
+from config.findings import Finding
+from operators.agents.experience import ComplaintRiskParameters
+from operators.features.checkpoints import MODEL
+from operators.frame import Frame
+from operators.journey import JourneyLogic, JourneySettings
+from operators.journey_state import Journey
+from operators.keyed import KeyedGroup
+from operators.risk import Judgement, RiskLogic
+from operators.risk_state import RiskState
+from tests.support.journeys import START, event
+
+PARAMETERS = ComplaintRiskParameters(complaints_min=10, prior=1.0)
+VIEWS = load_views()
+
+
+def order(number: int, at: int, *, late: bool, score: int | None) -> list[Event]:
+    """Return the life of an order: promised in ten days, delivered on the eighth or the fourteenth."""
+    name, customer = f"o{number}", f"c{number}"
+    items = [{"product_id": "p", "seller_id": f"s{number % 5}", "seller_state": "SP", "price": 10.0, "freight": 1.0}]
+    end = at + (14 if late else 8) * DAY
+    rows: list[tuple[int, str, dict[str, Any]]] = [
+        (at, "order.placed", {"customer_state": "RJ", "promised_at": at + 10 * DAY, "items": items}),
+        (at + HOUR, "order.approved", {"ship_by": at + 3 * DAY}),
+        (at + 2 * DAY, "shipment.handed_over", {}),
+        (end, "shipment.delivered", {}),
+    ]
+    if score is not None:
+        answered = at + 13 * DAY if late else end + 2 * DAY
+        rows.append((answered, "review.answered", {"review_id": name, "score": score}))
+    return [event(when, kind, {"order_id": name, **data}, customer=customer) for when, kind, data in rows]
+
+
+def orders(count: int, seed: int = 1) -> list[Event]:
+    """Return many: one in four is late, and nine in ten of these customers complain; of the others one in twenty."""
+    rng = random.Random(seed)
+    made: list[Event] = []
+    for number in range(count):
+        late = rng.random() < 0.25
+        angry = rng.random() < (0.9 if late else 0.05)
+        made += order(number, START + number * 6 * HOUR, late=late, score=1 if angry else 5)
+    return made
+
+
+class Run:
+    """Both stages, one key group each."""
+
+    def __init__(self, parameters: ComplaintRiskParameters = PARAMETERS) -> None:
+        self.journey: KeyedGroup[Journey] = KeyedGroup(JourneyLogic([], JourneySettings(), judged=True), ["all"])
+        logic = RiskLogic(VIEWS, parameters)
+        self.judgements: list[Judgement] = []
+        logic.observer = self.judgements.append
+        self.risk: KeyedGroup[RiskState] = KeyedGroup(logic, ["journey"])
+        self.findings: list[Finding] = []
+
+    def feed(self, events: Iterable[Event], until: int) -> Run:
+        self.journey.receive(Frame(0, "all", until, list(events)))
+        told = [event for to, event in self.journey.advance() if to == "risk"]
+        self.risk.receive(Frame(0, "journey", self.journey.cut, told))
+        self.findings += [Finding.of(event) for to, event in self.risk.advance() if to == "case"]
+        return self
+
+    @property
+    def state(self) -> RiskState:
+        state = self.risk.state_of(MODEL)
+        assert state is not None
+        return state
+
+
+END = START + 120 * DAY
+
+
+def found(findings: Sequence[Finding]) -> dict[str, Finding]:
+    return {finding.entity: finding for finding in findings if not finding.resolves}
+
+
+def test_it_learns_that_late_orders_end_in_complaints_and_tells_in_time() -> None:
+    run = Run().feed(orders(160), END)
+    assert run.state.orders == 160
+    last = order(999, END + DAY, late=True, score=None)
+    finding = found(run.feed(last, END + 12 * DAY).findings)["order:o999"]
+    assert (finding.agent, finding.kind, finding.customer) == ("experience", "order.complaint_likely", "c999")
+    assert finding.confidence > 0.5
+    assert finding.evidence.features["stage"] == 1.0
+    assert "promise" in finding.reason
+
+
+def test_it_says_nothing_before_it_has_seen_enough_complaints() -> None:
+    assert Run(msgspec.structs.replace(PARAMETERS, complaints_min=10_000)).feed(orders(160), END).findings == []
+
+
+def test_an_order_is_found_once_and_the_finding_ends_with_the_answer() -> None:
+    findings = Run().feed(orders(160), END).findings
+    begun = [finding.entity for finding in findings if not finding.resolves]
+    ended = [finding.entity for finding in findings if finding.resolves]
+    assert len(begun) > 10
+    assert len(begun) == len(set(begun))
+    assert sorted(ended) == sorted(begun)
+
+
+@pytest.mark.slow
+def test_a_customer_who_stays_silent_ends_the_finding_and_teaches_nothing() -> None:
+    run = Run().feed(orders(120), END)
+    learned = run.state.orders
+    run.feed(order(999, END + DAY, late=True, score=None), END + 90 * DAY)
+    assert [f.resolves for f in run.findings if f.entity == "order:o999"] == [False, True]
+    assert (run.state.orders, run.state.pending) == (learned, {})
+
+
+@pytest.mark.slow
+def test_what_comes_later_changes_nothing_that_was_found_before() -> None:
+    events, then = orders(160), START + 30 * DAY
+    later = [row for row in events if row.at >= then]
+    payloads = [row.data.get("score") for row in later if row.type == "review.answered"]
+    random.Random(3).shuffle(payloads)
+    scores = iter(payloads)
+    shuffled: list[Any] = [
+        msgspec.structs.replace(row, data=row.data | {"score": next(scores)}) if row.type == "review.answered" else row
+        for row in later
+        if row.type != "shipment.delivered"
+    ]
+    whole = Run().feed(events, END)
+    other = Run().feed([row for row in events if row.at < then] + shuffled, END)
+    before = [[f for f in run.findings if f.at < then] for run in (whole, other)]
+    assert before[0] == before[1]
+    assert len(before[0]) > 5
+    assert [j for j in whole.judgements if j.at < then] == [j for j in other.judgements if j.at < then]
+    assert whole.findings != other.findings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [1, 60, 130])
+def test_state_resumes_to_the_same_findings(cut: int) -> None:
+    events, then = orders(120), START + cut * 6 * HOUR
+    whole = Run().feed(events, END)
+    broken = Run().feed([row for row in events if row.at < then], then)
+    resumed = Run()
+    resumed.journey.restore([broken.journey.whole()])
+    resumed.risk.restore([broken.risk.whole()])
+    resumed.feed([row for row in events if row.at >= then], END)
+    assert broken.findings + resumed.findings == whole.findings
+    assert msgspec.msgpack.encode(resumed.state) == msgspec.msgpack.encode(whole.state)
+
+
+def test_what_it_remembers_is_bounded() -> None:
+    small = msgspec.structs.replace(PARAMETERS, pending_max=8, entities_max=4)
+    run = Run(small).feed(orders(120), START + 12 * DAY)
+    assert len(run.state.pending) <= 8
+    run.feed([], END)
+    assert len(run.state.history.entities) <= 4 + 2
+
+
+def test_the_calibration_curve_counts_each_order_once() -> None:
+    state = Run().feed(orders(160), END).state
+    assert sum(band.orders for band in state.curve) == pytest.approx(state.orders)
+    assert sum(band.complaints for band in state.curve) == pytest.approx(state.complaints)
+    assert state.complaints == pytest.approx(sum(band.probability for band in state.curve), rel=0.3)
+
+
+def test_it_takes_nothing_but_checkpoints_and_labels() -> None:
+    with pytest.raises(ValueError, match="checkpoints and labels"):
+        Run().risk._logic.on_event(MODEL, RiskState(), Event(0, "x", MODEL, "finding", {}), None)  # type: ignore[arg-type]
