@@ -68,7 +68,7 @@ def learners(seed: int) -> dict[str, tuple[Any, bool]]:
         "River LogisticRegression": (gradient(), False),
         "River HoeffdingAdaptiveTreeClassifier": (adaptive(), True),
         "mean of River's logistic, tree, naive Bayes": (
-            Average(gradient(), adaptive(), naive_bayes.GaussianNB()),
+            Average(gradient(), adaptive(), bayes),
             False,
         ),
         "River ARFClassifier, 5 trees": (forest.ARFClassifier(n_models=5, seed=seed), True),
