@@ -161,8 +161,8 @@ class JourneyLimits:
     """Devices, countries, failed and strange sign-ins, changed fields and payouts per customer."""
     matters_max: Annotated[int, Spec("results", 1, 100_000)]
     """Matters a customer got in touch about, and contacts about each."""
-    weeks_max: Annotated[int, Spec("results", 1, 100_000)]
-    """Weeks of use of a product."""
+    days_max: Annotated[int, Spec("results", 1, 100_000)]
+    """Days of use of a product."""
     signals_max: Annotated[int, Spec("results", 1, 10_000_000)]
     """Fleet entities whose signals are remembered, per key group."""
 

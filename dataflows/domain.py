@@ -14,19 +14,25 @@ from config.settings import Settings
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
 from operators.agents.billing import BillingAgent
+from operators.agents.complaints import BurstWatch
+from operators.agents.devices import SharedCardsWatch
 from operators.agents.experience import ComplaintRiskParameters
+from operators.agents.fraud import FraudAgent
 from operators.agents.fulfilment import FulfilmentAgent
+from operators.agents.listening import ListeningAgent
 from operators.agents.outage import OutageAgent
+from operators.agents.stock import OversoldWatch
 from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
 from operators.evidence import Sources
 from operators.fleet import FleetLogic, FleetRule
+from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
 from operators.risk import RiskLogic
 from operators.streams import build_streams
-from operators.telemetry import TelemetryLogic
+from operators.telemetry import STOCK_TYPE, TelemetryLogic
 
 
 def load_contract_set(settings: Settings) -> ContractSet:
@@ -59,16 +65,23 @@ def load_logics(settings: Settings) -> Logics:
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
+    watches: list[Watch] = [
+        OversoldWatch.of(manifests["fulfilment"], streams[STOCK_TYPE].pane),
+        SharedCardsWatch.of(manifests["fraud"]),
+        BurstWatch.of(manifests["experience"]),
+    ]
     customer_agents: list[CustomerAgent] = [
         FulfilmentAgent.of(manifests["fulfilment"]),
         BillingAgent.of(manifests["billing"]),
+        FraudAgent.of(manifests["fraud"]),
+        ListeningAgent.of(manifests["experience"]),
     ]
     return Logics(
         telemetry=telemetry,
         fleet=lambda: FleetLogic(rule, calls),
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters),
-        cause=CauseLogic,
+        cause=lambda: CauseLogic(watches=watches),
         case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources, budgets),
     )
 

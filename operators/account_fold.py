@@ -12,9 +12,12 @@ from operators.fold import Fold, JourneyLimits, bound, note, note_newest, order_
 from operators.journey_state import Journey
 from operators.subject import money
 
-WEEK = 7 * DAY
 FAILURES_WITHIN = HOUR
 """Failed sign-ins count towards a sign-in so long."""
+LOW = 0.5
+"""A measure below this share of the usual level is low."""
+LEVEL_OVER = 28
+"""Measures that the usual level is averaged over, the recent ones weighing more."""
 
 
 def _subscription_changed(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
@@ -104,7 +107,7 @@ def _signed_in(journey: Journey, event: Event, limits: JourneyLimits) -> int | N
     new_country = bool(country) and country not in account.countries
     failures = sum(at > now - FAILURES_WITHIN for at in account.failures)
     if account.signed_in and (new_device or new_country):
-        account.strange.append(SignIn(now, device, country, new_device, new_country, failures))
+        account.strange.append(SignIn(now, device, country, new_device, new_country, failures, account.signed_in))
         del account.strange[:-most]
     account.signed_in += 1
     for seen, name in ((account.devices, device), (account.countries, country)):
@@ -146,17 +149,20 @@ def heard(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
 
 
 def used(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
-    """Add a measure of use to its week."""
-    product, week = event.data["product"], event.at // WEEK
+    """Add a measure of use to its day; agents need look only when it is low, or when they found it low before."""
+    product, value, number = event.data["product"], event.data["value"], event.at // DAY
     habit = journey.habits.get(product)
     if habit is None:
         habit = journey.habits[product] = Habit(event.at, event.at)
         bound(journey.habits, limits.products_max, lambda kept: kept.seen_at)
     note_newest(habit, event, limits)
-    habit.weeks[week] = habit.weeks.get(week, 0.0) + event.data["value"]
-    while len(habit.weeks) > limits.weeks_max:
-        del habit.weeks[next(iter(habit.weeks))]
-    return (week + 1) * WEEK if journey.subscriptions else None
+    days = habit.days
+    days[number] = days.get(number, 0.0) + value
+    while len(days) > limits.days_max:
+        del days[next(iter(days))]
+    low = value < LOW * habit.level
+    habit.level += (value - habit.level) / min(len(days), LEVEL_OVER)
+    return event.at if journey.subscriptions and (low or habit.findings) else None
 
 
 ACCOUNT_FOLDS: dict[str, Fold] = {

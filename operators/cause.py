@@ -11,11 +11,12 @@ soon after. All ids derive from the finding that opened it, so that nothing is s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from config.clock import micros, to_text
+from config.clock import TIME_MAX, micros, to_text
 from config.duration import format_duration
 from config.errors import RecoveryError
 from config.events import Event
@@ -24,11 +25,14 @@ from operators.case import entity_kind
 from operators.cause_state import CauseSettings, CauseState, Episode
 from operators.episode import EPISODE_END, EpisodeStep
 from operators.fan_in import FanInSettings
+from operators.fleet_watch import Watch
 from operators.logic import Context
 
 AGENT = "cause"
 """Agent of the findings that stand on many customers' findings."""
 QUIET = "quiet"
+WATCH = "watch:"
+"""Timer of a watch; its name follows."""
 FORGET = "forget"
 
 DEFAULTS = CauseSettings(
@@ -44,14 +48,17 @@ class CauseLogic:
 
     Args:
         settings: How causes are told.
+        watches: Who judges entities by what happens to them, each type of event by one of them at most.
     """
 
     name = "cause"
     state_type = CauseState
     state_version = 1
 
-    def __init__(self, settings: CauseSettings = DEFAULTS) -> None:
+    def __init__(self, settings: CauseSettings = DEFAULTS, watches: Sequence[Watch] = ()) -> None:
         self.settings = settings
+        self._watches = {watch.name: watch for watch in watches}
+        self._watch_of = {name: watch for watch in watches for name in watch.types}
         self._idle_ttl = micros(settings.idle_ttl)
         self.dedupe_ttl = micros(settings.dedupe_ttl)
 
@@ -60,13 +67,15 @@ class CauseLogic:
         return CauseState()
 
     def on_event(self, key: str, state: CauseState, event: Event, context: Context) -> None:
-        """Handle a finding about the entity, one about a customer or an entity that names it, or customers it touched.
+        """Handle a finding about the entity or one that names it, customers it touched, or what a watch takes note of.
 
         Raises:
             ValueError: the event is of another type: the stages are wired wrongly.
         """
         step = _Step(key, self.settings, state, context)
-        if event.type == "touched":
+        if (watch := self._watch_of.get(event.type)) is not None:
+            self._look_at(state, watch, watch.note(state, event), context)
+        elif event.type == "touched":
             step.on_touched(event.data["customers"])
         elif event.type == "finding":
             finding = Finding.of(event)
@@ -77,7 +86,7 @@ class CauseLogic:
             else:
                 step.on_fleet(finding)
         else:
-            raise ValueError(f"stage {self.name} takes findings and touched, not {event.type}")
+            raise ValueError(f"stage {self.name} takes findings, touched and what watches note, not {event.type}")
         context.set_timer(FORGET, context.now + self._idle_ttl)
 
     def on_timer(self, key: str, state: CauseState, timer: str, context: Context) -> None:
@@ -87,10 +96,23 @@ class CauseLogic:
             step.look_for_quiet()
         elif timer == EPISODE_END:
             step.end_episode()
+        elif timer.startswith(WATCH):
+            watch = self._watches[timer.removeprefix(WATCH)]
+            state.look_at.pop(watch.name, None)
+            findings, again = watch.look(key, state, context.now)
+            for finding in findings:
+                step.on_fleet(finding)
+            self._look_at(state, watch, again, context)
         elif state.episode is None:
             context.forget()
         else:
             context.set_timer(FORGET, context.now + self._idle_ttl)
+
+    def _look_at(self, state: CauseState, watch: Watch, at: int | None, context: Context) -> None:
+        """Have `watch` look at an instant, unless it looks earlier anyway."""
+        if at is not None and at < state.look_at.get(watch.name, TIME_MAX):
+            state.look_at[watch.name] = at
+            context.set_timer(WATCH + watch.name, at)
 
     def on_partial(self, key: str, state: CauseState, partial: Any, context: Context) -> None:
         """Refuse: causes are made of events alone.

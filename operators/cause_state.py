@@ -9,6 +9,7 @@ import msgspec
 
 from config.findings import Finding
 from operators.fan_in import FanIn, FanInSettings
+from operators.watch_state import Heard, Stock, Tries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +75,11 @@ class CauseState(msgspec.Struct):
     """The last episode, while it may go on."""
     blamed: dict[str, int] = {}
     """When each entity named this one as its cause, the oldest first."""
+    stock: Stock | None = None
+    """Of a product whose stock is measured."""
+    tries: Tries | None = None
+    """Of a device or an instrument."""
+    heard: Heard | None = None
+    """Of a product, a seller or a lane that customers spoke of."""
+    look_at: dict[str, int] = {}
+    """When each watch looks next, by its name."""

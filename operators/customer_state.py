@@ -98,6 +98,8 @@ class SignIn(msgspec.Struct, array_like=True, frozen=True, gc=False):
     new_country: bool
     failures: int
     """Failed sign-ins within the hour before."""
+    before: int
+    """Successful sign-ins before it."""
 
 
 class Account(Subject, array_like=True, gc=False):
@@ -127,7 +129,9 @@ class Matter(Subject, array_like=True, gc=False):
 
 
 class Habit(Subject, array_like=True, gc=False):
-    """How much a customer uses a product, by week."""
+    """How much a customer uses a product, by day."""
 
-    weeks: dict[int, float] = field(default_factory=dict)
-    """Use by week (weeks since the epoch), the newest; a week without a measure is not there."""
+    days: dict[int, float] = field(default_factory=dict)
+    """Use by day (days since the epoch), the newest; a day without a measure is not there."""
+    level: float = 0.0
+    """Use of a usual day, averaged over about a month of measures."""

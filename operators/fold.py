@@ -45,8 +45,8 @@ class JourneyLimits:
     """Devices, countries, failed and strange sign-ins, changed fields and payouts per customer."""
     matters_max: int = 8
     """Matters a customer got in touch about, and contacts about each."""
-    weeks_max: int = 14
-    """Weeks of use of a product."""
+    days_max: int = 70
+    """Days of use of a product."""
 
 
 Fold = Callable[[Journey, Event, JourneyLimits], int | None]

@@ -22,9 +22,11 @@ from operators.agents.base import CustomerAgent, View
 from operators.customer_state import Subscription
 from operators.features import checkpoints
 from operators.fold import JourneyLimits
-from operators.journey_fold import FOLDS, fold_signal
+from operators.journey_fold import FOLDS, PRODUCT, fold_signal, fold_stocked
 from operators.journey_state import Journey, Order, Refund, Ticket, Usage
 from operators.logic import Context
+from operators.relay import TYPES as RELAYED
+from operators.relay import relayed
 
 T = TypeVar("T")
 
@@ -59,7 +61,8 @@ class JourneyLogic:
     """Keeps the journey of each customer, and has the agents look at it when something may be due.
 
     In: business events by customer; `signal` events by BROADCAST. Out: `finding` events, to `case` by customer and to
-    `cause` by each of the finding's causes; `checkpoint` and `label` events, to `risk`.
+    `cause` by each of the finding's causes; what records tell products, sellers, lanes and devices, to `cause`;
+    `checkpoint` and `label` events, to `risk`.
 
     Args:
         agents: Who looks, in this order.
@@ -94,6 +97,8 @@ class JourneyLogic:
         if key == BROADCAST:
             if event.data["name"] in self._signals:
                 fold_signal(state, event, self._limits)
+            elif event.data["entity"].startswith(PRODUCT):
+                fold_stocked(state, event, self._limits)
             return
         fold = FOLDS.get(event.type)
         if fold is None:
@@ -101,6 +106,9 @@ class JourneyLogic:
                 context.forget()
             return
         due = fold(state, event, self._limits)
+        if event.type in RELAYED:
+            for told in relayed(state, event, context.shared().stocked):
+                context.emit("cause", told)
         if self._judged:
             if event.type == "review.answered" and (label := checkpoints.label_of(state, event)) is not None:
                 context.emit("risk", label)

@@ -36,6 +36,10 @@ def _placed(journey: Journey, event: Event, limits: JourneyLimits) -> int | None
     order.customer_state = data.get("customer_state") or ""
     order.freight = sum(money(item.get("freight") or 0) for item in items)
     order.value = order.freight + sum(money(item["price"]) for item in items)
+    units: dict[str, int] = {}
+    for item in items:
+        units[item["product_id"]] = units.get(item["product_id"], 0) + 1
+    order.products = sorted(units.items())[: limits.items_max]
     sellers = {(item["seller_id"], item.get("seller_state") or "") for item in items}
     order.sellers = sorted(sellers)[: limits.sellers_max]
     order.items, order.products_count = len(items), len({item["product_id"] for item in items})
@@ -88,7 +92,7 @@ def _delivered(journey: Journey, event: Event, limits: JourneyLimits) -> int | N
     if order.ended_at is None:
         order.ended_at = event.at
     # Most orders end well: where a promise is watched, the look at it comes anyway, and is soon enough to forget.
-    return event.at if order.findings or order.promised_at is None else None
+    return event.at if order.findings or journey.matters or order.promised_at is None else None
 
 
 def _refund_requested(journey: Journey, event: Event, limits: JourneyLimits) -> int | None:
@@ -177,3 +181,15 @@ def fold_signal(journey: Journey, event: Event, limits: JourneyLimits) -> None:
     if entity not in journey.signals:
         journey.signals[entity] = named
         bound(journey.signals, limits.signals_max, lambda kept: max(signal.at for signal in kept.values()))
+
+
+PRODUCT = "product:"
+
+
+def fold_stocked(journey: Journey, event: Event, limits: JourneyLimits) -> None:
+    """Note that a product's stock is measured; beyond the limit, the one measured longest ago goes."""
+    product = event.data["entity"].removeprefix(PRODUCT)
+    journey.stocked.pop(product, None)
+    journey.stocked[product] = event.data["at"]
+    while len(journey.stocked) > limits.signals_max:
+        del journey.stocked[next(iter(journey.stocked))]

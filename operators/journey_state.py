@@ -41,7 +41,7 @@ class Order(Subject, array_like=True, gc=False):
     invoiced: int | None = None
     """Sum of the invoices of this order; None where there was none."""
     products: list[tuple[str, int]] = field(default_factory=list)
-    """Products whose stock is measured, with the units of each, sorted; bounded."""
+    """Products, with the units of each, sorted, bounded."""
     items: int = 1
     """Items of the basket: one where nothing is known, none where the shop listed none."""
     products_count: int = 1

@@ -18,6 +18,7 @@ from config.events import BROADCAST, Event
 from config.findings import Finding
 from config.identity import derived_id
 from operators.agents.outage import OutageAgent, OutageState
+from operators.agents.stock import STOCK
 from operators.logic import Context
 from operators.pane import Pane, Partial, smallest
 from operators.streams import Stream
@@ -28,6 +29,8 @@ FLEET = "fleet"
 PANE = "pane:"
 """Timer at the end of a pane; its end, µs, follows."""
 SILENT = "silent"
+STOCK_TYPE = "inventory.level"
+"""Event type whose levels the cause stage is told."""
 FORGET = "forget"
 SIGNAL_FEATURES = ("count", "mean", "deviation", "low", "p50", "p90", "p95", "high", "latest", "failure_rate")
 
@@ -209,6 +212,22 @@ class TelemetryLogic:
         }
         signal_id = derived_id("signal", entity, closed.metric, closed.end)
         context.emit("journey", Event(now, signal_id, BROADCAST, "signal", data))
+
+    def _tell_stock(self, entity: str, closed: Closed, context: Context) -> None:
+        """Tell the cause stage what a warehouse holds of a product: each is a metric, named by the record."""
+        pane = closed.over(0)
+        at, _, _, value = pane.latest
+        data = {
+            "warehouse": closed.metric,
+            "on_hand": value / closed.unit,
+            "at": at,
+            "since": closed.start,
+            "until": closed.end,
+            "spans": dict(sorted(pane.spans.items())),
+            "contract": pane.contract,
+        }
+        stock_id = derived_id("stock", entity, closed.metric, closed.end)
+        context.emit("cause", Event(context.now, stock_id, entity, STOCK, data))
 
     def _tell_silence(self, state: TelemetryState, context: Context) -> None:
         """End the episode of a service that has fallen silent."""

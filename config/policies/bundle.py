@@ -78,6 +78,8 @@ class RemedyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str
     valid_for: str
     """How long the intent stays worth carrying out: `4h`."""
+    side_effect: str = ""
+    """The class of what it does; an agent's manifest grants its findings such classes."""
     contacts_customer: bool = False
     moves_money: bool = False
     reversible: bool = True
@@ -141,6 +143,7 @@ class Remedy:
     contacts_customer: bool
     moves_money: bool
     reversible: bool
+    side_effect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

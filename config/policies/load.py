@@ -111,7 +111,13 @@ def _remedy(file: Path, name: str, document: RemedyDocument) -> Remedy:
     except ValueError as error:
         raise PolicyError(f"{file}: remedy {name!r}: valid_for: {error}", remedy="Write a span such as 4h.") from None
     return Remedy(
-        name, document.system, valid_for, document.contacts_customer, document.moves_money, document.reversible
+        name,
+        document.system,
+        valid_for,
+        document.contacts_customer,
+        document.moves_money,
+        document.reversible,
+        document.side_effect,
     )
 
 

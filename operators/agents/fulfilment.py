@@ -7,6 +7,7 @@ once per order and kind, and ends when the order is delivered or cancelled.
 `order.ship_by_missed`       it should have been handed over by now, was not, and little time is left until its promise
 `order.promise_at_risk`      it will probably arrive after the promise
 `order.promise_passed`       the promise has passed, and it has not arrived
+`order.stuck`                its next step takes far longer than it ever does (`operators/agents/stuck.py`)
 ===========================  =========================================================================
 """
 
@@ -31,14 +32,15 @@ from operators.agents.base import (
     hours,
     raised,
 )
-from operators.agents.lanes import TRANSIT, Lane, slowest_lane
+from operators.agents.lanes import HANDOVER, TRANSIT, Lane, slowest_lane
+from operators.agents.stuck import STUCK, Stuck, StuckParameters
 from operators.journey_state import Order
 from operators.subject import money
 
 SHIP_BY_MISSED = "order.ship_by_missed"
 PROMISE_AT_RISK = "order.promise_at_risk"
 PROMISE_PASSED = "order.promise_passed"
-KINDS = [SHIP_BY_MISSED, PROMISE_AT_RISK, PROMISE_PASSED]
+KINDS = [SHIP_BY_MISSED, PROMISE_AT_RISK, PROMISE_PASSED, STUCK]
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -82,13 +84,15 @@ class FulfilmentAgent:
     """Watches each order from the first that is heard of it to its end.
 
     Args:
-        parameters: What the rules go by.
+        parameters: What the rules on promises go by.
+        stuck: That on orders that wait.
     """
 
     name = "fulfilment"
-    signals = frozenset({TRANSIT})
+    signals = frozenset({TRANSIT, HANDOVER})
 
-    def __init__(self, parameters: FulfilmentParameters) -> None:
+    def __init__(self, parameters: FulfilmentParameters, stuck: StuckParameters | None = None) -> None:
+        self._stuck = Stuck(stuck or StuckParameters())
         self._parameters = parameters
         self._grace = micros(parameters.promise_grace)
         self._ship_within = micros(parameters.ship_within)
@@ -103,12 +107,12 @@ class FulfilmentAgent:
 
     @classmethod
     def of(cls, manifest: Manifest) -> FulfilmentAgent:
-        """Return the agent with the parameters of its manifest's entry `promises`.
+        """Return the agent with the parameters of its manifest's entries `promises` and `stuck`.
 
         Raises:
             SettingsError: a parameter is unknown, of the wrong type or out of bounds.
         """
-        return cls(manifest.parameters("promises", FulfilmentParameters))
+        return cls(manifest.parameters("promises", FulfilmentParameters), manifest.parameters("stuck", StuckParameters))
 
     def look(self, view: View) -> int | None:
         """Judge every order; see `CustomerAgent.look`."""
@@ -125,7 +129,7 @@ class FulfilmentAgent:
 
     def _look_at(self, view: View, order_id: str, order: Order) -> int | None:
         again: int | None = None
-        for rule in (self._ship_by, self._promise, self._risk):
+        for rule in (self._ship_by, self._promise, self._risk, self._wait):
             verdict = rule(view, order_id, order)
             if isinstance(verdict, Found):
                 view.report(self.name, f"order:{order_id}", order, verdict)
@@ -209,6 +213,9 @@ class FulfilmentAgent:
             f"Order {order_id}, promised for {day(promised_at)}, {_where(order)} and will probably be late: {why}.",
             lane,
         )
+
+    def _wait(self, view: View, order_id: str, order: Order) -> Verdict:
+        return self._stuck.look(view, self.name, order_id, order)
 
     def _due_by_rule(self, order: Order, promised_at: int) -> int | None:
         """Return after which instant an order is at risk of which no lane tells; None for never."""

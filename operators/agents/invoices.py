@@ -81,7 +81,8 @@ class Invoices:
             return self._found(invoice, invoice_id, charged, paid_for[-1].price, why)
         # A change within the period is settled by days: any part of the dearer price may be right.
         least = 0 if len(terms) > 1 or terms[0].at > start else most
-        if least - tolerance <= charged <= most + tolerance:
+        # What was credited makes up for too much; it makes nothing too little.
+        if least - tolerance <= invoice.net and charged <= most + tolerance:
             return None
         why = f"plan {paid_for[-1].plan} costs {most / MONEY_SCALE:.2f}"
         return self._found(invoice, invoice_id, charged, most, why)

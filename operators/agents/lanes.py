@@ -12,6 +12,8 @@ from operators.journey_state import Order, Signal
 
 TRANSIT = "transit_hours"
 """Name of the fleet signal of a lane: hours from hand-over to delivery."""
+HANDOVER = "handover_hours"
+"""Likewise, from approval to hand-over."""
 
 
 class Lane(NamedTuple):
@@ -21,6 +23,7 @@ class Lane(NamedTuple):
     transit: Transit
     """In microseconds."""
     signal: Signal
+    metric: str = TRANSIT
 
     def expected_at(self, order: Order, now: int) -> int:
         """Return when `order` will have arrived as likely as not, if it is handed over by now."""
@@ -42,7 +45,7 @@ class Lane(NamedTuple):
     def query(self) -> Query:
         """What selects the measures again that the transit times are made of."""
         signal = self.signal
-        return Query(signal.spans, self.name, TRANSIT, signal.since, signal.at, signal.contract)
+        return Query(signal.spans, self.name, self.metric, signal.since, signal.at, signal.contract)
 
     @property
     def words(self) -> str:
@@ -51,13 +54,20 @@ class Lane(NamedTuple):
         return f"shipments {self.name} take {usual:.1f} days, one in ten over {slow:.1f}"
 
 
-def slowest_lane(view: View, order: Order, count_min: int) -> Lane | None:
-    """Return the order's lane on which one in ten shipments takes longest, of those measured `count_min` times."""
+def slowest_lane(view: View, order: Order, count_min: int, name: str = TRANSIT) -> Lane | None:
+    """Return the order's lane on which one in ten shipments takes longest, of those measured `count_min` times.
+
+    Args:
+        view: What is known.
+        order: Whose lanes.
+        count_min: Shipments that must have been measured.
+        name: Of the fleet signal.
+    """
     slowest: Lane | None = None
-    for name in order.lanes:
-        signal = view.signal(f"lane:{name}", TRANSIT)
+    for each in order.lanes:
+        signal = view.signal(f"lane:{each}", name)
         if signal is None or signal.p50 is None or not signal.p90 or signal.count < count_min:
             continue
         if slowest is None or signal.p90 * HOUR > slowest.transit.p90:
-            slowest = Lane(name, Transit(signal.p50 * HOUR, signal.p90 * HOUR), signal)
+            slowest = Lane(each, Transit(signal.p50 * HOUR, signal.p90 * HOUR), signal, name)
     return slowest

@@ -91,6 +91,21 @@ def refused(
     return event(at, "payment.failed", data, customer=customer, id_=f"/shop|failed-{order}-{at}-{customer}")
 
 
+def signed_in(
+    at: int, device: str | None = "d1", country: str | None = "DE", *, succeeded: bool = True, customer: str = CUSTOMER
+) -> Event:
+    data = {"succeeded": succeeded, "device_hash": device, "country": country}
+    return event(at, "account.signed_in", data, customer=customer)
+
+
+def changed(at: int, field: str = "password") -> Event:
+    return event(at, "account.changed", {"field": field})
+
+
+def payout(at: int, amount: float = 80.0) -> Event:
+    return event(at, "payout.requested", {"payout_id": f"o{at}", "amount": amount, "currency": "EUR"})
+
+
 def subscribed(
     at: int, *, plan: str = "basic", price: float = 10.0, status: str = "active", renews_at: int | None = None
 ) -> Event:
@@ -127,13 +142,15 @@ def reviewed(at: int, score: int, *, order: str = ORDER) -> Event:
     return event(at, "review.answered", {"order_id": order, "review_id": f"review-{at}", "score": score})
 
 
-def contacted(at: int) -> Event:
-    return event(at, "contact.made", {"contact_id": f"contact-{at}", "channel": "chat"})
+def contacted(at: int, *, order: str | None = None, reason: str | None = None) -> Event:
+    data = {"contact_id": f"contact-{at}", "channel": "chat", "order_id": order, "reason": reason}
+    return event(at, "contact.made", data)
 
 
-def ticket(at: int, ticket_id: str = "ticket-1", *, closed: bool = False) -> Event:
+def ticket(at: int, ticket_id: str = "ticket-1", *, closed: bool = False, order: str | None = None) -> Event:
     type_ = "ticket.closed" if closed else "ticket.opened"
-    return event(at, type_, {"ticket_id": ticket_id, "category": "delivery"}, id_=f"/crm|{type_}-{ticket_id}-{at}")
+    data = {"ticket_id": ticket_id, "category": "delivery", "order_id": order}
+    return event(at, type_, data, id_=f"/crm|{type_}-{ticket_id}-{at}")
 
 
 def used(at: int, value: float, product: str = "app") -> Event:
@@ -150,11 +167,19 @@ def refund_posted(at: int, *, refund: str = "refund-1") -> Event:
     return event(at, "refund.posted", data, id_=f"/pay|posted-{refund}")
 
 
-def transit(at: int, days_50: float, days_90: float, *, count: int = 50, lane: str = "SP-RJ") -> Event:
+def transit(
+    at: int,
+    days_50: float,
+    days_90: float,
+    *,
+    count: int = 50,
+    lane: str = "SP-RJ",
+    metric: str = "transit_hours",
+) -> Event:
     features = {"p50": 24 * days_50, "p90": 24 * days_90, "mean": 24 * days_50, "count": count}
-    data = {"entity": f"lane:{lane}", "name": "transit_hours", "at": at, "since": at - 28 * DAY, "features": features}
+    data = {"entity": f"lane:{lane}", "name": metric, "at": at, "since": at - 28 * DAY, "features": features}
     data |= {"spans": {"telemetry/0": (7, 9)}, "contract": "fulfilment.measured@1.0"}
-    return Event(at, f"signal-{lane}-{at}", BROADCAST, "signal", data, "@telemetry/0", 0)
+    return Event(at, f"signal-{lane}-{metric}-{at}", BROADCAST, "signal", data, "@telemetry/0", 0)
 
 
 class Stage:

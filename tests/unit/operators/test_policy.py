@@ -215,7 +215,10 @@ DEFAULT_FACTS: dict[str, Any] = {
         ({"kind": "refund.not_posted"}, "act", "open_ticket"),
         ({"kind": "refund.not_posted", "tickets_open": 2}, "recommend", "note_on_ticket"),
         ({"kind": "refund.not_posted", "confidence": 0.8}, "recommend", "open_ticket"),
-        ({"kind": "account.takeover"}, "recommend", "review_case"),
+        ({"kind": "account.takeover"}, "approve", "hold_orders"),
+        ({"kind": "payment.velocity", "severity": "medium"}, "recommend", "review_account"),
+        ({"kind": "payment.double_charge"}, "act", "open_ticket"),
+        ({"kind": "door.open"}, "recommend", "review_case"),
     ],
 )
 def test_default_policy(change: dict[str, Any], outcome: str, remedy: str) -> None:
