@@ -148,6 +148,8 @@ class TelemetryLogic:
             for each in found.values():
                 if each.stream.signals:
                     self._tell_signal(entity, each, context)
+                if each.stream.type == STOCK_TYPE:
+                    self._tell_stock(entity, each, context)
             judgement = self._agent.on_panes(key, entity, state.outage, found, context.now)
             if judgement.signs:
                 data = {"service": key, "signs": judgement.signs}

@@ -73,6 +73,20 @@ def test_stock_is_told_with_its_latest_level() -> None:
     assert signal.data["features"]["latest"] == 3
 
 
+def test_each_warehouses_level_is_told_to_the_cause_stage_when_its_hour_ends() -> None:
+    rows = [
+        Measure("p1", warehouse, minute * MINUTE, level * 1000, contract="inventory.level@1.1.0")
+        for warehouse, minute, level in (("w1", 5, 9), ("w1", 50, 3), ("w2", 20, 6))
+    ]
+    told = [(to, event) for to, event in emitted(rows, 2 * HOUR) if event.type == "stock"]
+    assert [(to, event.key, event.at) for to, event in told] == [("cause", "product:p1", HOUR)] * 2
+    assert [(event.data["warehouse"], event.data["on_hand"], event.data["at"]) for _, event in told] == [
+        ("w1", 3.0, 50 * MINUTE),
+        ("w2", 6.0, 20 * MINUTE),
+    ]
+    assert len({event.id for _, event in told}) == 2
+
+
 def test_customers_of_failed_requests_are_told_to_the_cause_stage() -> None:
     out = emitted(requests(range(2), failing=0.05), HOUR)
     assert [(to, event.key, event.at, event.data) for to, event in out] == [
