@@ -19,7 +19,7 @@ from tests.support.kafka import Broker
 
 T = TypeVar("T")
 
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 STEP_S = 0.05
 """Between two stretches that are written slowly."""
 DELIVERY_S = 120.0
@@ -69,11 +69,16 @@ class Topics:
         for answer in self._admin.create_topics(new).values():
             answer.result(ANSWER_S)
         deadline = time.monotonic() + ANSWER_S
-        while any(self._broker.partitions(name) != count for name, count in topics.items()):
+        while not self._are_there(topics):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"topics did not appear: {sorted(topics)}")
             time.sleep(0.02)
         self._partitions.update(topics)
+
+    def _are_there(self, topics: Mapping[str, int]) -> bool:
+        with suppress(KafkaException):  # beside much else a broker may not answer in time: it is asked again
+            return all(self._broker.partitions(name) == count for name, count in topics.items())
+        return False
 
     def delete(self, topics: Sequence[str]) -> None:
         """Delete topics."""
