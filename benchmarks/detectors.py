@@ -33,6 +33,7 @@ from detectors.part import Part
 from detectors.predictive import PredictiveParameters
 from detectors.prior import PriorParameters
 from detectors.seasonal import SeasonalParameters
+from detectors.shift import ShiftParameters
 from detectors.threshold import ThresholdParameters
 
 MINUTE = 60_000_000
@@ -52,6 +53,7 @@ DETECTORS: dict[str, Any] = {
     "predictive, Holt-Winters": PredictiveParameters(**LEVEL),
     "predictive, SNARIMAX": PredictiveParameters(**AR),
     "prior": PriorParameters(direction="up"),
+    "shift": ShiftParameters(direction="up"),
     "adwin": AdwinParameters(direction="up"),
     "page-hinkley": PageHinkleyParameters(direction="up"),
     "kswin": KswinParameters(direction="up"),

@@ -21,7 +21,7 @@ def test_every_benchmark_runs_on_a_small_world(tmp_path: Path) -> None:
     assert found["b_whole"]["records"] >= 20_000
     assert found["b_fourfold"]["records"] == 80_000
     assert found["b_over_a"] == found["b_whole"]["per_s"] / found["a"]["per_s"]
-    assert found["c"]["outputs"]["finding"] > 0
+    assert found["c"]["records"] >= 20_000
     assert found["processes"]["two_over_one"] > 0
     assert found["gate"]["log_bytes"] > 0
     assert found["gate_services"]["services"] == 100
