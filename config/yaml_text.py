@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 import yaml
+
+from config.errors import SettingsError
+
+T = TypeVar("T")
 
 NESTING_MAX = 64
 """libyaml's loader recurses in C without a limit: a text nested deeply enough would end the process."""
@@ -30,3 +36,25 @@ def read_yaml(text: str | bytes, loader: type[yaml.CSafeLoader] = yaml.CSafeLoad
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
     return yaml.load(text, loader)
+
+
+def read_file(path: Path, shape: type[T], what: str, remedy: str) -> T:
+    """Return what a YAML file holds, as a `shape` (a msgspec struct).
+
+    Args:
+        path: The file.
+        shape: What it must be.
+        what: What such a file is called, for a message: "a manifest".
+        remedy: What to do where a field is missing, unknown or of another type.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or is of another shape; the message names file and field.
+    """
+    try:
+        return msgspec.convert(read_yaml(path.read_text(encoding="utf-8")), shape)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}.", remedy=f"Give the path of {what}.") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not YAML: {error}.", remedy="Correct the syntax at that line.") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}.", remedy=remedy) from error

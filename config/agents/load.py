@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import yaml
 
 from config.errors import SettingsError
-from config.yaml_text import read_yaml
+from config.yaml_text import read_file
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parent
@@ -148,16 +147,7 @@ def load_manifest(path: Path) -> Manifest:
         SettingsError: the file is missing, is not YAML, or a field is missing, unknown, empty or of another type;
             the message names file and field.
     """
-    try:
-        document = read_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}.", remedy="Give the path of a manifest.") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML: {error}.", remedy="Correct the syntax at that line.") from error
-    try:
-        manifest = msgspec.convert(document, Manifest)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}.", remedy="Correct that field; see the other manifests.") from error
+    manifest = read_file(path, Manifest, "a manifest", "Correct that field; see the other manifests.")
     _check(path, manifest)
     return manifest
 

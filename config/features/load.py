@@ -12,11 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from config.errors import SettingsError
 from config.identity import derived_id
-from config.yaml_text import read_yaml
+from config.yaml_text import read_file
 
 FOLDER = Path(__file__).parent
 
@@ -64,14 +63,7 @@ def load_view(path: Path) -> FeatureView:
         SettingsError: the file is missing, is not YAML, or a field is missing, unknown, empty or of another type;
             the message names file and field.
     """
-    try:
-        view = msgspec.convert(read_yaml(path.read_text(encoding="utf-8")), FeatureView)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}.", remedy="Give the path of a feature view.") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML: {error}.", remedy="Correct the syntax at that line.") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}.", remedy="Correct that field; see the other views.") from error
+    view = read_file(path, FeatureView, "a feature view", "Correct that field; see the other views.")
     if view.view != path.stem:
         raise SettingsError(
             f"{path}: view is {view.view!r} but the file is named {path.name!r}.", remedy="Give both the same name."

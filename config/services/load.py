@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import yaml
 
-from config.errors import SettingsError
-from config.yaml_text import read_yaml
+from config.yaml_text import read_file
 
 BUILT_IN = Path(__file__).parent / "map.yaml"
 
@@ -62,14 +60,6 @@ def load_service_map(path: Path = BUILT_IN) -> ServiceMap:
         SettingsError: the file is missing, is not YAML, has no owner, or is not of the form
             `calls: {service: [service, …]}`.
     """
-    try:
-        document = msgspec.convert(read_yaml(path.read_text(encoding="utf-8")), _Document)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}.", remedy="Give the path of a service map.") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML: {error}.", remedy="Correct the syntax at that line.") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(
-            f"{path}: {error}.", remedy="Write `owner:`, and below `calls:` a list of services by service."
-        ) from error
+    remedy = "Write `owner:`, and below `calls:` a list of services by service."
+    document = read_file(path, _Document, "a service map", remedy)
     return ServiceMap(document.calls)
