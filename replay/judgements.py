@@ -1,13 +1,14 @@
 """Runs the stages up to the complaint risk over a recording, in this process, and tells every checkpoint judged.
 
 The stages are those of a job, on one key group each and in the order of event time, so that what they read at a
-checkpoint is what the job reads there, value for value; nothing is stored and nothing leaves.
+checkpoint is what the job reads there, value for value; nothing is stored and nothing leaves. Only telemetry that was
+sampled under overload is read whole: no view reads what it tells journeys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from operators.risk_state import RiskState
 from operators.streams import build_streams, panes_of
 from operators.window import combine
 from replay.recording import Recording
+from replay.source import RecordedPartition
 
 CHAIN = ("telemetry", "journey", "risk")
 """The stages that bear on it."""
@@ -79,7 +81,7 @@ def judge(
 
 
 def _advance(groups: dict[str, KeyedGroup[Any]]) -> None:
-    receivers = dict.fromkeys([*CHAIN, "cause", "case"], 1)
+    receivers = dict.fromkeys((stage.name for stage in fields(Logics)), 1)
     for sender, receiver in pairwise(CHAIN):
         routed = route(groups[sender].advance(), receivers)
         channel = group_channel(sender, 0)
@@ -88,27 +90,35 @@ def _advance(groups: dict[str, KeyedGroup[Any]]) -> None:
 
 
 def _frames(recording: Recording, settings: Settings, on_read: Callable[[int], None]) -> Iterator[dict[str, Frame]]:
-    """Yield what each batch brings to the stages that sources send to; the partition furthest behind reads on."""
+    """Yield what each batch brings to the stages that sources send to; the partition furthest behind reads on.
+
+    Batches end where a partition was idle when the recording was made: what is late follows from it.
+    """
     contracts, time = load_contract_set(settings), settings.time
     decoder = Decoder(contracts, schemas=recording.schemas())
     panes = panes_of(build_streams(settings.telemetry, contracts))
-    open_channels = {
-        (part.topic, part.partition): Channel(
-            part.topic, part.partition, decoder, micros(time.lateness(part.topic)), micros(time.jump_max)
-        )
-        for part in recording.partitions
-    }
-    readers = {place: recording.reader(*place) for place in open_channels}
-    while open_channels:
-        place = min(open_channels, key=lambda place: (open_channels[place].watermark, place))
-        channel = open_channels[place]
-        batch = readers[place].read(channel.next_offset, settings.runtime.batch_records)
-        if batch is None:
-            del open_channels[place]
+    readers: dict[Channel, RecordedPartition] = {}
+    for part in recording.partitions:
+        lateness, jump = micros(time.lateness(part.topic)), micros(time.jump_max)
+        channel = Channel(part.topic, part.partition, decoder, lateness, jump)
+        readers[channel] = RecordedPartition(recording, channel.name)
+        channel.begin(readers[channel].open(channel.position))
+    while readers:
+        channel = min(readers, key=lambda channel: (channel.watermark, channel.name))
+        reader, at = readers[channel], channel.next_offset
+        if (watermark := reader.idle_until(at)) is not None:
+            channel.stay_idle(watermark)
+        border, limit = reader.next_idle(at), settings.runtime.batch_records
+        found = reader.read(at, limit if border is None else min(limit, border - at))
+        if found is None:
+            del readers[channel]
             until = max(channel.watermark, recording.recorded_until)
             yield {stage: Frame(0, channel.name, until) for stage in ("telemetry", "journey")}
             continue
+        batch = found if border is None else found.until(border)
         taken = channel.take(batch)
+        if len(batch) < len(found) and border is not None:
+            channel.pass_over(border)
         on_read(len(batch))
         partials = combine(taken.measures, channel.name, panes, 1).get(0, [])
         yield {
