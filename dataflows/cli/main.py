@@ -19,6 +19,7 @@ COMMANDS = {
     "features": "dataflows.cli.features:features",
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
+    "target": "dataflows.cli.target:target",
     "report": "dataflows.cli.reports:report",
     "review": "dataflows.cli.review:review",
     "case": "dataflows.cli.reports:case",
