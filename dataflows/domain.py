@@ -8,7 +8,7 @@ from config.agents.load import load_manifests
 from config.clock import micros
 from config.contracts import BUILT_IN, ContractSet, load_contracts
 from config.features.load import load_views
-from config.policies.load import load_bundle
+from config.policies.versions import load_policy
 from config.services.load import load_service_map
 from config.settings import Settings
 from dataflows.detection import Logics
@@ -61,7 +61,7 @@ def load_logics(settings: Settings) -> Logics:
 
     rule, calls = manifests["outage"].parameters("fleet", FleetRule), load_service_map(settings.fleet.service_map)
     telemetry()  # tells a fault of the manifest here, not in a worker
-    decider, sources = Decider(load_bundle(settings.policy.bundle)), Sources(manifests)
+    decider, sources = Decider(load_policy(settings.policy.bundle, manifests)), Sources(manifests)
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)

@@ -192,7 +192,7 @@ class CaseStep:
         events: list[Event] = []
         if decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided:
             events = commit(case, decided, self.key, now)
-            if logic.decider.contacts_customer(decided):
+            if decided.contacts_customer:
                 state.contacts[case.case_id] = now
         row["decision"] = case.decided[0]
         row["decision_id"] = events[0].id if events else case.row["decision_id"]

@@ -72,7 +72,7 @@ class CaseLogic:
         self.decider = decider
         self.budgets = budgets or {}
         self.sources = sources or Sources()
-        self.features = decider.bundle.features
+        self.features = decider.policy.features
         self.case_ttl = micros(settings.case_ttl)
         self.memory_ttl = micros(settings.memory_ttl)
         self.reopen_within = micros(settings.reopen_within)

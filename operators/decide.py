@@ -16,9 +16,11 @@ from config.clock import HOUR, from_text, micros
 from config.events import Event
 from config.findings import DATA_QUALITY
 from config.identity import derived_id
-from config.policies.bundle import Bundle, FactDocument, Outcome, Value
+from config.policies.bundle import Bundle, Remedy
+from config.policies.documents import FactDocument, Outcome, Value
+from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
-from operators.policy import Verdict, decide
+from operators.policy import Verdict, decide, none_in_force
 
 OCCURRENCE = "1"
 """A remedy is used once per case and target, so that one intent cannot become two actions."""
@@ -48,6 +50,8 @@ class Decided(msgspec.Struct, frozen=True):
     """Data of the decision event."""
     action: dict[str, Any] | None
     """Data of the action event; only when the outcome is `act`."""
+    contacts_customer: bool
+    """Whether following the decision means that the customer gets a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,15 @@ class Decider:
     """A policy, and how far the job may go by itself.
 
     Args:
-        bundle: The policy.
+        policy: The policy; the version of a case's event time decides.
         mode: The most that may be done without a person; what the policy wants beyond it is recommended only.
     """
 
-    bundle: Bundle
+    policy: Versions
     mode: Outcome = "recommend"
 
-    def facts(self, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> dict[str, Any]:
-        """Return the facts about an open case: those every bundle may declare, and the features this one declares."""
+    def facts(self, bundle: Bundle, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> dict[str, Any]:
+        """Return the facts about an open case: those every bundle may declare, and what `bundle` declares."""
         leading = case.leading()
         harm_at = row["harm_at"]
         facts = {
@@ -88,19 +92,21 @@ class Decider:
             "mode": self.mode,
         }
         quality = leading.features.get(DATA_QUALITY, 1.0)
-        if quality != 1.0 or DATA_QUALITY in self.bundle.facts:
+        if quality != 1.0 or DATA_QUALITY in bundle.facts:
             # Not said of every decision that all is well, which would only make its record longer.
             facts[DATA_QUALITY] = quality
-        for name, fact in self.bundle.facts.items():
+        for name, fact in bundle.facts.items():
             if fact.feature:
                 facts[name] = _feature(leading.features.get(fact.feature), fact)
-        return facts
+        return facts | bundle.flags_at(now)
 
     def decide(self, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> Decided:
         """Return the decision about `case` as `row` describes it. Changes nothing: see `commit`."""
-        facts = self.facts(case, row, around, now)
-        verdict = decide(self.bundle, facts)
-        outcome, restraint = self._restrain(verdict, case, row, now)
+        in_force = self.policy.at(now)
+        bundle = in_force or self.policy.first
+        facts = self.facts(bundle, case, row, around, now)
+        verdict = none_in_force(bundle) if in_force is None else decide(bundle, facts)
+        outcome, restraint = self._restrain(bundle, verdict, case, row, now)
         decision_id = derived_id("decision", case.case_id, case.decisions + 1)
         decision = {
             "decision_id": decision_id,
@@ -111,23 +117,23 @@ class Decider:
             "rule": verdict.rule,
             "fired": list(verdict.fired),
             "nearly": list(verdict.nearly),
-            "bundle": self.bundle.hash,
+            "bundle": "" if in_force is None else bundle.hash,
             "facts": facts,
             "reason": f"{verdict.reason} {restraint}".rstrip(),
             "parameters": dict(verdict.parameters),
             "error": verdict.error,
-            # Whom to ask: the owner of the policy for a planned consent, the escalation when it could not decide.
-            "approver": "" if outcome != "approve" else self.bundle.escalation if verdict.error else self.bundle.owner,
+            "approver": verdict.owner if outcome == "approve" else "",
         }
-        action = self._action(verdict, case, row, decision_id, now) if outcome == "act" else None
-        return Decided(outcome, verdict.remedy, verdict.rule, decision, action)
+        remedy = bundle.remedies.get(verdict.remedy)
+        action = None
+        if outcome == "act" and remedy is not None:
+            action = _action(remedy, verdict, case, row, decision, now)
+        contacts = remedy is not None and remedy.contacts_customer and outcome != "observe"
+        return Decided(outcome, verdict.remedy, verdict.rule, decision, action, contacts)
 
-    def contacts_customer(self, decided: Decided) -> bool:
-        """Return whether following the decision means that the customer gets a message."""
-        remedy = self.bundle.remedies.get(decided.remedy)
-        return remedy is not None and remedy.contacts_customer and decided.outcome != "observe"
-
-    def _restrain(self, verdict: Verdict, case: Case, row: dict[str, Any], now: int) -> tuple[Outcome, str]:
+    def _restrain(
+        self, bundle: Bundle, verdict: Verdict, case: Case, row: dict[str, Any], now: int
+    ) -> tuple[Outcome, str]:
         """Return what remains of the verdict's outcome, and why it is less."""
         if case.held:
             return "observe", "Watched only: it is beyond the day's budget of false discoveries."
@@ -136,7 +142,11 @@ class Decider:
                 return "observe", "It was done already for this case."
             if case.plan is not None and now < case.plan.until:
                 return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
-            if self.mode == "act" and self._moves_money(verdict) and row["source_families"] < FAMILIES_MIN:
+            if (
+                self.mode == "act"
+                and bundle.remedies[verdict.remedy].moves_money
+                and row["source_families"] < FAMILIES_MIN
+            ):
                 return "approve", "Money is moved without a person only when independent sources agree."
         # To ask a person is not beyond any mode but `observe`, and there only where the policy could decide.
         beyond = verdict.outcome == "act" and self.mode != "act"
@@ -144,27 +154,33 @@ class Decider:
             return self.mode, f"The job may not go further than to {self.mode}."
         return verdict.outcome, ""
 
-    def _moves_money(self, verdict: Verdict) -> bool:
-        remedy = self.bundle.remedies.get(verdict.remedy)
-        return remedy is not None and remedy.moves_money
 
-    def _action(self, verdict: Verdict, case: Case, row: dict[str, Any], decision_id: str, now: int) -> dict[str, Any]:
-        remedy = self.bundle.remedies[verdict.remedy]
-        target = f"{remedy.system}:{case.entity}"
-        valid_until = now + micros(remedy.valid_for)
-        # A warning that comes after the harm is worse than none.
-        if row["harm_at"] is not None and row["harm_at"] > now:
-            valid_until = min(valid_until, row["harm_at"])
-        return {
-            "action_id": derived_id("action", case.case_id, remedy.name, target, OCCURRENCE),
-            "case_id": case.case_id,
-            "decision_id": decision_id,
-            "remedy": remedy.name,
-            "target": target,
-            "parameters": dict(verdict.parameters),
-            "valid_until": valid_until,
-            "at": now,
-        }
+def _action(
+    remedy: Remedy, verdict: Verdict, case: Case, row: dict[str, Any], decision: dict[str, Any], now: int
+) -> dict[str, Any]:
+    """Return the data of the action event: all that whoever carries it out needs, and may want to check first."""
+    target = f"{remedy.system}:{case.entity}"
+    valid_until = now + micros(remedy.valid_for)
+    # A warning that comes after the harm is worse than none.
+    if row["harm_at"] is not None and row["harm_at"] > now:
+        valid_until = min(valid_until, row["harm_at"])
+    return {
+        "action_id": derived_id("action", case.case_id, remedy.name, target, OCCURRENCE),
+        "case_id": case.case_id,
+        "decision_id": decision["decision_id"],
+        "entity": case.entity,
+        "customer": row["customer"],
+        "agent": row["agent"],
+        "kind": row["kind"],
+        "remedy": remedy.name,
+        "target": target,
+        "parameters": dict(verdict.parameters),
+        "facts": decision["facts"],
+        "bundle": decision["bundle"],
+        "approval": None,
+        "valid_until": valid_until,
+        "at": now,
+    }
 
 
 def commit(case: Case, decided: Decided, key: str, now: int) -> list[Event]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from config.clock import from_text
+from config.clock import from_text, to_text
 from config.errors import ExpressionError
 from config.expressions import BlockError, Bound, Expression
-from config.policies.bundle import ESCALATION_RULE, Bundle, Outcome, Plan, Rule, Value, fill, fill_value
+from config.policies.bundle import ESCALATION_RULE, Bundle, Plan, Rule, fill, fill_value
+from config.policies.documents import Outcome, Value
 
 NEARLY_MAX = 10
 """Rules that nearly fired which a verdict names: enough to see what would have made the difference."""
@@ -43,6 +44,8 @@ class Verdict:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     error: str = ""
     """Why it was escalated; "" for a decision that went well."""
+    owner: str = ""
+    """Whom to ask for consent: the owner of the rule, or the escalation of the bundle when it could not decide."""
     _tried: tuple[Rule, ...] = field(default=(), repr=False, compare=False)
     _bound: Bound | None = field(default=None, repr=False, compare=False)
 
@@ -118,12 +121,17 @@ def _checked(plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(bundle: Bundle, rule: Rule, facts: Mapping[str, Any], tried: tuple[Rule, ...], bound: Bound) -> Verdict:
     parameters = {name: fill_value(value, facts, bundle.facts) for name, value in rule.parameters.items()}
     reason = fill(rule.reason, facts, bundle.facts)
-    return Verdict(rule.outcome, rule.remedy, rule.id, reason, parameters, _tried=tried, _bound=bound)
+    return Verdict(rule.outcome, rule.remedy, rule.id, reason, parameters, owner=rule.owner, _tried=tried, _bound=bound)
+
+
+def none_in_force(bundle: Bundle) -> Verdict:
+    """Return the verdict where `bundle`, the first version of a policy, has not taken effect yet."""
+    return _escalate(bundle, f"no policy is in force before {to_text(bundle.effective_from)}")
 
 
 def _escalate(bundle: Bundle, error: str) -> Verdict:
     reason = f"The policy could not decide; {bundle.escalation} has to: {error}."
-    return Verdict("approve", "", ESCALATION_RULE, reason, error=error)
+    return Verdict("approve", "", ESCALATION_RULE, reason, error=error, owner=bundle.escalation)
 
 
 def _failing(conjuncts: tuple[Expression, ...], bound: Bound) -> int:

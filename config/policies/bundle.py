@@ -1,7 +1,6 @@
-"""What a policy bundle is: typed facts, remedies, and decision tables of ordered rules.
+"""What a policy bundle is: typed facts, remedies, and decision tables of ordered rules, with conditions compiled.
 
-The `*Document` structs are the YAML as it is written (unknown fields are refused); `Bundle` and `Rule` are what is
-made of them, with conditions compiled.
+It is made by `config/policies/load.py` of the files that `config/policies/documents.py` describes.
 """
 
 from __future__ import annotations
@@ -9,22 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
-
-import msgspec
+from typing import Any
 
 from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
-
-Outcome = Literal["observe", "recommend", "approve", "act"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""From the least to the most that is done without a person."""
-
-FactType = Literal["string", "number", "bool", "instant"]
-Value = str | float | int | bool | None
+from config.policies.documents import FactDocument, FactType, Outcome, Value
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 """`{fact}` in a reason or a parameter."""
@@ -60,79 +51,6 @@ DEFAULT_RULE = "default"
 ESCALATION_RULE = "escalation"
 
 
-class FactDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fact that conditions may use."""
-
-    type: FactType
-    description: str
-    nullable: bool = False
-    feature: str = ""
-    """The evidence feature of the finding that gives it; "" for a fact that the decision step itself provides."""
-
-
-class RemedyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that can be done."""
-
-    system: str
-    """The target system: `crm`, `billing`, …"""
-    description: str
-    valid_for: str
-    """How long the intent stays worth carrying out: `4h`."""
-    side_effect: str = ""
-    """The class of what it does; an agent's manifest grants its findings such classes."""
-    contacts_customer: bool = False
-    moves_money: bool = False
-    reversible: bool = True
-
-
-class RuleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One row of a decision table."""
-
-    id: str
-    description: str
-    when: str
-    outcome: Outcome
-    reason: str
-    """For a person; `{fact}` is replaced by the fact's value, which is never evaluated."""
-    remedy: str = ""
-    parameters: dict[str, Value] = {}
-    """Text may hold `{fact}`; a value that is nothing but `{fact}` is the fact's value itself."""
-
-
-class TableDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A decision table: its rules are tried in order."""
-
-    table: str
-    owner: str
-    rules: list[RuleDocument]
-    kinds: list[str] = msgspec.field(default_factory=lambda: ["*"])
-    """Kinds of finding it speaks of; `order.*` covers all that begin with `order.`."""
-
-
-class DefaultDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is decided when no rule fires."""
-
-    outcome: Literal["observe", "recommend", "approve"]
-    reason: str
-    remedy: str = ""
-
-
-class BundleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`bundle.yaml`."""
-
-    name: str
-    owner: str
-    escalation: str
-    """Who is asked when a decision cannot be made."""
-    version: str
-    effective_from: datetime
-    facts: dict[str, FactDocument]
-    remedies: dict[str, RemedyDocument]
-    tables: list[str]
-    """File names, in the order in which the tables are tried."""
-    default: DefaultDocument
-
-
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """Something that can be done, ready to use."""
@@ -144,6 +62,16 @@ class Remedy:
     moves_money: bool
     reversible: bool
     side_effect: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A switch."""
+
+    value: bool
+    expires: int
+    """From then on, µs of event time, it is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +87,10 @@ class Rule:
     remedy: str
     reason: str
     parameters: Mapping[str, Value]
+    owner: str
+    """Who may change it, and is asked for consent."""
+    escalation: str
+    """Who is asked when nobody else knows."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -185,15 +117,19 @@ class Bundle:
     owner: str
     escalation: str
     version: str
-    effective_from: datetime
+    effective_from: int
+    """It decides from then on, µs of event time."""
     hash: str
-    """BLAKE2b-128 over the canonical content: comments, layout and file names do not count."""
+    """BLAKE2b-128 over the canonical content and the manifests of all agents: comments, layout and file names do not
+    count."""
     facts: Mapping[str, FactDocument]
+    """What conditions may name, flags too."""
+    flags: Mapping[str, Flag]
     remedies: Mapping[str, Remedy]
     tables: tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]
     """(patterns of kinds, rules) of each table, in order."""
     default: Rule
-    _by_kind: dict[str, Plan] = field(default_factory=dict, repr=False, compare=False)
+    _by_kind: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def plan(self, kind: str) -> Plan:
         """Return the rules to try for findings of `kind`, and the facts they need."""
@@ -220,6 +156,10 @@ class Bundle:
             if len(self._by_kind) < 1_000:
                 self._by_kind[kind] = plan
         return plan
+
+    def flags_at(self, now: int) -> dict[str, bool]:
+        """Return which flags are on at an event time, by name."""
+        return {name: flag.value and now < flag.expires for name, flag in self.flags.items()}
 
     @property
     def features(self) -> frozenset[str]:

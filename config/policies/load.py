@@ -4,41 +4,33 @@ understood is an error, since a rule that is silently void is worse than a job t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 import orjson
-import yaml
 
-from config.clock import DAY
+from config.agents.load import Manifest, load_manifests
+from config.clock import to_micros
 from config.duration import parse_duration
-from config.errors import ExpressionError, PolicyError
-from config.expressions import Bound, Expression, compile_expression, split_conjuncts
-from config.policies.bundle import (
-    DEFAULT_RULE,
-    PLACEHOLDER,
-    PROVIDED,
-    Bundle,
+from config.errors import PolicyError
+from config.expressions import compile_expression
+from config.policies.bundle import DEFAULT_RULE, PROVIDED, Bundle, Flag, Remedy, Rule
+from config.policies.documents import (
     BundleDocument,
     FactDocument,
-    Remedy,
+    FlagDocument,
     RemedyDocument,
-    Rule,
-    RuleDocument,
     TableDocument,
-    Value,
+    ThresholdDocument,
 )
-from config.yaml_text import read_yaml
-
-D = TypeVar("D", BundleDocument, TableDocument)
+from config.policies.read import Source
+from config.policies.rules import Names, known
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
-
-_SAMPLES: dict[str, Value] = {"string": "", "number": 1.0, "bool": True, "instant": DAY}
+MAIN = "bundle.yaml"
 
 
 def load_default() -> Bundle:
@@ -46,43 +38,73 @@ def load_default() -> Bundle:
     return load_bundle(DEFAULT_FOLDER)
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -> Bundle:
     """Load and check the bundle in `folder`.
+
+    Args:
+        folder: Holds `bundle.yaml` and the decision tables it lists.
+        manifests: Of the agents whose findings it decides about, by name; those that come with Forestall by default.
 
     Raises:
         PolicyError: a file is missing or not YAML, a field is unknown, missing or empty, a name is not declared,
             or a condition cannot be read; the message names file, line and rule.
     """
-    main = folder / "bundle.yaml"
-    document, _ = _read(main, BundleDocument)
-    _require(main, {"owner": document.owner, "escalation": document.escalation, "version": document.version})
-    _require(main, {f"facts.{name}.description": fact.description for name, fact in document.facts.items()})
+    main = Source(folder / MAIN, BundleDocument)
+    document = main.document
+    _check_texts(main)
     for name, fact in document.facts.items():
-        _check_fact(f"{main}: fact {name!r}", name, fact)
-    if document.effective_from.tzinfo is None:
-        raise PolicyError(f"{main}: effective_from has no offset from UTC", remedy="Write it as 2026-01-31T00:00:00Z.")
-    unlisted = sorted(path.name for path in folder.glob("*.yaml") if path.name not in {*document.tables, main.name})
-    if unlisted:
-        raise PolicyError(
-            f"{main}: tables do not list {unlisted[0]}", remedy=f"Add {unlisted[0]} to tables, or remove the file."
-        )
-    tables = [_table(folder / name, document) for name in document.tables]
-    default = document.default
-    _known(f"{main}: default", "remedy", [default.remedy] if default.remedy else [], document.remedies)
-    _known(f"{main}: default reason", "fact", PLACEHOLDER.findall(default.reason), document.facts)
-    always = compile_expression("true")
+        _check_fact(f"{main.at('facts', name)}: fact {name!r}", name, fact)
+    effective_from = _instant(main.at("effective_from"), "effective_from", document.effective_from)
+    remedies = {name: _remedy(main, name, remedy) for name, remedy in document.remedies.items()}
+    flags = {
+        name: Flag(flag.value, _instant(main.at("flags", name), "expires", flag.expires))
+        for name, flag in document.flags.items()
+    }
+    names = Names(
+        document.facts | {name: FactDocument("bool", flag.description) for name, flag in document.flags.items()},
+        {name: threshold.value for name, threshold in document.thresholds.items()},
+        remedies,
+    )
+    _check_distinct(main)
+    _check_listed(main)
+    tables = [Source(folder / name, TableDocument) for name in document.tables]
+    _check_tables(tables)
     return Bundle(
         name=document.name,
         owner=document.owner,
         escalation=document.escalation,
         version=document.version,
-        effective_from=document.effective_from,
-        hash=_hash(document, [table for table, _ in tables]),
-        facts=document.facts,
-        remedies={name: _remedy(main, name, remedy) for name, remedy in document.remedies.items()},
-        tables=tuple((tuple(table.kinds), rules) for table, rules in tables),
-        default=Rule(DEFAULT_RULE, always, (always,), default.outcome, default.remedy, default.reason, {}),
+        effective_from=effective_from,
+        hash=_hash(document, [table.document for table in tables], manifests or load_manifests()),
+        facts=names.facts,
+        flags=flags,
+        remedies=remedies,
+        tables=tuple(
+            (tuple(table.document.kinds), tuple(_rules(table, names, document.escalation))) for table in tables
+        ),
+        default=_default(main, names),
     )
+
+
+def _check_texts(main: Source[BundleDocument]) -> None:
+    document = main.document
+    for field in ("owner", "escalation", "version"):
+        _require(main, getattr(document, field), field)
+    described: dict[str, Mapping[str, FactDocument | RemedyDocument | ThresholdDocument | FlagDocument]] = {
+        "facts": document.facts,
+        "remedies": document.remedies,
+        "thresholds": document.thresholds,
+        "flags": document.flags,
+    }
+    for section, entries in described.items():
+        for name, entry in entries.items():
+            _require(main, entry.description, section, name, "description")
+
+
+def _require(source: Source[BundleDocument] | Source[TableDocument], text: str, *path: str | int) -> None:
+    if not text.strip():
+        name = ".".join(map(str, path))
+        raise PolicyError(f"{source.at(*path)}: {name} is empty", remedy=f"Fill in {name}.")
 
 
 def _check_fact(where: str, name: str, fact: FactDocument) -> None:
@@ -92,24 +114,81 @@ def _check_fact(where: str, name: str, fact: FactDocument) -> None:
         if not fact.nullable:
             raise PolicyError(f"{where}: a feature may be absent", remedy="Declare it nullable: true.")
         return
-    _known(where, "fact", [name], PROVIDED)
+    known(where, "fact", [name], PROVIDED)
     provided = PROVIDED[name]
     if (fact.type, fact.nullable) != provided:
         wanted = f"type: {provided[0]}, nullable: {str(provided[1]).lower()}"
         raise PolicyError(f"{where} is not what it is declared as", remedy=f"Declare it {wanted}.")
 
 
-def _hash(document: BundleDocument, tables: list[TableDocument]) -> str:
-    # How the tables are spread over files is layout: their content stands in for their names.
-    content = msgspec.to_builtins(document) | {"tables": msgspec.to_builtins(tables)}
-    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+def _check_distinct(main: Source[BundleDocument]) -> None:
+    """Check that a name that conditions use means one thing."""
+    document = main.document
+    for section, entries, others in (
+        ("thresholds", document.thresholds, {**document.facts, **document.flags}),
+        ("flags", document.flags, document.facts),
+    ):
+        for name in entries:
+            if name in others or name in PROVIDED:
+                raise PolicyError(f"{main.at(section, name)}: {name!r} is a fact too", remedy="Give it another name.")
 
 
-def _remedy(file: Path, name: str, document: RemedyDocument) -> Remedy:
+def _check_listed(main: Source[BundleDocument]) -> None:
+    listed = {*main.document.tables, MAIN}
+    unlisted = sorted(path.name for path in main.file.parent.glob("*.yaml") if path.name not in listed)
+    if unlisted:
+        raise PolicyError(
+            f"{main.at('tables')}: tables do not list {unlisted[0]}",
+            remedy=f"Add {unlisted[0]} to tables, or remove the file.",
+        )
+
+
+def _check_tables(tables: Iterable[Source[TableDocument]]) -> None:
+    names: set[str] = set()
+    for table in tables:
+        _require(table, table.document.owner, "owner")
+        if table.document.table in names:
+            raise PolicyError(
+                f"{table.at('table')}: table {table.document.table!r} stands in another file too",
+                remedy="Give each table its own name.",
+            )
+        names.add(table.document.table)
+
+
+def _rules(table: Source[TableDocument], names: Names, escalation: str) -> Iterable[Rule]:
+    ids: set[str] = set()
+    for position, rule in enumerate(table.document.rules):
+        where = f"{table.at('rules', position)}: rule {rule.id!r}"
+        if rule.id in ids:
+            raise PolicyError(f"{where}: this id is taken", remedy="Give each rule of a table its own id.")
+        ids.add(rule.id)
+        yield names.rule(where, table.document, rule, escalation)
+
+
+def _default(main: Source[BundleDocument], names: Names) -> Rule:
+    document, where = main.document, f"{main.at('default')}: default"
+    default, always = document.default, compile_expression("true")
+    known(where, "remedy", [default.remedy] if default.remedy else [], names.remedies)
+    reason = names.text(f"{where} reason", default.reason)
+    return Rule(
+        DEFAULT_RULE,
+        always,
+        (always,),
+        default.outcome,
+        default.remedy,
+        reason,
+        {},
+        document.owner,
+        document.escalation,
+    )
+
+
+def _remedy(main: Source[BundleDocument], name: str, document: RemedyDocument) -> Remedy:
     try:
         valid_for = parse_duration(document.valid_for)
     except ValueError as error:
-        raise PolicyError(f"{file}: remedy {name!r}: valid_for: {error}", remedy="Write a span such as 4h.") from None
+        where = f"{main.at('remedies', name)}: remedy {name!r}"
+        raise PolicyError(f"{where}: valid_for: {error}", remedy="Write a span such as 4h.") from None
     return Remedy(
         name,
         document.system,
@@ -118,117 +197,20 @@ def _remedy(file: Path, name: str, document: RemedyDocument) -> Remedy:
         document.moves_money,
         document.reversible,
         document.side_effect,
+        document.owner or main.document.owner,
     )
 
 
-def _table(file: Path, bundle: BundleDocument) -> tuple[TableDocument, tuple[Rule, ...]]:
-    document, lines = _read(file, TableDocument)
-    _require(file, {"owner": document.owner})
-    rules: list[Rule] = []
-    for rule, line in zip(document.rules, lines, strict=True):
-        where = f"{file}:{line}: rule {rule.id!r}"
-        if any(f"{document.table}/{rule.id}" == other.id for other in rules):
-            raise PolicyError(f"{where}: this id is taken", remedy="Give each rule of a table its own id.")
-        rules.append(_rule(where, document.table, rule, bundle))
-    return document, tuple(rules)
+def _instant(where: str, name: str, instant: datetime) -> int:
+    if instant.tzinfo is None:
+        raise PolicyError(f"{where}: {name} has no offset from UTC", remedy="Write it as 2026-01-31T00:00:00Z.")
+    return to_micros(instant)
 
 
-def _rule(where: str, table: str, rule: RuleDocument, bundle: BundleDocument) -> Rule:
-    if rule.outcome in ("act", "approve") and not rule.remedy:
-        raise PolicyError(f"{where}: outcome {rule.outcome!r} without a remedy", remedy="Say what shall be done.")
-    if rule.remedy:
-        _known(where, "remedy", [rule.remedy], bundle.remedies)
-    texts = [rule.reason, *(value for value in rule.parameters.values() if isinstance(value, str))]
-    for text in texts:
-        _known(where, "fact", PLACEHOLDER.findall(text), bundle.facts)
-    when = _condition(where, rule.when, bundle.facts)
-    conjuncts = tuple(_condition(where, part, bundle.facts) for part in split_conjuncts(rule.when))
-    for name in sorted(when.names):
-        if bundle.facts[name].nullable:
-            _check_null(where, name, conjuncts, bundle.facts)
-    return Rule(f"{table}/{rule.id}", when, conjuncts, rule.outcome, rule.remedy, rule.reason, rule.parameters)
-
-
-def _condition(where: str, source: str, facts: Mapping[str, FactDocument]) -> Expression:
-    try:
-        expression = compile_expression(source)
-    except ExpressionError as error:
-        raise PolicyError(f"{where}: broken expression: {error.message}", remedy=error.remedy or "Fix it.") from None
-    _known(where, "fact", sorted(expression.names), facts)
-    try:
-        # A trial on one value of each type finds a number compared with text before an event does.
-        expression.holds(Bound({name: _SAMPLES[facts[name].type] for name in expression.names}))
-    except ExpressionError as error:
-        raise PolicyError(
-            f"{where}: expression does not fit the types of its facts: {error.message}",
-            remedy="Compare numbers with numbers and text with text; the types are declared in bundle.yaml.",
-        ) from None
-    return expression
-
-
-def _check_null(where: str, name: str, conjuncts: Iterable[Expression], facts: Mapping[str, FactDocument]) -> None:
-    """Check that a rule does not fail, and so escalate, whenever the fact `name` is null."""
-    broken = False
-    for part in conjuncts:
-        if name in part.names:
-            samples = {other: _SAMPLES[facts[other].type] for other in part.names}
-            try:
-                if not part.holds(Bound(samples | {name: None})):
-                    return  # A false conjunct decides, whatever the others are.
-            except ExpressionError:
-                broken = True
-    if broken:
-        raise PolicyError(f"{where}: fact {name!r} may be null", remedy=f"Write {name} != null && before it is used.")
-
-
-def _known(where: str, what: str, names: Iterable[str], known: Iterable[str]) -> None:
-    known = list(known)
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = (
-                f"Did you mean {near[0]!r}?"
-                if near
-                else f"Known: {', '.join(known)}; others are declared in bundle.yaml."
-            )
-            raise PolicyError(f"{where}: unknown {what} {name!r}", remedy=hint)
-
-
-def _require(file: Path, fields: Mapping[str, str]) -> None:
-    for name, value in fields.items():
-        if not value.strip():
-            raise PolicyError(f"{file}: {name} is empty", remedy=f"Fill in {name}.")
-
-
-def _read(file: Path, kind: type[D]) -> tuple[D, list[int]]:
-    """Return the document, and the line of each rule."""
-    try:
-        content = read_yaml(file.read_text("utf-8"), _StrictLoader)
-        node = yaml.compose(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
-    except OSError as error:
-        raise PolicyError(f"{file}: cannot be read: {error.strerror}", remedy="Add it, or leave it out.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{file}: not YAML: {' '.join(str(error).split())}", remedy="Fix the file.") from None
-    try:
-        return msgspec.convert(content, kind), _rule_lines(node)
-    except msgspec.ValidationError as error:
-        raise PolicyError(f"{file}: {error}", remedy="See docs/decisions.md for the fields of a bundle.") from None
-
-
-def _rule_lines(node: yaml.Node | None) -> list[int]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == "rules" and isinstance(value, yaml.SequenceNode):
-                return [item.start_mark.line + 1 for item in value.value]
-    return []
-
-
-class _StrictLoader(yaml.CSafeLoader):
-    """YAML in which a repeated key is an error: the second would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
+def _hash(document: BundleDocument, tables: list[TableDocument], manifests: Mapping[str, Manifest]) -> str:
+    # How the tables are spread over files is layout: their content stands in for their names.
+    content = msgspec.to_builtins(document) | {
+        "tables": msgspec.to_builtins(tables),
+        "agents": msgspec.to_builtins([manifests[name] for name in sorted(manifests)]),
+    }
+    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from config.clock import DAY, HOUR, TIME_MAX
 from config.events import Event
 from config.findings import Finding
-from config.policies.load import load_default
+from config.policies.versions import load_policy
 from operators.case import fold
 from operators.case_state import CaseState, Link
 from operators.cases import CaseLogic, CaseSettings
@@ -19,7 +19,7 @@ from operators.keyed import KeyedGroup
 from tests.support.examples import examples
 from tests.support.findings import end_of, finding, process
 
-BUNDLE = load_default()
+POLICY = load_policy()
 KINDS = ["order.promise_at_risk", "order.promise_passed", "order.ship_by_missed"]
 
 FINDINGS = st.builds(
@@ -64,7 +64,7 @@ class Direct:
 
 
 def logic(mode: Any = "recommend") -> CaseLogic:
-    return CaseLogic(Decider(BUNDLE, mode), CaseSettings())
+    return CaseLogic(Decider(POLICY, mode), CaseSettings())
 
 
 def in_turn(findings: list[Finding]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import pytest
 from config.agents.load import Budget, load_manifests
 from config.clock import DAY, HOUR, micros
 from config.features.load import load_views
-from config.policies.load import load_default
+from config.policies.versions import load_policy
 from config.services.load import load_service_map
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
@@ -79,7 +79,7 @@ BUDGETS = {"fulfilment": Budget(share=0.3, spare=0.5), "experience": Budget(shar
 
 def logics() -> Logics:
     agents: list[CustomerAgent] = [FulfilmentAgent.of(MANIFESTS["fulfilment"]), BillingAgent.of(MANIFESTS["billing"])]
-    decider = Decider(load_default(), "act")
+    decider = Decider(load_policy(), "act")
     watches: list[Watch] = [
         OversoldWatch.of(MANIFESTS["fulfilment"], STREAMS[STOCK_TYPE].pane),
         SharedCardsWatch.of(MANIFESTS["fraud"]),

@@ -1,7 +1,7 @@
 import pytest
 
 from config.errors import ExpressionError
-from config.expressions import SOURCE_MAX, Block, BlockError, Bound, compile_expression, split_conjuncts
+from config.expressions import SOURCE_MAX, Block, BlockError, Bound, compile_expression, named_values, split_conjuncts
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,17 @@ def test_block_reports_an_error_before_the_first_that_holds(broken: str) -> None
 def test_block_reports_an_error_where_none_holds() -> None:
     with pytest.raises(BlockError):
         block("a > 5", "missing > 1").first(Bound({"a": 1}))
+
+
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ("a > sure && b.sure < low", "a > 0.9 && b.sure < (-1.0)"),
+        ("a. sure > sure", "a. sure > 0.9"),
+        ("'sure' == x && r'sure' != \"sure\" // sure", "'sure' == x && r'sure' != \"sure\" // sure"),
+        ("sure(a) > unsure * sure", "sure(a) > unsure * 0.9"),
+        ("1e5 > e5 // end.\n && a > sure", "1e5 > 3.0 // end.\n && a > 0.9"),
+    ],
+)
+def test_values_stand_in_place_of_names_and_nowhere_else(source: str, written: str) -> None:
+    assert named_values(source, {"sure": 0.9, "low": -1.0, "e5": 3.0}) == written

@@ -7,7 +7,7 @@ from config.agents.load import Budget
 from config.clock import DAY
 from config.events import Event
 from config.findings import Finding
-from config.policies.load import load_default
+from config.policies.versions import load_policy
 from operators.budget import Spent, bears
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
@@ -44,7 +44,7 @@ def test_expected_false_ones_never_exceed_the_budget(confidences: list[float], s
 
 def logic() -> CaseLogic:
     budgets = {"fulfilment": Budget(share=0.1, spare=0.5)}
-    return CaseLogic(Decider(load_default(), "act"), CaseSettings(), budgets=budgets)
+    return CaseLogic(Decider(load_policy(), "act"), CaseSettings(), budgets=budgets)
 
 
 def doubtful(number: int, at: int, confidence: float = 0.6) -> Finding:

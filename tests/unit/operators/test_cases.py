@@ -8,7 +8,7 @@ from config.clock import DAY, HOUR
 from config.errors import RecoveryError
 from config.events import RELEASE, Event
 from config.findings import Finding
-from config.policies.load import load_default
+from config.policies.versions import load_policy
 from operators.case import case_id, fold, priority
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
@@ -20,7 +20,7 @@ SETTINGS = CaseSettings(
 
 
 def logic(mode: Any = "recommend") -> CaseLogic:
-    return CaseLogic(Decider(load_default(), mode), SETTINGS)
+    return CaseLogic(Decider(load_policy(), mode), SETTINGS)
 
 
 def events(*findings: Finding, key: str = "c1") -> list[Event]:
@@ -166,7 +166,7 @@ def test_end_of_a_finding_that_is_not_open_resolves_nothing() -> None:
 
 def test_end_of_an_unknown_finding_is_released_once_and_leaves_no_state() -> None:
     settings = CaseSettings(dedupe_ttl=timedelta(hours=1))
-    stage = Stage(CaseLogic(Decider(load_default()), settings))
+    stage = Stage(CaseLogic(Decider(load_policy()), settings))
     end = end_of(finding(), 2)
     assert [event.type for _, event in stage.feed(events(end, end), until=3)] == ["finding"]
     stage.feed([], until=HOUR + 3)
@@ -194,7 +194,7 @@ def test_finding_long_after_the_case_was_resolved_opens_another_case() -> None:
     first, second = finding(at=1), finding(at=3 + HOUR, occurrence="again")
     settings = CaseSettings(reopen_within=timedelta(hours=1))
     emitted = process(
-        CaseLogic(Decider(load_default()), settings), events(first, end_of(first, 2), second), until=2 * HOUR
+        CaseLogic(Decider(load_policy()), settings), events(first, end_of(first, 2), second), until=2 * HOUR
     )
     found = rows(emitted)
     assert list(found) == [case_id("c1", first.finding_id), case_id("c1", second.finding_id)]

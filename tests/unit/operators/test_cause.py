@@ -12,7 +12,7 @@ from config.errors import RecoveryError
 from config.events import Event
 from config.findings import Finding
 from config.identity import short_hash
-from config.policies.load import load_default
+from config.policies.versions import load_policy
 from operators.case import case_id
 from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
@@ -291,7 +291,7 @@ def test_case_of_a_touched_customer_is_part_of_the_case_of_the_service() -> None
     emitted = process(
         CauseLogic(SETTINGS), [*(found.event(KEY) for found in fleet), touched(2, "c1"), hurt("c2", 3, KEY)], until=9
     )
-    decider = Decider(load_default())
+    decider = Decider(load_policy())
     out = process(CaseLogic(decider, CaseSettings()), [event for _, event in emitted], until=10)
     cases = {event.key: event.data for _, event in out if event.type == "case.opened"}
     assert set(cases) == {KEY, "c1"}
@@ -311,7 +311,7 @@ def test_service_that_flaps_is_one_incident_with_one_case() -> None:
     told = [found for found in findings(emitted) if found.customer]
     assert [found.resolves for found in told] == [False, True, False, True, False]
     assert len({found.finding_id for found in told}) == 5
-    out = process(CaseLogic(Decider(load_default()), CaseSettings()), [event for _, event in emitted], until=6 * HOUR)
+    out = process(CaseLogic(Decider(load_policy()), CaseSettings()), [event for _, event in emitted], until=6 * HOUR)
     events = [(event.key, event.type) for _, event in out if event.type.startswith("case.")]
     kinds = ["opened", "resolved", "reopened", "resolved", "opened"]
     assert [kind for key, kind in events if key == KEY] == [f"case.{kind}" for kind in kinds]
@@ -326,7 +326,7 @@ def test_service_that_names_another_as_its_cause_is_part_of_the_others_case(blam
     sick = fleet_finding(at=2, entity="service:shop", causes=[KEY])
     feed = sorted([blamed.event(KEY), sick.event(KEY), sick.event("service:shop")], key=lambda event: event.at)
     emitted = process(CauseLogic(SETTINGS), feed, until=9)
-    out = process(CaseLogic(Decider(load_default()), CaseSettings()), [event for _, event in emitted], until=10)
+    out = process(CaseLogic(Decider(load_policy()), CaseSettings()), [event for _, event in emitted], until=10)
     parents = {event.key: "" for _, event in out if event.type == "case.opened"}
     for _, event in out:
         if event.type.startswith("case."):
@@ -361,7 +361,7 @@ def test_complaints_and_late_orders_of_one_seller_are_two_sources(shop_sources: 
     )
     emitted = process(CauseLogic(settings), [*late, burst.event(key)], until=9)
     fleet = [event for _, event in emitted if event.type == "finding"]
-    out = process(CaseLogic(Decider(load_default()), CaseSettings(), shop_sources), fleet, until=10)
+    out = process(CaseLogic(Decider(load_policy()), CaseSettings(), shop_sources), fleet, until=10)
     facts = [event.data["facts"] for _, event in out if event.type == "decision"]
     assert [each["source_families"] for each in facts] == [1, 2]
     assert facts[1]["confidence"] > facts[0]["confidence"]

@@ -9,14 +9,16 @@ import yaml
 from config.clock import DAY, HOUR, from_text
 from config.findings import DATA_QUALITY
 from config.identity import derived_id
-from config.policies.bundle import PROVIDED
+from config.policies.bundle import PROVIDED, Flag
 from config.policies.load import DEFAULT_FOLDER, load_bundle, load_default
+from config.policies.versions import Versions
 from operators.case import Case, OpenFinding, Plan, row_of
 from operators.decide import Decider, Surroundings, commit
 from operators.evidence import Sources
 from tests.support.findings import finding
 
 BUNDLE = load_default()
+POLICY = Versions((BUNDLE,))
 ALONE = Surroundings(open_cases=1, linked=False, contacts=0, kind_confidence=0.95)
 EXPECTED = "1970-01-09T00:00:00Z"
 
@@ -29,13 +31,13 @@ def case(**given: Any) -> Case:
 
 
 def decided(case: Case, mode: Any = "act", around: Surroundings = ALONE, now: int = DAY, bundle: Any = BUNDLE) -> Any:
-    return Decider(bundle, mode).decide(case, row_of(case, "c1", "c1", "", now, Sources()), around, now)
+    return Decider(Versions((bundle,)), mode).decide(case, row_of(case, "c1", "c1", "", now, Sources()), around, now)
 
 
 def test_facts_are_those_the_default_bundle_declares() -> None:
     subject = case()
     around = Surroundings(open_cases=3, linked=True, contacts=2, kind_confidence=0.5)
-    facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY, Sources()), around, DAY + HOUR)
+    facts = Decider(POLICY).facts(BUNDLE, subject, row_of(subject, "c1", "c1", "", DAY, Sources()), around, DAY + HOUR)
     assert set(facts) == set(BUNDLE.facts)
     assert facts["lead_hours"] == 47.0
     assert facts["entity_kind"] == "order"
@@ -49,7 +51,7 @@ def test_facts_are_those_the_default_bundle_declares() -> None:
 def test_facts_provided_are_of_their_declared_types() -> None:
     types: dict[str, Any] = {"string": str, "number": (int, float), "bool": bool, "instant": int}
     for subject in (case(), case(harm_at=None)):
-        facts = Decider(BUNDLE).facts(subject, row_of(subject, "c1", "c1", "", DAY, Sources()), ALONE, DAY)
+        facts = Decider(POLICY).facts(BUNDLE, subject, row_of(subject, "c1", "c1", "", DAY, Sources()), ALONE, DAY)
         assert PROVIDED.keys() - facts == {DATA_QUALITY}  # all was looked at, and the bundle does not ask
         for name, (fact_type, nullable) in PROVIDED.items() - {(DATA_QUALITY, PROVIDED[DATA_QUALITY])}:
             assert (nullable and facts[name] is None) or isinstance(facts[name], types[fact_type])
@@ -77,6 +79,13 @@ def test_act_makes_an_action_whose_id_does_not_depend_on_the_policy() -> None:
         "action_id": derived_id("action", "case-1", "notify_new_date", "crm:order:1", "1"),
         "case_id": "case-1",
         "decision_id": result.decision["decision_id"],
+        "entity": "order:1",
+        "customer": "c1",
+        "agent": "fulfilment",
+        "kind": "order.promise_at_risk",
+        "facts": result.decision["facts"],
+        "bundle": BUNDLE.hash,
+        "approval": None,
         "remedy": "notify_new_date",
         "target": "crm:order:1",
         "parameters": {"new_date": EXPECTED},
@@ -100,7 +109,7 @@ def test_no_rule_goes_further_than_the_mode(mode: Any, outcome: str) -> None:
     reckless = tuple(
         (kinds, tuple(replace(rule, outcome="act") for rule in rules if rule.remedy)) for kinds, rules in BUNDLE.tables
     )
-    result = decided(case(), mode=mode, bundle=replace(BUNDLE, tables=reckless, _by_kind={}))
+    result = decided(case(), mode=mode, bundle=replace(BUNDLE, tables=reckless))
     assert result.outcome == outcome
     assert (result.action is not None) == (mode == "act")
     assert ("may not go further" in result.decision["reason"]) == (mode != "act")
@@ -110,7 +119,7 @@ def test_no_rule_goes_further_than_the_mode(mode: Any, outcome: str) -> None:
 def test_consent_may_be_asked_for_in_all_modes_but_observe(mode: Any, outcome: str) -> None:
     result = decided(case(kind="order.promise_passed", money_at_risk=900.0), mode=mode)
     assert result.outcome == outcome
-    assert result.decision["approver"] == (BUNDLE.owner if outcome == "approve" else "")
+    assert result.decision["approver"] == ("customer-operations" if outcome == "approve" else "")
     assert result.action is None
 
 
@@ -129,7 +138,7 @@ def test_second_plan_waits_for_the_first() -> None:
     subject = case()
     subject.plan = Plan("a1", "open_ticket", 2 * DAY)
     assert decided(subject).rule == "guards/busy"
-    without_guard = replace(BUNDLE, tables=BUNDLE.tables[1:], _by_kind={})
+    without_guard = replace(BUNDLE, tables=BUNDLE.tables[1:])
     result = decided(subject, bundle=without_guard)
     assert (result.outcome, result.action) == ("recommend", None)
     assert "still being carried out" in result.decision["reason"]
@@ -161,11 +170,10 @@ def test_money_is_moved_without_a_person_only_when_two_sources_agree(agents: lis
 
 
 def test_customers_are_contacted_by_messages_only() -> None:
-    decider = Decider(BUNDLE)
-    assert decider.contacts_customer(decided(case(), mode="recommend"))
-    assert not decider.contacts_customer(decided(case(), mode="observe"))
-    assert not decider.contacts_customer(decided(case(kind="order.promise_passed")))
-    assert not decider.contacts_customer(decided(case(confidence=0.1)))
+    assert decided(case(), mode="recommend").contacts_customer
+    assert not decided(case(), mode="observe").contacts_customer
+    assert not decided(case(kind="order.promise_passed")).contacts_customer
+    assert not decided(case(confidence=0.1)).contacts_customer
 
 
 def test_same_case_decides_the_same() -> None:
@@ -174,9 +182,9 @@ def test_same_case_decides_the_same() -> None:
 
 def test_a_rule_can_read_how_much_of_the_data_was_looked_at(tmp_path: Path) -> None:
     folder = copytree(DEFAULT_FOLDER, tmp_path / "bundle")
-    declared = '  data_quality: {type: number, description: "Share of the records that were looked at."}\nremedies:'
+    declared = '  data_quality: {type: number, description: "Share of the records that were looked at."}\nthresholds:'
     main = folder / "bundle.yaml"
-    main.write_text(main.read_text().replace("\nremedies:", "\n" + declared, 1))
+    main.write_text(main.read_text().replace("\nthresholds:", "\n" + declared, 1))
     guards = folder / "guards.yaml"
     rule = {
         "id": "poor-data",
@@ -198,3 +206,25 @@ def test_a_rule_can_read_how_much_of_the_data_was_looked_at(tmp_path: Path) -> N
 def test_a_decision_on_sampled_data_says_so_whatever_the_bundle_asks() -> None:
     assert decided(case(features={DATA_QUALITY: 0.1})).decision["facts"][DATA_QUALITY] == 0.1
     assert DATA_QUALITY not in decided(case()).decision["facts"]
+
+
+def test_version_of_the_event_time_decides() -> None:
+    never = replace(BUNDLE, hash="later", version="2.0.0", effective_from=2 * DAY, tables=())
+    policy = Versions((replace(BUNDLE, effective_from=DAY), never))
+    subject = case()
+    row = row_of(subject, "c1", "c1", "", DAY, Sources())
+    before, first, last, second = (
+        Decider(policy, "act").decide(subject, row, ALONE, now) for now in (DAY - 1, DAY, 2 * DAY - 1, 2 * DAY)
+    )
+    assert (before.outcome, before.action, before.rule) == ("approve", None, "escalation")
+    assert before.decision["bundle"] == ""
+    assert before.decision["approver"] == BUNDLE.escalation
+    assert "no policy is in force before 1970-01-02T00:00:00Z" in before.decision["reason"]
+    assert [each.decision["bundle"] for each in (first, last, second)] == [BUNDLE.hash, BUNDLE.hash, "later"]
+    assert [each.outcome for each in (first, last, second)] == ["act", "act", "recommend"]
+
+
+def test_flags_are_facts_of_the_time(tmp_path: Path) -> None:
+    flagged = replace(BUNDLE, flags={"trial": Flag(True, DAY)})
+    for now, on in ((DAY - 1, True), (DAY, False)):
+        assert decided(case(), now=now, bundle=flagged).decision["facts"]["trial"] is on

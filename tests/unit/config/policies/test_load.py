@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from config.agents.load import load_manifests
+from config.clock import from_text
 from config.errors import PolicyError
 from config.policies.bundle import Bundle
-from config.policies.load import load_bundle, load_default
+from config.policies.load import DEFAULT_FOLDER, load_bundle, load_default
 
 BUNDLE = """\
 name: small
@@ -99,7 +102,12 @@ def test_plans_are_kept_for_a_bounded_number_of_kinds(load: Load) -> None:
         ),
         ("{confidence}.", "{confidance}.", "rules.yaml:6: rule 'sure': unknown fact 'confidance'", "'confidence'"),
         ('"{expected_at}"', '"at {expected}"', "unknown fact 'expected'", "'expected_at'"),
-        ("confidence > 0.5 &&", "velocity_xyz > 0.5 &&", "unknown fact 'velocity_xyz'", "Known: kind"),
+        (
+            "confidence > 0.5 &&",
+            "velocity_xyz > 0.5 &&",
+            "unknown fact 'velocity_xyz'",
+            "Did you mean 'confidence'? Known: kind",
+        ),
         ("remedy: notify", "remedy: notfy", "rules.yaml:6: rule 'sure': unknown remedy 'notfy'", "'notify'"),
         ("    remedy: notify\n", "", "rule 'sure': outcome 'act' without a remedy", "what shall be done"),
         (
@@ -116,12 +124,12 @@ def test_plans_are_kept_for_a_bounded_number_of_kinds(load: Load) -> None:
         (
             "outcome: observe",
             "outcome: allow",
-            "rules.yaml: Invalid enum value 'allow' - at `$.rules[1].outcome`",
+            "rules.yaml:18: Invalid enum value 'allow' - at `$.rules[1].outcome`",
             "docs",
         ),
-        ("outcome: observe", "outcom: observe", "rules.yaml: Object contains unknown field `outcom`", "docs"),
-        ("owner: team-b\n", "", "rules.yaml: Object missing required field `owner`", "docs"),
-        ("owner: team-b", "owner: ' '", "rules.yaml: owner is empty", "Fill in owner"),
+        ("outcome: observe", "outcom: observe", "rules.yaml:14: Object contains unknown field `outcom`", "docs"),
+        ("owner: team-b\n", "", "rules.yaml:1: Object missing required field `owner`", "docs"),
+        ("owner: team-b", "owner: ' '", "rules.yaml:3: owner is empty", "Fill in owner"),
         (
             "    reason: Low.",
             "    reason: Low.\n    reason: High.",
@@ -143,17 +151,17 @@ def test_mistake_in_a_table_is_named_with_its_place(load: Load, old: str, new: s
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("owner: team-a\n", "", "bundle.yaml: Object missing required field `owner`"),
-        ("owner: team-a", "owner: ''", "bundle.yaml: owner is empty"),
+        ("owner: team-a\n", "", "bundle.yaml:1: Object missing required field `owner`"),
+        ("owner: team-a", "owner: ''", "bundle.yaml:2: owner is empty"),
         ("escalation: duty-manager\n", "", "missing required field `escalation`"),
-        ("type: number", "type: decimal", "Invalid enum value 'decimal' - at `$.facts[...].type`"),
-        ("description: how sure", "description: ''", "facts.confidence.description is empty"),
-        ("00:00:00Z", "00:00:00", "effective_from has no offset from UTC"),
-        ("valid_for: 4h", "valid_for: soon", "remedy 'notify': valid_for: 'soon'"),
-        ("for {kind}", "for {knd}", "bundle.yaml: default reason: unknown fact 'knd'"),
+        ("type: number", "type: decimal", "bundle.yaml:8: Invalid enum value 'decimal' - at `$.facts[...].type`"),
+        ("description: how sure", "description: ''", "bundle.yaml:8: facts.confidence.description is empty"),
+        ("00:00:00Z", "00:00:00", "bundle.yaml:5: effective_from has no offset from UTC"),
+        ("valid_for: 4h", "valid_for: soon", "bundle.yaml:11: remedy 'notify': valid_for: 'soon'"),
+        ("for {kind}", "for {knd}", "bundle.yaml:13: default reason: unknown fact 'knd'"),
         ("outcome: observe", "outcome: act", "Invalid enum value 'act' - at `$.default.outcome`"),
-        ("outcome: observe,", "outcome: observe, remedy: pay,", "bundle.yaml: default: unknown remedy 'pay'"),
-        ("[rules.yaml]", "[]", "bundle.yaml: tables do not list rules.yaml"),
+        ("outcome: observe,", "outcome: observe, remedy: pay,", "bundle.yaml:13: default: unknown remedy 'pay'"),
+        ("[rules.yaml]", "[]", "bundle.yaml:12: tables do not list rules.yaml"),
         ("[rules.yaml]", "[rules.yaml, more.yaml]", "more.yaml: cannot be read: No such file or directory"),
     ],
 )
@@ -227,6 +235,93 @@ def test_hash_is_of_the_content_not_of_the_layout(load: Load) -> None:
     assert load(bundle=BUNDLE.replace("1.0.0", "1.0.1")).hash != first
     assert load(rules=RULES.replace("> 0.1", "> 0.2")).hash != first
     assert load(rules=RULES.replace("team-b", "team-c")).hash != first
+
+
+def test_hash_covers_the_manifests_of_the_agents(tmp_path: Path) -> None:
+    manifests = load_manifests()
+    bundle = load_bundle(DEFAULT_FOLDER, manifests)
+    assert bundle.hash == load_default().hash
+    changed = manifests | {"fraud": msgspec.structs.replace(manifests["fraud"], lifecycle="shadow")}
+    assert load_bundle(DEFAULT_FOLDER, changed).hash != bundle.hash
+
+
+def test_rules_and_remedies_have_owners(load: Load) -> None:
+    rules = RULES.replace("outcome: act", "outcome: act\n    owner: team-c").replace(
+        "owner: team-b", "owner: team-b\nescalation: rota-b"
+    )
+    sure, rest = load(rules=rules).rules
+    assert [(rule.owner, rule.escalation) for rule in (sure, rest)] == [("team-c", "rota-b"), ("team-b", "rota-b")]
+    bundle = load()
+    assert [(rule.owner, rule.escalation) for rule in bundle.rules] == [("team-b", "duty-manager")] * 2
+    assert (bundle.default.owner, bundle.remedies["notify"].owner) == ("team-a", "team-a")
+
+
+THRESHOLDS = "thresholds:\n  sure: {value: 0.9, description: d}\n  low: {value: -1, description: d}\ntables"
+
+
+def test_threshold_is_a_number_with_a_name(load: Load) -> None:
+    rules = (
+        RULES.replace("confidence > 0.5", "confidence > sure && confidence > low && kind != 'sure'")
+        .replace('"{expected_at}"', '"{expected_at}", from: "{sure}", text: "from {sure}"')
+        .replace("Confidence {confidence}", "Confidence {confidence}, above {sure}")
+    )
+    bundle = load(bundle=BUNDLE.replace("tables", THRESHOLDS), rules=rules)
+    rule = bundle.rules[0]
+    assert rule.when.source == "confidence > 0.9 && confidence > (-1.0) && kind != 'sure' && kind == 'order.late'"
+    assert rule.parameters == {"when": "{expected_at}", "from": 0.9, "text": "from 0.9"}
+    assert rule.reason == "Confidence {confidence}, above 0.9."
+    assert rule.names == {"confidence", "kind", "expected_at"}
+    loosened = load(bundle=BUNDLE.replace("tables", THRESHOLDS.replace("0.9", "0.8")), rules=rules)
+    assert loosened.hash != bundle.hash
+
+
+def test_flag_is_on_until_it_expires(load: Load) -> None:
+    flags = "flags:\n  trial: {value: true, description: d, expires: 2026-06-01T00:00:00Z}\ntables"
+    bundle = load(
+        bundle=BUNDLE.replace("tables", flags), rules=RULES.replace("confidence > 0.5", "trial && confidence > 0.5")
+    )
+    expires = from_text("2026-06-01T00:00:00Z")
+    assert [bundle.flags_at(at) for at in (expires - 1, expires)] == [{"trial": True}, {"trial": False}]
+    assert ("trial", "bool", False) in bundle.plan("order.late").facts
+    off = load(bundle=BUNDLE.replace("tables", flags.replace("value: true", "value: false")))
+    assert off.flags_at(0) == {"trial": False}
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("thresholds: {kind: {value: 1, description: d}}", "bundle.yaml:12: 'kind' is a fact too"),
+        ("thresholds: {mode: {value: 1, description: d}}", "bundle.yaml:12: 'mode' is a fact too"),
+        ("thresholds: {sure: {value: many, description: d}}", "bundle.yaml:12: Expected `float`"),
+        ("thresholds: {sure: {value: 1, description: ''}}", "bundle.yaml:12: thresholds.sure.description is empty"),
+        (
+            "flags: {kind: {value: true, description: d, expires: 2026-06-01T00:00:00Z}}",
+            "bundle.yaml:12: 'kind' is a fact too",
+        ),
+        ("flags: {on: {value: true, description: d}}", "bundle.yaml:12: Expected `str`, got `bool` - at `key`"),
+        ("flags: {trial: {value: true, description: d}}", "bundle.yaml:12: Object missing required field `expires`"),
+        (
+            "flags: {trial: {value: true, description: d, expires: 2026-06-01T00:00:00}}",
+            "bundle.yaml:12: expires has no offset",
+        ),
+    ],
+)
+def test_threshold_or_flag_that_cannot_be_is_refused(load: Load, section: str, message: str) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(bundle=BUNDLE.replace("tables", f"{section}\ntables"))
+    assert message in raised.value.message
+
+
+def test_unknown_fact_is_answered_with_the_nearest_threshold_too(load: Load) -> None:
+    with pytest.raises(PolicyError) as raised:
+        load(bundle=BUNDLE.replace("tables", THRESHOLDS), rules=RULES.replace("> 0.5", "> shure"))
+    assert "Did you mean 'sure'?" in raised.value.remedy
+
+
+def test_table_of_one_name_in_two_files_is_refused(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text(RULES)
+    with pytest.raises(PolicyError, match=r"more\.yaml:2: table 'orders' stands in another file too"):
+        load(bundle=BUNDLE.replace("[rules.yaml]", "[rules.yaml, more.yaml]"))
 
 
 def test_default_bundle_loads() -> None:

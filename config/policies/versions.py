@@ -1,0 +1,84 @@
+"""A policy as it changes: the versions of one bundle, each from its date on, in event time.
+
+So a replay decides by the version that was in force when it happened, and a version can be put in place before its day.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.agents.load import Manifest
+from config.errors import PolicyError
+from config.policies.bundle import Bundle
+from config.policies.load import DEFAULT_FOLDER, MAIN, load_bundle
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of one bundle, at least one, in the order of the dates from which they decide."""
+
+    bundles: tuple[Bundle, ...]
+    _dates: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_dates", tuple(bundle.effective_from for bundle in self.bundles))
+
+    def at(self, now: int) -> Bundle | None:
+        """Return the version in force at an event time, None before the first."""
+        position = bisect_right(self._dates, now)
+        return self.bundles[position - 1] if position else None
+
+    @property
+    def first(self) -> Bundle:
+        """The version that was in force first."""
+        return self.bundles[0]
+
+    @property
+    def newest(self) -> Bundle:
+        """The version with the latest date."""
+        return self.bundles[-1]
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Evidence features that any version takes facts from."""
+        return frozenset[str]().union(*(bundle.features for bundle in self.bundles))
+
+
+def load_policy(folder: Path = DEFAULT_FOLDER, manifests: Mapping[str, Manifest] | None = None) -> Versions:
+    """Load a policy: the one bundle in `folder`, or the bundles in its subfolders, which are versions of one.
+
+    Args:
+        folder: Holds `bundle.yaml`, or folders that do.
+        manifests: Of the agents whose findings it decides about; those that come with Forestall by default.
+
+    Raises:
+        PolicyError: as `load_bundle`; or the versions have different names, or two the same version or date.
+    """
+    folders = sorted(path.parent for path in folder.glob(f"*/{MAIN}"))
+    if not folders or (folder / MAIN).exists():
+        return Versions((load_bundle(folder, manifests),))
+    loaded = sorted(
+        ((load_bundle(each, manifests), each / MAIN) for each in folders), key=lambda pair: pair[0].effective_from
+    )
+    for position, (bundle, file) in enumerate(loaded):
+        for other, _ in loaded[:position]:
+            _check_apart(bundle, other, file)
+    return Versions(tuple(bundle for bundle, _ in loaded))
+
+
+def _check_apart(bundle: Bundle, other: Bundle, file: Path) -> None:
+    """Check that two bundles are versions of one, of which each instant has one."""
+    if other.name != bundle.name:
+        raise PolicyError(
+            f"{file}: name is {bundle.name!r}, but another version beside it is of {other.name!r}",
+            remedy="Keep one bundle, with its versions, in one folder.",
+        )
+    if other.effective_from == bundle.effective_from:
+        raise PolicyError(
+            f"{file}: effective_from is that of version {other.version} too", remedy="Give each its own date."
+        )
+    if other.version == bundle.version:
+        raise PolicyError(f"{file}: version {bundle.version!r} is there twice", remedy="Give each its own number.")
