@@ -86,6 +86,14 @@ class Time:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Control:
+    """By which topics people and other systems tell the job itself what to do: see `docs/control.md`."""
+
+    topics: Annotated[tuple[str, ...], Spec("results")]
+    """Those of the topics read, of a recording or live, that are control topics."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
     """What keyed state remembers, whatever the stage."""
 
@@ -231,6 +239,7 @@ class Settings:
 
     runtime: Runtime
     time: Time
+    control: Control
     state: State
     overload: Overload
     telemetry: Telemetry

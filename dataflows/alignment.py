@@ -2,7 +2,7 @@
 
 A dense topic beside a sparse one would run days of event time ahead, and the stages would have to buffer all of it.
 So a partition does not read while it is more than `alignment_max` ahead of the slowest one. The board is a file of
-one 64-bit watermark per channel, mapped into every process; a slot is written by one source only. It is made anew for
+two 64-bit watermarks per channel, mapped into every process; a slot is written by one source only. It is made anew for
 each run and changes pace, never results.
 """
 
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from config.clock import TIME_MAX, TIME_MIN
 
-_SLOT = struct.Struct("<q")
+_SLOT = struct.Struct("<qq")
+"""How far a channel holds others back, and what it has promised."""
 
 
 class AlignmentBoard:
@@ -34,22 +35,28 @@ class AlignmentBoard:
             self._map = mmap.mmap(handle, len(channels) * _SLOT.size)
         finally:
             os.close(handle)
-        self._all = struct.Struct(f"<{len(channels)}q")
+        self._all = struct.Struct(f"<{2 * len(channels)}q")
 
     @staticmethod
     def create(path: Path, channels: Sequence[str]) -> None:
         """Make the board's file, no channel having spoken."""
-        path.write_bytes(_SLOT.pack(TIME_MIN) * len(channels))
+        path.write_bytes(_SLOT.pack(TIME_MIN, TIME_MIN) * len(channels))
 
     def tell(self, channel: str, watermark: int) -> None:
         """Note how far `channel` has come."""
-        _SLOT.pack_into(self._map, self._slot[channel], watermark)
+        _SLOT.pack_into(self._map, self._slot[channel], watermark, watermark)
 
-    def leave(self, channel: str) -> None:
-        """Note that `channel` holds nobody back any more: it has ended, or is idle."""
-        self.tell(channel, TIME_MAX)
+    def leave(self, channel: str, watermark: int = TIME_MAX) -> None:
+        """Note that `channel` holds nobody back any more, and what it promised: it has ended, or is idle."""
+        _SLOT.pack_into(self._map, self._slot[channel], TIME_MAX, watermark)
 
     def slowest(self) -> int:
         """Return the watermark of the slowest channel, `TIME_MAX` when all have left."""
-        slots: tuple[int, ...] = self._all.unpack_from(self._map)
-        return min(slots)
+        return min(self._slots()[::2])
+
+    def reached(self) -> int:
+        """Return what all channels have promised, idle ones too; `TIME_MAX` when all have ended."""
+        return min(self._slots()[1::2])
+
+    def _slots(self) -> tuple[int, ...]:
+        return self._all.unpack_from(self._map)

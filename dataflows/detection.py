@@ -4,6 +4,7 @@
             ├──────────────┼──► journey ├─► risk ──► case
             │              ├──► cause   └──────────► case
             │              └──► fleet ─► cause
+            ├─► case (control topics)
             └─► outbox (late records, dead letters; what each stage has open at the end)
 
 Only wiring: what a stage does stands in `operators/`, and every choice comes in from outside.
@@ -65,12 +66,27 @@ class KindsOutlet(Outlet, Protocol):
 
 
 def receivers_of(key_groups: KeyGroups) -> dict[str, int]:
-    """Return the stages that sources send to, with their key groups."""
+    """Return the stages that data partitions send to, with their key groups."""
     return {"telemetry": key_groups.telemetry, "journey": key_groups.journey}
 
 
-def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: StatePlace) -> dict[str, Stage]:
-    """Return the stages in the order of the flow, each with the channels that bring it frames."""
+def control_receivers_of(key_groups: KeyGroups) -> dict[str, int]:
+    """Return the stages that control partitions send to, with their key groups."""
+    return {"case": key_groups.case}
+
+
+def stages(
+    layout: Layout, logics: Logics, sources: tuple[str, ...], place: StatePlace, controls: tuple[str, ...] = ()
+) -> dict[str, Stage]:
+    """Return the stages in the order of the flow, each with the channels that bring it frames.
+
+    Args:
+        layout: How the flow is cut up.
+        logics: What the stages do.
+        sources: Data partitions.
+        place: Where the state logs are.
+        controls: Control partitions.
+    """
     groups = layout.key_groups
 
     def stage(name: str, count: int, logic: MakeLogic, channels: tuple[str, ...], **receivers: int) -> Stage:
@@ -98,7 +114,7 @@ def stages(layout: Layout, logics: Logics, sources: tuple[str, ...], place: Stat
     risk = stage("risk", RISK_GROUPS, logics.risk, journey.outlets, case=groups.case)
     speakers = telemetry.outlets + fleet.outlets + journey.outlets
     cause = stage("cause", groups.cause, logics.cause, speakers, case=groups.case)
-    case = stage("case", groups.case, logics.case, journey.outlets + risk.outlets + cause.outlets)
+    case = stage("case", groups.case, logics.case, journey.outlets + risk.outlets + cause.outlets + controls)
     return {each.name: each for each in (telemetry, fleet, journey, risk, cause, case)}
 
 
@@ -127,8 +143,8 @@ def build(
     Raises:
         UsageError: the outbox would not stand behind the gate.
     """
-    sources = tuple(source.list_parts())
-    made = stages(layout, logics, sources, place)
+    sources, controls = source.data_parts(), source.control_parts()
+    made = stages(layout, logics, sources, place, controls)
     telemetry, fleet, journey, risk, cause, case = made.values()
 
     flow = Dataflow("detection")
@@ -162,6 +178,7 @@ def build(
         case,
         op.merge(
             "to_case",
+            frames_for("source_to_case", "case", items),
             frames_for("journey_to_case", "case", journey_items),
             frames_for("risk_to_case", "case", risk_items),
             frames_for("cause_to_case", "case", cause_items),
@@ -178,7 +195,7 @@ def build(
         releases_of("cause_releases", cause_items),
         releases_of("case_releases", case_items),
     )
-    senders = frozenset(sources).union(*(stage.outlets for stage in made.values()))
+    senders = frozenset(sources + controls).union(*(stage.outlets for stage in made.values()))
     parts = part_names(layout.sink_parts)
     op.output("outbox", releases, OutboxSink(StoreOutlet(store_url), parts, senders, tell_held))
     if topics is not None:

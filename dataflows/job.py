@@ -22,7 +22,7 @@ from config.errors import ForestallError, RecoveryError, UsageError
 from config.identity import derived_id
 from config.settings import Metrics, Settings, environment, load
 from dataflows.alignment import AlignmentBoard
-from dataflows.detection import KindsOutlet, Layout, build, receivers_of
+from dataflows.detection import KindsOutlet, Layout, build, control_receivers_of, receivers_of
 from dataflows.domain import load_contract_set, load_logics
 from dataflows.overload import Sampling
 from dataflows.recovered import STATE, check_of, identity_of, interpret
@@ -31,6 +31,7 @@ from dataflows.stages import StatePlace
 from dataflows.worker import run_worker
 from detectors.methods import load_learners
 from operators.channel import Channel, ChannelState
+from operators.control import ControlChannel
 from operators.decode import Decoder
 from operators.streams import build_streams, panes_of
 from operators.wire import Schemas
@@ -98,6 +99,8 @@ class Partitions:
     """What framed records are decoded with; whoever reads the partitions fills it."""
     sampling: Callable[[str], Sampling] | None = None
     """Says at which rate a partition is sampled; None for not at all."""
+    follow: bool = False
+    """See `SourceSettings`."""
 
 
 def settings_of(job: Job) -> Settings:
@@ -215,10 +218,13 @@ def detection_flow(
     load_learners()
     contracts = load_contract_set(settings)
     pressure = Pressure(recovery / PRESSURE, _outboxes(settings), settings.overload.held_bytes_max)
-    decoder = Decoder(contracts, schemas=partitions.schemas)
+    control_topics = frozenset(settings.control.topics)
+    decoder = Decoder(contracts, schemas=partitions.schemas, control_topics=control_topics)
 
     def open_channel(name: str, state: bytes | None) -> Channel:
         topic, _, partition = name.rpartition("/")
+        if topic in control_topics:
+            return ControlChannel(topic, int(partition), decoder, state)
         return Channel(topic, int(partition), decoder, micros(time.lateness(topic)), micros(time.jump_max), state)
 
     source = PartitionSource(
@@ -232,6 +238,8 @@ def detection_flow(
             panes=panes_of(build_streams(settings.telemetry, contracts)),
             drain=partitions.drain,
             floors=partitions.floors,
+            control_receivers=control_receivers_of(runtime.key_groups),
+            follow=partitions.follow,
         ),
         partitions.channels,
         partitions.open_reader,
@@ -241,6 +249,7 @@ def detection_flow(
         partitions.pace,
         partitions.sampling,
         pressure.is_high,
+        frozenset(name for name in partitions.channels if name.rpartition("/")[0] in control_topics),
     )
     store = Store.open(job.store_url)
     return build(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +107,7 @@ def prepared(job: LiveJob, settings: Settings) -> Iterator[Ready]:
         return faults_of_channels(recovered, channels, settings.kafka.topics)
 
     with places(job, settings, check, parts_on_topics(settings)) as found:
-        job = with_channels(job, channels, found.channels)
+        job = with_channels(job, channels, found.channels, settings.control.topics)
         hand_over(job, job.channels)
         yield Ready(job, found)
 
@@ -164,12 +164,16 @@ def faults_of_channels(
             )
 
 
-def with_channels(job: LiveJob, channels: list[str], recovered: Mapping[str, ChannelState]) -> LiveJob:
+def with_channels(
+    job: LiveJob, channels: list[str], recovered: Mapping[str, ChannelState], control_topics: Container[str] = ()
+) -> LiveJob:
     """Return the job with what it is to read; a partition that is new begins where those known have come to."""
     topics = {name.rpartition("/")[0] for name in recovered}
     new = [name for name in channels if name not in recovered]
-    # No stage has come further than the slowest of those who told it how far they are.
-    floor = min((state.promised for state in recovered.values()), default=TIME_MIN)
+    # No stage has come further than the slowest of the data partitions that told it how far they are; control
+    # partitions follow those.
+    data = (state.promised for name, state in recovered.items() if name.rpartition("/")[0] not in control_topics)
+    floor = min(data, default=TIME_MIN)
     floors = {} if floor == TIME_MIN else dict.fromkeys(new, floor)
     from_start = [name for name in new if name.rpartition("/")[0] in topics]
     return msgspec.structs.replace(job, channels=channels, from_start=from_start, floors=floors)
@@ -222,7 +226,12 @@ def flow_of(job: LiveJob, stopping: Callable[[], bool]) -> Dataflow:
         return over() and (topics is None or not topics.busy or overdue())
 
     partitions = Partitions(
-        job.channels, open_reader, floors=job.floors, schemas=schemas, sampling=lambda name: ByLag(settings.overload)
+        job.channels,
+        open_reader,
+        floors=job.floors,
+        schemas=schemas,
+        sampling=lambda name: ByLag(settings.overload),
+        follow=True,
     )
     return detection_flow(job, settings, partitions, stopping, finished, topics)
 

@@ -40,9 +40,10 @@ class PartitionMetrics:
     Args:
         channel: Its logic, read and never changed.
         slowest: Tells the lowest watermark of all partitions, microseconds; `TIME_MAX` where none holds back.
+        delays: Whether what it brings makes outputs due; a control partition does not.
     """
 
-    def __init__(self, channel: Channel, slowest: Callable[[], int]) -> None:
+    def __init__(self, channel: Channel, slowest: Callable[[], int], *, delays: bool = True) -> None:
         self._channel = channel
         self._topic, _, self._partition = channel.name.rpartition("/")
         counts = channel.counts
@@ -51,7 +52,9 @@ class PartitionMetrics:
         self._stood: tuple[int, int] | None = None
         self._bytes = 0
         self._epoch_began = time.perf_counter()
-        DELAYS.begin(channel.watermark, slowest)
+        self._delays = delays
+        if delays:
+            DELAYS.begin(channel.watermark, slowest)
 
     def took(self, taken: Taken, seconds: float, slowest: int) -> None:
         """Count a batch.
@@ -76,6 +79,8 @@ class PartitionMetrics:
             DEAD_LETTERS.add(count, topic, reason)
             if reason in REASONS:
                 DECODE_FAILURES.add(count, topic)
+        if not self._delays:
+            return
         newest = channel.watermark if channel.newest is None else channel.newest
         DELAYS.reached(newest, channel.watermark, slowest, time.time_ns() // 1000 - int(seconds * 1e6))
 
@@ -87,7 +92,7 @@ class PartitionMetrics:
 
     def sees(self, slowest: int) -> None:
         """Note how far all have come: another process may have raised it; `slowest` as of `took`."""
-        if switched_on():
+        if switched_on() and self._delays:
             DELAYS.slowest(slowest)
 
     def waits(self) -> None:

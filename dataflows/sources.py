@@ -23,9 +23,10 @@ from dataflows.alignment import AlignmentBoard
 from dataflows.epoch_pace import EpochPace
 from dataflows.overload import Sampling
 from dataflows.partition_metrics import PartitionMetrics
-from dataflows.stages import Emitter, StageItem, release_frames
+from dataflows.stages import Emitter, StageItem, release_frames, route
 from operators.batch import RawBatch
 from operators.channel import Channel, Position, Taken
+from operators.control import ControlChannel
 from operators.window import combine
 from sinks.failures import noted
 from sinks.outbox import Release, part_names
@@ -93,7 +94,7 @@ class SourceSettings:
     emit_interval: timedelta
     epoch_interval: timedelta
     receivers: Mapping[str, int]
-    """Key groups by name of the receiving stages: `telemetry` and `journey`."""
+    """Key groups by name of the stages that data partitions send to: `telemetry` and `journey`."""
     sink_parts: int
     panes: Mapping[str, int]
     """Length of a pane, microseconds, by event type."""
@@ -101,6 +102,11 @@ class SourceSettings:
     """At the end of the input, let time run out: every timer fires, every pane closes."""
     floors: Mapping[str, int] = field(default_factory=dict)
     """Watermarks, microseconds, that partitions begin with, by channel: those who read already have come so far."""
+    control_receivers: Mapping[str, int] = field(default_factory=dict)
+    """The same as `receivers` of control partitions: `case`."""
+    follow: bool = False
+    """Whether control partitions promise what the slowest data partition has come to: live they do, while of a
+    recording it is known what they promised."""
 
 
 class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
@@ -115,6 +121,7 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         pace: Holds back what is not due.
         sampling: Says at which rate a channel is sampled.
         is_full: Whether so much waits to be released that nothing is to be read.
+        controls: Those of the channels that are control partitions.
     """
 
     def __init__(
@@ -128,9 +135,10 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
         pace: Pace | None = None,
         sampling: Callable[[str], Sampling] | None = None,
         is_full: Callable[[], bool] = lambda: False,
+        controls: frozenset[str] = frozenset(),
     ) -> None:
         self._settings = settings
-        self._channels = channels
+        self._channels, self._controls = channels, controls
         self._open_reader, self._open_channel, self._open_board = open_reader, open_channel, board
         self._stopping = stopping
         self._pace, self._open_sampling, self._is_full = pace, sampling, is_full
@@ -138,6 +146,14 @@ class PartitionSource(FixedPartitionedSource[StageItem, bytes]):
     def list_parts(self) -> list[str]:
         """Return all channels: any worker can read any of them."""
         return self._channels
+
+    def data_parts(self) -> tuple[str, ...]:
+        """Return the channels that tell of the business."""
+        return tuple(name for name in self._channels if name not in self._controls)
+
+    def control_parts(self) -> tuple[str, ...]:
+        """Return the channels that tell the job what to do."""
+        return tuple(name for name in self._channels if name in self._controls)
 
     @noted
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> PartitionTicks:
@@ -175,7 +191,9 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
     ) -> None:
         self._settings, self._channel, self._reader, self._board = settings, channel, reader, board
         self._stopping, self._pace, self._sampling, self._is_full = stopping, pace, sampling, is_full
-        self._emitter = Emitter(channel.name, settings.receivers, settings.emit_interval, _wall_clock)
+        self._control = isinstance(channel, ControlChannel)
+        receivers = settings.control_receivers if self._control else settings.receivers
+        self._emitter = Emitter(channel.name, receivers, settings.emit_interval, _wall_clock)
         self._epoch = EpochPace(settings.epoch_interval.total_seconds())
         self._own_part = crc32(channel.name.encode())
         self._awake: datetime | None = None
@@ -183,14 +201,14 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._snapshot: bytes | None = None
         self._durable = channel.next_offset
         """Offset in the last snapshot: durable by the next call."""
-        self._metrics = PartitionMetrics(channel, board.slowest)
+        self._metrics = PartitionMetrics(channel, board.slowest, delays=not self._control)
         self._metrics.stands(reader.behind(channel.next_offset))
         idle_watermark = reader.idle_until(channel.next_offset)
         if idle_watermark is not None:
             channel.stay_idle(idle_watermark)
         self._emitter.owe(channel.watermark)
         # A resumed partition stands where it stood; unsaid, each would wait for the others to say it first.
-        board.tell(channel.name, channel.watermark)
+        self._tell_board()
 
     @noted
     def next_batch(self) -> list[StageItem]:
@@ -217,6 +235,8 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
             if limit == 0:
                 self._metrics.waits()
                 return self._wait()
+        if self._control and settings.follow:
+            self._keep_up()
         began = time.perf_counter()
         found = self._reader.read(channel.next_offset, limit)
         if found is None:
@@ -232,13 +252,25 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         if idle_watermark is not None:
             channel.stay_idle(idle_watermark)
         self._snapshot = None
-        self._board.tell(channel.name, channel.watermark)
+        self._tell_board()
         items = self._items(channel.watermark, taken, ended=False)
         spent = time.perf_counter() - began
         self._epoch.took(len(batch), spent)
         self._metrics.took(taken, spent, self._board.slowest())
         self._metrics.stands(self._reader.behind(channel.next_offset), idle=idle_watermark is not None)
         return items
+
+    def _tell_board(self) -> None:
+        if self._control:
+            self._board.leave(self._channel.name)  # nobody waits for what people may say
+        else:
+            self._board.tell(self._channel.name, self._channel.watermark)
+
+    def _keep_up(self) -> None:
+        """Promise what the slowest data partition promised: the stages need not wait for a control partition."""
+        if self._channel.stay_idle_for(self._board.reached()):
+            self._snapshot = None
+            self._emitter.owe(self._channel.watermark)
 
     def _border(self) -> int | None:
         """Return the next offset at which something was decided when this was live: up to there go batches."""
@@ -255,10 +287,15 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
     def _quiet(self) -> list[StageItem]:
         """Nothing is there now: wait, or promise that nothing earlier will come."""
         silent_until = self._reader.silent_until(self._channel.next_offset)
+        if self._control:
+            if silent_until is not None:
+                self._metrics.waits()  # a broker said that it is all
+                self._metrics.stands(0, idle=True)
+            return self._wait()
         if silent_until is None or not self._channel.stay_idle_for(silent_until):
             return self._wait()
         self._snapshot = None
-        self._board.leave(self._channel.name)
+        self._board.leave(self._channel.name, self._channel.watermark)
         self._metrics.promised(self._board.slowest())
         self._metrics.stands(0, idle=True)
         self._awake = _wall_clock() + BLOCKED_FOR
@@ -285,7 +322,12 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         events: dict[str, dict[int, list[Event]]] = {"journey": {}}
         partials = {}
         released: list[Event] = []
-        if taken is not None:
+        if taken is not None and self._control:
+            events, released = (
+                route((("case", event) for event in taken.events), settings.control_receivers),
+                taken.released,
+            )
+        elif taken is not None:
             groups = settings.receivers["journey"]
             for event in taken.events:
                 events["journey"].setdefault(key_group(event.key, groups), []).append(event)

@@ -6,6 +6,7 @@ import msgspec
 
 from operators.budget import Spent
 from operators.case import Case
+from operators.flags import Flag
 
 LINK = "link"
 
@@ -56,4 +57,6 @@ class CaseState(msgspec.Struct):
     ended: list[Ended] = []
     """Ends of the present instant that found nothing to end."""
     budgets: dict[str, Spent] = {}
-    """Under the key BROADCAST alone: by agent, what was spent of the day's budget of false discoveries."""
+    """Under the key BROADCAST alone: by agent, what was spent of the day's budget of false discoveries,"""
+    flags: dict[str, Flag] = {}
+    """and the flags, by scope."""

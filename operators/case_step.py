@@ -187,6 +187,7 @@ class CaseStep:
             linked=bool(parent),
             contacts=sum(1 for name in state.contacts if name != case.case_id),
             kind_confidence=kind_confidence(case, logic.sources),
+            flags=self.context.shared().flags,
         )
         decided = logic.decider.decide(case, row, around, now)
         events: list[Event] = []

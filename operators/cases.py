@@ -1,8 +1,9 @@
 """The case stage: findings become cases, cases get decisions.
 
-Key: the correlation key, a customer or a fleet entity (a cause). In: `finding` events, and `link` events by which the
-cause stage tells a customer that a cause it named has a case of its own. Out, to the outbox: the finding, the case
-event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), and the decision and action of the same step.
+Key: the correlation key, a customer or a fleet entity (a cause). In: `finding` events; `link` events by which the
+cause stage tells a customer that a cause it named has a case of its own; and, by control channels, flags. Out, to the
+outbox: the finding, the case event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), and the decision
+and action of the same step.
 
 Open findings on one entity make one case. It is resolved when all of them are, or when nothing was heard of it for
 the time to live. What is found on the entity soon after all had ended opens the same case again: it is the same
@@ -26,6 +27,7 @@ from operators.case_state import LINK, CaseState
 from operators.case_step import CaseStep
 from operators.decide import Decider
 from operators.evidence import Sources
+from operators.flags import FLAG, note
 from operators.logic import Context
 
 SWEEP = "sweep"
@@ -84,11 +86,14 @@ class CaseLogic:
         return CaseState()
 
     def on_event(self, key: str, state: CaseState, event: Event, context: Context) -> None:
-        """Handle a finding or a link.
+        """Handle a finding, a link or a flag.
 
         Raises:
             ValueError: the event is of another type: the stages are wired wrongly.
         """
+        if event.type == FLAG:
+            note(state.flags, event)
+            return
         step = CaseStep(self, key, state, context)
         self._forget_ended(state, context.now)
         if event.type == "finding":
@@ -96,7 +101,7 @@ class CaseLogic:
         elif event.type == LINK:
             step.on_link(event.data["cause"], event.data["opening"])
         else:
-            raise ValueError(f"stage {self.name} takes findings and links, not {event.type}")
+            raise ValueError(f"stage {self.name} takes findings, links and flags, not {event.type}")
         self._set_sweep(state, context)
 
     def on_timer(self, key: str, state: CaseState, timer: str, context: Context) -> None:

@@ -206,7 +206,7 @@ class Channel:
         if not counts.records and len(batch) and batch.timestamps[0] >= 0:
             state.began = batch.timestamps[0] * 1000
         whole = self._with_held(batch)
-        decoded = self._decoder.decode(whole, self._rates.at(whole.offsets))
+        decoded = self._decoded(whole)
         times = decoded.index["at"].to_numpy()
         rows, wild, held = self._believe(times)
         before = self._watermarks_before(times[rows])
@@ -234,6 +234,9 @@ class Channel:
         self._rates.forget(state.held[0][0] if state.held else state.next_offset)
         state.promised = self.watermark
         return Taken(decoded.events(selection), decoded.measures(selection), released)
+
+    def _decoded(self, batch: RawBatch) -> Decoded:
+        return self._decoder.decode(batch, self._rates.at(batch.offsets))
 
     def _wake(self) -> list[Event]:
         """Return what is to be released of an idle time that ends now."""

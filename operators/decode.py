@@ -8,7 +8,7 @@ decoded twice. Everything that can be columnar is: event times, ids, rules, meas
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast
 from zlib import crc32
@@ -147,14 +147,15 @@ class Decoder:
         contracts: ContractSet,
         *,
         schemas: Schemas | None = None,
+        control_topics: Container[str] = (),
         seed: int = 0,
         sample_every: int = SAMPLE_EVERY,
     ) -> None:
         self.contracts = contracts
         self.measures = {c.type: Measures(c) for c in contracts if c.flow == "telemetry"}
         """What makes measures, by telemetry type."""
-        self.business = {c.type: (c, to_integers(c.body)) for c in contracts if c.flow == "business"}
-        """By business type: the contract, and what makes the instants in its data integers."""
+        self.business = {c.type: (c, to_integers(c.body)) for c in contracts if c.flow != "telemetry"}
+        """By business or control type: the contract, and what makes the instants in its data integers."""
         compiled = compile_contracts(contracts)
         self._decode = compiled.decoder.decode
         self._rules = {c.type: Rules(c) for c in contracts if c.rules}
@@ -164,6 +165,8 @@ class Decoder:
         self._by_code = [plan.contract for plan in self._plans.values()]
         self._type_names = pl.Series([contract.type for contract in self._by_code], dtype=pl.String())
         self._telemetry = np.array([contract.flow == "telemetry" for contract in self._by_code])
+        self._control = np.array([contract.flow == "control" for contract in self._by_code])
+        self._control_topics = control_topics
         self._mapper = Mapper(contracts)
         self._shedding = Shedding(contracts)
         self._schemas = Schemas() if schemas is None else schemas
@@ -188,6 +191,7 @@ class Decoder:
         quality = Quality()
         at, identity, codes, parts = gathered.at, gathered.identity, gathered.codes, gathered.parts
         judged = self._judge_records(gathered, at, codes, parts, quality)
+        judged |= self._misplaced(codes, batch.topic in self._control_topics)
         if judged:
             faults.update((int(positions[i]), fault) for i, fault in judged.items())
             keep = np.full(len(codes), True)
@@ -308,6 +312,15 @@ class Decoder:
             if accepted := sum(i not in faults for i in at_fault):
                 quality.should[type_name, rule_name] += accepted
         return faults
+
+    def _misplaced(self, codes: np.ndarray, is_control: bool) -> dict[int, Fault]:
+        """Return the faults of records on a topic of another kind.
+
+        Who may write what the shop measures may not therefore tell the job what to do.
+        """
+        wrong = np.flatnonzero(self._control[codes] != is_control).tolist()
+        detail = "no control record, on a control topic" if is_control else "a control record, on another topic"
+        return {row: ("misplaced", detail, self._by_code[codes[row]].ref) for row in wrong}
 
 
 def _array(places: Sequence[int]) -> np.ndarray:

@@ -41,7 +41,7 @@ class Plan:
         self.contract, self.code = contract, code
         self.columns = {name: DTYPES[contract.fields[name].type] for name in sorted(columns)}
         self.lists = sorted(lists)
-        self.keeps_data = contract.flow == "business"
+        self.keeps_data = contract.flow != "telemetry"
         """Events are made of their data; telemetry is only measured."""
         self.impossible = impossible(contract.body)
 

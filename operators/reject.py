@@ -24,6 +24,7 @@ REASONS: Final = (
     "unknown-version",  # of another major version than the contract
     "time",  # no event time, or one that cannot be
     "contract",  # breaks a must rule of its contract
+    "misplaced",  # of a control topic, but no control record; or the reverse
 )
 """Every reason `operators/decode.py` gives; lateness and wild clocks add their own."""
 

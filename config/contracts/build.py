@@ -72,7 +72,7 @@ def _check_roles(contract: Contract, reader: Reader) -> None:
     _expect(contract.body, contract.key, ("string",), reader, f"{where}.entityKey", required=True)
     if contract.flow == "telemetry" and not contract.measures:
         raise reader.error(f"a telemetry contract measures nothing - at `{where}`", "Add the property `measures`.")
-    if contract.flow == "business" and (contract.measures or contract.failed_when or contract.customer):
+    if contract.flow != "telemetry" and (contract.measures or contract.failed_when or contract.customer):
         raise reader.error(
             f"measures, failedWhen and customerField are for telemetry - at `{where}`", "Set `flow` to telemetry."
         )
@@ -87,9 +87,9 @@ def _sampled_max(extras: Extras, reader: Reader) -> int:
     shedding, where = extras.shedding, "$.customProperties.shedding"
     if shedding is None:
         return 1
-    if extras.flow == "business":
+    if extras.flow != "telemetry":
         raise reader.error(
-            f"only telemetry may be sampled under overload: each business record counts - at `{where}`",
+            f"only telemetry may be sampled under overload: each {extras.flow} record counts - at `{where}`",
             "Leave the property out.",
         )
     if (shedding.class_ == "sampled") != isinstance(shedding.floor, float):

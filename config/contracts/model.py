@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 LogicalType = Literal["string", "integer", "number", "boolean", "timestamp", "date", "object", "array"]
 Classification = Literal["public", "internal", "personal", "sensitive"]
-Flow = Literal["telemetry", "business"]
+Flow = Literal["telemetry", "business", "control"]
+"""Measurements; what happened in the business; what people and systems tell the job itself to do."""
 Mode = Literal["NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"]
 
 PERSONAL: Final = frozenset({"personal", "sensitive"})

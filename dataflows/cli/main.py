@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
     "target": "dataflows.cli.target:target",
+    "flag": "dataflows.cli.flags:flag",
     "report": "dataflows.cli.reports:report",
     "review": "dataflows.cli.review:review",
     "case": "dataflows.cli.reports:case",

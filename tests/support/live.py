@@ -159,6 +159,13 @@ class Job:
         found = interpret(inspect(self.recovery).snapshots).channels
         return {channel: state.next_offset for channel, state in found.items()}
 
+    def promised(self, channel: str) -> Idle:
+        """Return what a partition without a record since has promised; the job must not run."""
+        state = interpret(inspect(self.recovery).snapshots).channels[channel]
+        assert state.idle is not None, f"{channel} is not idle"
+        topic, _, partition = channel.rpartition("/")
+        return Idle(topic, int(partition), *state.idle)
+
     def wait_for(self, ends: Mapping[str, int]) -> None:
         """Wait until everything before `ends` is read and durable, and what follows from it is out."""
 

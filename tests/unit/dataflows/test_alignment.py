@@ -26,6 +26,16 @@ def test_what_one_process_tells_another_sees(tmp_path: Path) -> None:
     assert other.slowest() == 100
 
 
+def test_what_all_have_promised_counts_idle_channels_too(tmp_path: Path) -> None:
+    AlignmentBoard.create(tmp_path / "board", CHANNELS)
+    board = AlignmentBoard(tmp_path / "board", CHANNELS)
+    board.tell("orders/0", 10)
+    board.leave("telemetry/0", 7)
+    assert (board.slowest(), board.reached()) == (TIME_MIN, TIME_MIN)
+    board.leave("telemetry/1")
+    assert (board.slowest(), board.reached()) == (10, 7)
+
+
 def test_a_channel_that_left_holds_nobody(tmp_path: Path) -> None:
     AlignmentBoard.create(tmp_path / "board", CHANNELS)
     board = AlignmentBoard(tmp_path / "board", CHANNELS)

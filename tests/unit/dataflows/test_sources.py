@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from dataflows.sources import Pace, PartitionTicks, Reader, SourceSettings
 from dataflows.stages import StageItem
 from operators.batch import RawBatch
 from operators.channel import Channel, Position
+from operators.control import ControlChannel
 from operators.decode import Decoder
 from tests.support.cloudevents import cloud_event
 
@@ -346,3 +348,77 @@ def test_nothing_is_read_while_too_much_waits_to_be_released(open_partition: Ope
     assert [offsets(ticks.next_batch()) for _ in range(2)] == [[], []]
     assert ticks.next_awake() is not None
     assert [offsets(ticks.next_batch()) for _ in range(3)] == [[0, 1, 2], [], [3]]
+
+
+CONTROL = Decoder(load_contracts(BUILT_IN), control_topics={"flags"})
+
+
+class Flags(Live):
+    """A reader of flags at given seconds, live; with `idle`, of a recording of them."""
+
+    def read(self, next_offset: int, limit: int) -> RawBatch | None:  # type: ignore[override]
+        chosen = self.seconds[next_offset : next_offset + limit]
+        if not chosen and self.idle:
+            return None
+        data = {"scope": "*", "mode": "observe-only", "set_by": "on-call", "reason": "drill"}
+        values: list[bytes | None] = [
+            cloud_event("flag.set", data, id=str(second), time=to_text(START + second * SECOND)) for second in chosen
+        ]
+        offsets = list(range(next_offset, next_offset + len(chosen)))
+        return RawBatch("flags", 0, offsets, [0] * len(chosen), [None] * len(chosen), values)
+
+
+@pytest.fixture
+def open_control(tmp_path: Path) -> Callable[..., tuple[PartitionTicks, AlignmentBoard]]:
+    def opened(reader: Reader, *, follow: bool) -> tuple[PartitionTicks, AlignmentBoard]:
+        channels = ["flags/0", "orders/0"]
+        AlignmentBoard.create(tmp_path / "board", channels)
+        board = AlignmentBoard(tmp_path / "board", channels)
+        settings = SourceSettings(
+            3, DAY, timedelta(0), EPOCH, {"telemetry": 1}, 2, {}, control_receivers={"case": 2}, follow=follow
+        )
+        channel = ControlChannel("flags", 0, CONTROL)
+        return PartitionTicks(settings, channel, reader, board, lambda: False, None), board
+
+    return opened
+
+
+def effective(items: list[StageItem]) -> list[list[int]]:
+    """Return the seconds at which flags take effect, by key group of the case stage."""
+    (item,) = items
+    return [[(event.at - START) // SECOND for event in frame.events] for frame in item.frames["case"]]
+
+
+def test_a_live_control_partition_follows_the_slowest_and_holds_nobody(open_control: Callable[..., Any]) -> None:
+    live = Flags([])
+    ticks, board = open_control(live, follow=True)
+    assert ticks.next_batch() == []
+    assert board.slowest() == TIME_MIN, "the orders have not spoken"
+    board.tell("orders/0", START + 30 * SECOND)
+    (item,) = ticks.next_batch()
+    assert {frame.watermark for frame in item.frames["case"]} == {START + 30 * SECOND}
+    assert board.slowest() == START + 30 * SECOND
+    live.seconds = [2, 40]
+    items = ticks.next_batch()
+    assert effective(items) == [[30, 40], [30, 40]]
+    assert [(e.data["next_offset"], e.data["watermark"]) for e in released(items)] == [(0, START + 30 * SECOND)]
+
+
+def test_a_control_partition_follows_an_idle_partition_by_what_that_promised(open_control: Callable[..., Any]) -> None:
+    ticks, board = open_control(Flags([]), follow=True)
+    board.leave("orders/0", START + 50 * SECOND)
+    (item,) = ticks.next_batch()
+    assert {frame.watermark for frame in item.frames["case"]} == {START + 50 * SECOND}
+
+
+def test_a_recorded_control_partition_promises_what_it_promised_live(open_control: Callable[..., Any]) -> None:
+    recorded = Flags([2, 3, 40])
+    recorded.idle = {0: START + 30 * SECOND, 2: START + 35 * SECOND}
+    recorded.until = START + 60 * SECOND
+    ticks, board = open_control(recorded, follow=False)
+    board.tell("orders/0", START)
+    first, second, end = ticks.next_batch(), ticks.next_batch(), ticks.next_batch()
+    assert (effective(first), effective(second)) == ([[30, 30], [30, 30]], [[40], [40]])
+    assert {frame.watermark for frame in first[0].frames["case"]} == {START + 35 * SECOND}
+    assert ended(end) == {True}
+    assert {frame.watermark for frame in end[0].frames["case"]} == {START + 60 * SECOND}

@@ -129,7 +129,7 @@ def test_bad_record_is_rejected_with_its_reason_and_costs_its_neighbours_nothing
 
 
 def test_all_reasons_are_reached() -> None:
-    assert {row[2] for row in BAD} | {"unmapped"} == set(REASONS)
+    assert {row[2] for row in BAD} | {"unmapped", "misplaced"} == set(REASONS)
 
 
 def test_reject_carries_the_original_record(decoder: Decoder) -> None:
