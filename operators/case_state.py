@@ -6,7 +6,7 @@ import msgspec
 
 from operators.budget import Spent
 from operators.case import Case
-from operators.flags import Flag
+from operators.flags import Limit
 
 LINK = "link"
 
@@ -58,5 +58,5 @@ class CaseState(msgspec.Struct):
     """Ends of the present instant that found nothing to end."""
     budgets: dict[str, Spent] = {}
     """Under the key BROADCAST alone: by agent, what was spent of the day's budget of false discoveries,"""
-    flags: dict[str, Flag] = {}
+    flags: dict[str, Limit] = {}
     """and the flags, by scope."""

@@ -21,7 +21,7 @@ from config.policies.bundle import Bundle, Remedy
 from config.policies.documents import FactDocument, Outcome, Value
 from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
-from operators.flags import Flag, restraint
+from operators.flags import Limit, restraint
 from operators.policy import Verdict, decide, none_in_force
 
 OCCURRENCE = "1"
@@ -40,7 +40,7 @@ class Surroundings:
     """Other cases of this customer that led to a message within the contact window."""
     kind_confidence: float
     """How likely what the leading finding says is so; the case's confidence is that anything is wrong."""
-    flags: Mapping[str, Flag] = field(default_factory=dict)
+    flags: Mapping[str, Limit] = field(default_factory=dict)
     """How far people let the job go, by scope."""
 
 
@@ -110,7 +110,11 @@ class Decider:
         bundle = in_force or self.policy.first
         facts = self.facts(bundle, case, row, around, now)
         verdict = none_in_force(bundle) if in_force is None else decide(bundle, facts)
-        outcome, why = self._restrain(bundle, verdict, case, row, around.flags, now)
+        outcome, why = self._restrain(bundle, verdict, case, row, now)
+        flagged = restraint(around.flags, row["agent"], bundle.remedies.get(verdict.remedy), now)
+        # Where the policy could not decide, a person has to look, flag or no flag: that is no act.
+        if flagged is not None and not verdict.error and (outcome == "act" or flagged[0] == "observe" != outcome):
+            outcome, why = flagged
         decision_id = derived_id("decision", case.case_id, case.decisions + 1)
         decision = {
             "decision_id": decision_id,
@@ -136,15 +140,11 @@ class Decider:
         return Decided(outcome, verdict.remedy, verdict.rule, decision, action, contacts)
 
     def _restrain(
-        self, bundle: Bundle, verdict: Verdict, case: Case, row: dict[str, Any], flags: Mapping[str, Flag], now: int
+        self, bundle: Bundle, verdict: Verdict, case: Case, row: dict[str, Any], now: int
     ) -> tuple[Outcome, str]:
         """Return what remains of the verdict's outcome, and why it is less."""
         if case.held:
             return "observe", "Watched only: it is beyond the day's budget of false discoveries."
-        flagged = restraint(flags, row["agent"], bundle.remedies.get(verdict.remedy), now)
-        if flagged is not None and not verdict.error and (verdict.outcome == "act" or flagged[0] == "observe"):
-            # Where the policy could not decide, a person has to look, flag or no flag: that is no act.
-            return flagged if verdict.outcome != "observe" else ("observe", "")
         if verdict.outcome == "act":
             if verdict.remedy in case.used:
                 return "observe", "It was done already for this case."

@@ -22,7 +22,7 @@ FLAGS_MAX = 256
 MODES = NORMAL, OBSERVE, NOTIFY, REVERSIBLE = "normal", "observe-only", "notify-only", "reversible-only"
 
 
-class Flag(msgspec.Struct, frozen=True, array_like=True):
+class Limit(msgspec.Struct, frozen=True, array_like=True):
     """How far the job may go within a scope."""
 
     mode: str
@@ -38,7 +38,7 @@ def scopes_of(agent: str, remedy: str) -> tuple[str, ...]:
     return (ALL, f"agent:{agent}", *([f"remedy:{remedy}"] if remedy else []))
 
 
-def note(flags: dict[str, Flag], event: Event) -> None:
+def note(flags: dict[str, Limit], event: Event) -> None:
     """Take note of a flag in `flags`, by scope; forget those that have ended."""
     data = event.data
     scope = data["scope"]
@@ -47,7 +47,7 @@ def note(flags: dict[str, Flag], event: Event) -> None:
         del flags[ended]
     if data["mode"] == NORMAL:
         return
-    flag = Flag(data["mode"], event.at, data.get("until"), data["set_by"], data["reason"])
+    flag = Limit(data["mode"], event.at, data.get("until"), data["set_by"], data["reason"])
     if len(flags) < FLAGS_MAX:
         flags[scope] = flag
     else:
@@ -56,7 +56,7 @@ def note(flags: dict[str, Flag], event: Event) -> None:
 
 
 def restraint(
-    flags: Mapping[str, Flag], agent: str, remedy: Remedy | None, now: int
+    flags: Mapping[str, Limit], agent: str, remedy: Remedy | None, now: int
 ) -> tuple[Literal["observe", "recommend"], str] | None:
     """Return what remains of acting now, and why; None where no flag is in the way.
 
@@ -77,7 +77,7 @@ def restraint(
     return None
 
 
-def _in_force(flag: Flag, now: int) -> bool:
+def _in_force(flag: Limit, now: int) -> bool:
     return flag.until is None or now < flag.until
 
 
@@ -87,6 +87,6 @@ def _allows(mode: str, remedy: Remedy) -> bool:
     return remedy.reversible
 
 
-def _said(scope: str, flag: Flag) -> str:
+def _said(scope: str, flag: Limit) -> str:
     where = "everything" if scope == ALL else scope.replace(":", " ", 1)
     return f"The flag {flag.mode} for {where} was set by {flag.set_by}, who can take it back with mode {NORMAL}."

@@ -15,6 +15,7 @@ from config.policies.versions import Versions
 from operators.case import Case, OpenFinding, Plan, row_of
 from operators.decide import Decider, Surroundings, commit
 from operators.evidence import Sources
+from operators.flags import Limit
 from tests.support.findings import finding
 
 BUNDLE = load_default()
@@ -228,3 +229,28 @@ def test_flags_are_facts_of_the_time(tmp_path: Path) -> None:
     flagged = replace(BUNDLE, flags={"trial": Flag(True, DAY)})
     for now, on in ((DAY - 1, True), (DAY, False)):
         assert decided(case(), now=now, bundle=flagged).decision["facts"]["trial"] is on
+
+
+OBSERVE_ONLY = Limit("observe-only", 0, None, "on-call", "drill")
+REVERSIBLE_ONLY = Limit("reversible-only", 0, None, "on-call", "drill")
+
+
+@pytest.mark.parametrize(
+    ("flag", "mode", "outcome"),
+    [
+        (OBSERVE_ONLY, "act", "observe"),
+        (OBSERVE_ONLY, "recommend", "observe"),
+        (REVERSIBLE_ONLY, "act", "recommend"),
+        (REVERSIBLE_ONLY, "recommend", "recommend"),
+        (REVERSIBLE_ONLY, "observe", "observe"),
+    ],
+)
+def test_between_mode_and_flag_the_stricter_holds(flag: Limit, mode: Any, outcome: str) -> None:
+    assert decided(case(), mode).outcome == mode
+    decision = decided(case(), mode, replace(ALONE, flags={"*": flag}))
+    assert (decision.outcome, decision.action is None) == (outcome, True)
+
+
+def test_where_the_policy_cannot_decide_a_person_is_asked_whatever_the_flags_say() -> None:
+    broken = case(features={"expected_at": "soon"})
+    assert decided(broken, around=replace(ALONE, flags={"*": OBSERVE_ONLY})).outcome == "approve"

@@ -10,21 +10,21 @@ import pytest
 from config.clock import DAY
 from config.events import BROADCAST, Event
 from config.policies.bundle import Remedy
-from operators.flags import FLAG, FLAGS_MAX, Flag, note, restraint
+from operators.flags import FLAG, FLAGS_MAX, Limit, note, restraint
 
 MESSAGE = Remedy("tell", "crm", timedelta(hours=1), contacts_customer=True, moves_money=False, reversible=False)
 CREDIT = Remedy("credit", "billing", timedelta(hours=1), contacts_customer=True, moves_money=True, reversible=True)
 
 
-def flags(*given: dict[str, Any]) -> dict[str, Flag]:
-    noted: dict[str, Flag] = {}
+def flags(*given: dict[str, Any]) -> dict[str, Limit]:
+    noted: dict[str, Limit] = {}
     for at, changes in enumerate(given):
         data = {"scope": "*", "mode": "observe-only", "set_by": "on-call", "reason": "drill"} | changes
         note(noted, Event(at, f"flag-{at}", BROADCAST, FLAG, data))
     return noted
 
 
-def outcome(noted: dict[str, Flag], remedy: Remedy | None = MESSAGE, now: int = DAY, agent: str = "billing") -> str:
+def outcome(noted: dict[str, Limit], remedy: Remedy | None = MESSAGE, now: int = DAY, agent: str = "billing") -> str:
     found = restraint(noted, agent, remedy, now)
     return "" if found is None else found[0]
 
