@@ -246,8 +246,10 @@ REVERSIBLE_ONLY = Limit("reversible-only", 0, None, "on-call", "drill")
     ],
 )
 def test_between_mode_and_flag_the_stricter_holds(flag: Limit, mode: Any, outcome: str) -> None:
-    assert decided(case(), mode).outcome == mode
-    decision = decided(case(), mode, replace(ALONE, flags={"*": flag}))
+    final = {name: replace(remedy, reversible=False) for name, remedy in BUNDLE.remedies.items()}
+    bundle = replace(BUNDLE, remedies=final)
+    assert decided(case(), mode, bundle=bundle).outcome == mode
+    decision = decided(case(), mode, replace(ALONE, flags={"*": flag}), bundle=bundle)
     assert (decision.outcome, decision.action is None) == (outcome, True)
 
 
