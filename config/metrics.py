@@ -150,6 +150,11 @@ DECISIONS = Counter(
     "Decisions released into the store, by outcome.",
     ("outcome",),
 )
+DRIFTS = Counter(
+    "forestall_feature_drifts_total",
+    "Lasting changes of a number that a model reads, released into the store, by number.",
+    ("feature",),
+)
 RELEASE_SECONDS = Histogram(
     "forestall_release_seconds",
     "Wall time of one release, by the store or topic that took it.",

@@ -26,6 +26,7 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
 from operators.evidence import Sources
+from operators.feature_drift import FeatureDriftParameters
 from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
@@ -65,6 +66,7 @@ def load_logics(settings: Settings) -> Logics:
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
+    drift_parameters = manifests["experience"].parameters("feature_drift", FeatureDriftParameters)
     watches: list[Watch] = [
         OversoldWatch.of(manifests["fulfilment"], streams[STOCK_TYPE].pane),
         SharedCardsWatch.of(manifests["fraud"]),
@@ -80,7 +82,7 @@ def load_logics(settings: Settings) -> Logics:
         telemetry=telemetry,
         fleet=lambda: FleetLogic(rule, calls),
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
-        risk=lambda: RiskLogic(views, risk_parameters),
+        risk=lambda: RiskLogic(views, risk_parameters, drift_parameters),
         cause=lambda: CauseLogic(watches=watches),
         case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources, budgets),
     )

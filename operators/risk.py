@@ -2,7 +2,8 @@
 
 Key: a model. In: from the journeys, `checkpoint` events (an order at an instant of its life, and what has just happened
 to it) and `label` events (its customer answered, or it was cancelled). Out: the finding `order.complaint_likely` of the
-agent `experience`, to `case` by customer; its end when the customer is content or has complained, or stays silent.
+agent `experience`, to `case` by customer; its end when the customer is content or has complained, or stays silent. What
+drifts of the numbers it reads (`feature_drift`) is released.
 
 It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the answer comes, weeks
 later, all checkpoints of the order are learned, together as one example. What is scored is therefore never what was
@@ -17,13 +18,14 @@ from typing import Any, NamedTuple
 
 from config.clock import DAY, to_text
 from config.errors import RecoveryError, SettingsError
-from config.events import Event
+from config.events import RELEASE, Event
 from config.features.load import FeatureView
 from config.identity import derived_id, short_hash
 from detectors.classifier import Platt, RecursiveLogistic
 from operators.agents.experience import ComplaintRiskParameters, Judged, end_of, finding_of
+from operators.feature_drift import FeatureDrift, FeatureDriftParameters, fresh
 from operators.features import fleet_history, order_progress
-from operators.features.checkpoints import CHECKPOINT, LABEL
+from operators.features.checkpoints import CHECKPOINT, LABEL, MODEL
 from operators.features.fleet_history import COMPLAINED, COMPLAINED_ON_TIME, LATE, SHIPPED_LATE, History
 from operators.features.order_progress import Row
 from operators.features.vector import NAMES, vector
@@ -57,6 +59,7 @@ class RiskLogic:
     Args:
         views: The feature views that the model reads, by name.
         parameters: How it learns, and from when on it speaks.
+        drift: When one of the numbers that it reads has drifted.
     """
 
     name = "risk"
@@ -65,8 +68,13 @@ class RiskLogic:
     dedupe_ttl = 0
     """What comes in was made by the journeys, each once."""
 
-    def __init__(self, views: dict[str, FeatureView], parameters: ComplaintRiskParameters) -> None:
-        self._parameters = parameters
+    def __init__(
+        self,
+        views: dict[str, FeatureView],
+        parameters: ComplaintRiskParameters,
+        drift: FeatureDriftParameters | None = None,
+    ) -> None:
+        self._parameters, self._drift = parameters, FeatureDrift(drift or FeatureDriftParameters())
         self._progress = views[order_progress.VIEW].names
         self._history = views[fleet_history.VIEW].names
         self._check()
@@ -161,6 +169,11 @@ class RiskLogic:
             pending = Pending(data["order"], data["customer"], data["since"], due_at, *names)
             self._remember(state, data["entry"], pending)
         if len(pending.rows) < ROWS_MAX:
+            if data["entry"] in state.pending:
+                before = unpacked(pending.rows[-1], self._progress, self._history)[0] if pending.rows else None
+                counted = fresh(order_progress.VIEW, progress, before)
+                for drift in self._drift.watch(MODEL, state.drift, counted, now):
+                    context.emit(RELEASE, drift)
             pending.rows = [*pending.rows, packed(progress, history, log_odds)]
         self._set_sweep(state, context)
         probability, needed = platt.probability(log_odds), self._parameters.needed(progress)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from operators.feature_drift import Watched
 from operators.features.fleet_history import History
 from operators.features.order_progress import Row
 
@@ -62,6 +63,8 @@ class RiskState(msgspec.Struct):
     curve: list[Band] = msgspec.field(default_factory=lambda: [Band() for _ in range(BANDS)])
     swept: bool = False
     """Whether the timer that looks for orders past their due time is set."""
+    drift: dict[str, Watched] = {}
+    """What is known of each number that the model reads, as `view.number`."""
 
 
 def packed(progress: Row, history: Row, log_odds: float) -> bytes:

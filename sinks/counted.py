@@ -12,6 +12,7 @@ from config.instruments import switched_on
 from config.metrics import (
     CASES,
     DECISIONS,
+    DRIFTS,
     DURABLE_SECONDS,
     FINDINGS,
     OUTBOX_ENTRIES,
@@ -39,6 +40,10 @@ class _Decision(msgspec.Struct):
     outcome: str
 
 
+class _Drift(msgspec.Struct):
+    feature: str
+
+
 def count_released(sink: str, entries: Sequence[Entry], began: float) -> None:
     """Count a release that has just become durable.
 
@@ -64,6 +69,8 @@ def _count_meaning(entry: Entry) -> None:
         FINDINGS.add(1, finding.agent, finding.kind)
     elif entry.kind == "decision":
         DECISIONS.add(1, msgspec.json.decode(entry.body, type=_Decision).outcome)
+    elif entry.type == "drift.begun":
+        DRIFTS.add(1, msgspec.json.decode(entry.body, type=_Drift).feature)
     elif entry.kind == "case":
         CASES.add(1, entry.type.partition(".")[2])
 

@@ -69,6 +69,18 @@ def decisions_by_outcome(store: Store) -> Row:
     return _counted(body["outcome"] for body in bodies(store, "decision"))
 
 
+def drifts(store: Store) -> list[Row]:
+    """Return the lasting changes of what models read, oldest first, and when each ended: None where it goes on."""
+    said = list(bodies(store, "drift"))
+    ended = {(row["model"], row["feature"], row["since"]): row["at"] for row in said if row["ended"]}
+    begun = sorted((row for row in said if not row["ended"]), key=lambda row: (row["since"], row["feature"]))
+    return [
+        {name: value for name, value in row.items() if name not in ("at", "ended")}
+        | {"told_at": row["at"], "ended_at": ended.get((row["model"], row["feature"], row["since"]))}
+        for row in begun
+    ]
+
+
 def dead_letters_by_reason(store: Store) -> Row:
     """Return the number of dead letters by reason."""
     return _counted(body["reason"] for body in bodies(store, "dead_letter"))

@@ -62,6 +62,7 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
             "lead_hours": queries.lead_times(opened),
             "decisions": queries.decisions_by_outcome(opened),
             "top": queries.top_open_cases(opened, top),
+            "drift": queries.drifts(opened),
             "dead_letters": queries.dead_letters_by_reason(opened),
             "late": queries.late_by_topic(opened),
             "channels": queries.channel_statistics(opened),
@@ -89,6 +90,8 @@ def _show_report(document: dict[str, Any]) -> None:
         _show("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_top(document["top"])
+    columns = ("feature", "since", "ended", "distance", "by_chance", "moved_most")
+    _show("Drift: numbers that a model reads, and that are not what they were", columns, map(_drift, document["drift"]))
     _show_counts("Dead letters", "reason", document["dead_letters"])
     _show_counts("Late records", "topic", document["late"])
     columns = ("channel", "records", "late", "duplicates", "rejected", "watermark")
@@ -97,6 +100,18 @@ def _show_report(document: dict[str, Any]) -> None:
     _show("Open at the end of the input", ("stage", "keys", "timers", "events"), rows)
     if not document["complete"]:
         out.print("The run into this store is not complete: `forestall replay` goes on with it.")
+
+
+def _drift(row: Row) -> Row:
+    bounds = [f"{word} {row[name]:g}" for word, name in (("above", "above"), ("to", "until")) if row[name] is not None]
+    return {
+        "feature": row["feature"],
+        "since": to_text(row["since"]),
+        "ended": "" if row["ended_at"] is None else to_text(row["ended_at"]),
+        "distance": _number(row["distance"]),
+        "by_chance": _number(row["threshold"]),
+        "moved_most": f"{row['share_before']:.0%} → {row['share']:.0%} {' '.join(bounds)}",
+    }
 
 
 def _show_top(rows: list[Row]) -> None:
@@ -229,9 +244,9 @@ def verify(store_url: str, as_json: bool) -> None:
         out.print(table("Verified entries", ("sink part", "entries"), verified.items()))
 
 
-def _show(title: str, columns: tuple[str, ...], rows: list[Row]) -> None:
-    if rows:
-        cells = [[row[column] for column in columns] for row in rows]
+def _show(title: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+    cells = [[row[column] for column in columns] for row in rows]
+    if cells:
         out.print(table(title, [column.replace("_", " ") for column in columns], cells))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
 from config.clock import HOUR
@@ -97,6 +98,14 @@ def dead_letter(offset: int, reason: str, value: bytes, *, kept: bool = True) ->
     return Event(0, f"orders/0/{offset}", "orders/0", "dead_letter", data)
 
 
+def drift(since: int, *, ended: bool = False, feature: str = "order_progress.left_days") -> Event:
+    type_, at = ("drift.ended", since + 9 * HOUR) if ended else ("drift.begun", since + 2 * HOUR)
+    data: dict[str, Any] = {"model": "complaint", "feature": feature, "since": since, "at": at, "ended": ended}
+    if not ended:
+        data |= {"distance": 0.31, "threshold": 0.08, "above": 20.5, "until": None, "share": 0.4, "share_before": 0.1}
+    return Event(at, f"{feature} {since} {type_}", "complaint", type_, data)
+
+
 def opened_row(agent: str, kind: str, entity: str, lead_h: int | None, priority: float) -> dict[str, Any]:
     return {
         "correlation_key": "alice",
@@ -141,12 +150,12 @@ def events() -> list[Event]:
     ]
 
 
-def filled(url: str, *, done: bool = True) -> str:
-    """Make a store at `url`; return the URL."""
+def filled(url: str, *, done: bool = True, more: Sequence[Event] = ()) -> str:
+    """Make a store at `url`, with `more` events in it; return the URL."""
     with Store.open(url, create=True) as store:
         store.begin_run([PART], "job")
         box = Outbox(PART, frozenset("a"), store.open_part)
         stats = [ChannelStats("orders/0", 10, OPENED, records=10, accepted=6, rejected=4)]
-        box.write([Release("a", events(), ended=done, stats=stats)])
+        box.write([Release("a", [*events(), *more], ended=done, stats=stats)])
         box.snapshot()[1]()
     return url

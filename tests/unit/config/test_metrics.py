@@ -15,7 +15,7 @@ DECLARED = {name: metric for name, metric in vars(metrics).items() if isinstance
 """Metrics by the name of their constant."""
 LABELS = {
     "topic", "partition", "verdict", "reason", "severity", "stage", "step", "sink", "kind", "agent", "change",
-    "outcome", "part", "cause", "worker", "process", "version",
+    "outcome", "part", "cause", "worker", "process", "version", "feature",
 }  # fmt: skip
 """All that a label may be: what the settings, the flow, contracts and manifests bound. Never an id."""
 UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_ratio")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from config.clock import DAY, HOUR
 from config.errors import UsageError
 from sinks import queries
 from sinks.chain import GENESIS
 from sinks.part_writer import ChannelStats
 from sinks.store import Store
-from tests.support.stores import filled
+from tests.support.stores import OPENED, drift, filled
 
 
 @pytest.fixture
@@ -36,6 +37,18 @@ def test_outputs_are_counted_by_what_they_say(store: Store) -> None:
     assert queries.decisions_by_outcome(store) == {"act": 1, "recommend": 1}
     assert queries.dead_letters_by_reason(store) == {"limits": 1, "not-json": 2, "tombstone": 1}
     assert queries.late_by_topic(store) == {"crm": 1}
+
+
+def test_drifts_are_told_from_their_beginning_to_their_end(tmp_path: Path) -> None:
+    told = [drift(OPENED), drift(OPENED + DAY), drift(OPENED, ended=True), drift(OPENED - 1, feature="a.b")]
+    with Store.open(filled(f"sqlite:///{tmp_path}/drift.db", more=told)) as store:
+        found = queries.drifts(store)
+    assert [(row["feature"], row["since"], row["told_at"], row["ended_at"]) for row in found] == [
+        ("a.b", OPENED - 1, OPENED - 1 + 2 * HOUR, None),
+        ("order_progress.left_days", OPENED, OPENED + 2 * HOUR, OPENED + 9 * HOUR),
+        ("order_progress.left_days", OPENED + DAY, OPENED + DAY + 2 * HOUR, None),
+    ]
+    assert found[1]["distance"] == 0.31
 
 
 def test_open_cases_come_by_priority(store: Store) -> None:

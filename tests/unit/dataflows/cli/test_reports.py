@@ -11,7 +11,7 @@ from dataflows.cli.main import main
 from replay.world.labels import Issue, Labels
 from sinks.schema import cases, outputs
 from sinks.store import Store
-from tests.support.stores import filled
+from tests.support.stores import OPENED, drift, filled
 
 
 @pytest.fixture
@@ -47,6 +47,15 @@ def test_report_for_people_shows_cases_leads_and_what_was_not_used(url: str) -> 
     ):
         assert text in shown
     assert "not complete" not in shown
+
+
+def test_report_shows_which_numbers_of_a_model_have_drifted(tmp_path: Path) -> None:
+    url = filled(f"sqlite:///{tmp_path}/drift.db", more=[drift(OPENED)])
+    assert orjson.loads(run("report", "--store", url, "--json").stdout)["drift"][0]["since"] == OPENED
+    shown = run("report", "--store", url).output
+    for text in ("order_progress.left_days", "0.31", "10% → 40%", "20.5"):
+        assert text in shown
+    assert "rift" not in run("report", "--store", filled(f"sqlite:///{tmp_path}/none.db")).output
 
 
 def test_report_says_that_a_run_is_not_complete(tmp_path: Path) -> None:
