@@ -57,16 +57,20 @@ def load_policy(folder: Path = DEFAULT_FOLDER, manifests: Mapping[str, Manifest]
     Raises:
         PolicyError: as `load_bundle`; or the versions have different names, or two the same version or date.
     """
-    folders = sorted(path.parent for path in folder.glob(f"*/{MAIN}"))
-    if not folders or (folder / MAIN).exists():
-        return Versions((load_bundle(folder, manifests),))
     loaded = sorted(
-        ((load_bundle(each, manifests), each / MAIN) for each in folders), key=lambda pair: pair[0].effective_from
+        ((load_bundle(each, manifests), each / MAIN) for each in version_folders(folder)),
+        key=lambda pair: pair[0].effective_from,
     )
     for position, (bundle, file) in enumerate(loaded):
         for other, _ in loaded[:position]:
             _check_apart(bundle, other, file)
     return Versions(tuple(bundle for bundle, _ in loaded))
+
+
+def version_folders(folder: Path) -> list[Path]:
+    """Return the folders of a policy's versions, by name: `folder` itself if it has a `bundle.yaml`."""
+    below = sorted(path.parent for path in folder.glob(f"*/{MAIN}"))
+    return [folder] if (folder / MAIN).exists() or not below else below
 
 
 def _check_apart(bundle: Bundle, other: Bundle, file: Path) -> None:

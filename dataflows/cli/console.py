@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -45,6 +45,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in cells:
         made.add_row(*(cell.replace("[", r"\[") for cell in row))
     return made
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    """Print a table of what `rows` hold under the names of `columns`; nothing where there are none."""
+    if rows:
+        headings = [column.replace("_", " ") for column in columns]
+        out.print(table(title, headings, [[row[column] for column in columns] for row in rows]))
 
 
 def _shown(cell: object) -> str:

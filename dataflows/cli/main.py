@@ -28,6 +28,7 @@ COMMANDS = {
     "store": "dataflows.cli.reports:store",
     "recovery": "dataflows.cli.recovery:recovery",
     "contracts": "dataflows.cli.contracts:contracts",
+    "policy": "dataflows.cli.policy:policy",
     "bench-detectors": "dataflows.cli.bench_detectors:bench_detectors",
 }
 

@@ -10,7 +10,7 @@ import click
 
 from config.clock import HOUR, to_text
 from config.errors import CheckFailed
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
 from replay.backtest.labels import SHOWN, judged
 from replay.score import score
 from replay.world.labels import Labels
@@ -81,23 +81,26 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
 def _show_report(document: dict[str, Any]) -> None:
     if not document["outputs"]:
         out.print("Nothing was found.")
-    _show("Cases by agent", ("agent", "kind", "cases", "open", "resolved", "held", "money_at_risk"), document["cases"])
-    _show("Lead times: hours from opening to harm", ("agent", "cases", "p10", "p50", "p90"), document["lead_hours"])
+    columns: tuple[str, ...] = ("agent", "kind", "cases", "open", "resolved", "held", "money_at_risk")
+    print_rows("Cases by agent", columns, document["cases"])
+    columns = ("agent", "cases", "p10", "p50", "p90")
+    print_rows("Lead times: hours from opening to harm", columns, document["lead_hours"])
     if "labelled" in document:
         labelled = document["labelled"]
         rows = [*labelled["by_kind"], {"kind": "all"} | labelled["all"]]
         cells = [{heading: row[name] for heading, name in SHOWN.items()} for row in rows]
-        _show("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
+        print_rows("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_top(document["top"])
     columns = ("feature", "since", "ended", "distance", "by_chance", "moved_most")
-    _show("Drift: numbers that a model reads, and that are not what they were", columns, map(_drift, document["drift"]))
+    drifts = [_drift(row) for row in document["drift"]]
+    print_rows("Drift: numbers that a model reads, and that are not what they were", columns, drifts)
     _show_counts("Dead letters", "reason", document["dead_letters"])
     _show_counts("Late records", "topic", document["late"])
     columns = ("channel", "records", "late", "duplicates", "rejected", "watermark")
-    _show("Channels", columns, [row | {"watermark": to_text(row["watermark"])} for row in document["channels"]])
+    print_rows("Channels", columns, [row | {"watermark": to_text(row["watermark"])} for row in document["channels"]])
     rows = [{"stage": stage} | counts for stage, counts in document["open"].items()]
-    _show("Open at the end of the input", ("stage", "keys", "timers", "events"), rows)
+    print_rows("Open at the end of the input", ("stage", "keys", "timers", "events"), rows)
     if not document["complete"]:
         out.print("The run into this store is not complete: `forestall replay` goes on with it.")
 
@@ -242,12 +245,6 @@ def verify(store_url: str, as_json: bool) -> None:
         print_json({"verified": verified})
     else:
         out.print(table("Verified entries", ("sink part", "entries"), verified.items()))
-
-
-def _show(title: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
-    cells = [[row[column] for column in columns] for row in rows]
-    if cells:
-        out.print(table(title, [column.replace("_", " ") for column in columns], cells))
 
 
 def _show_counts(title: str, name: str, counts: Row) -> None:

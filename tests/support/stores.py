@@ -150,12 +150,12 @@ def events() -> list[Event]:
     ]
 
 
-def filled(url: str, *, done: bool = True, more: Sequence[Event] = ()) -> str:
-    """Make a store at `url`, with `more` events in it; return the URL."""
+def filled(url: str, *, done: bool = True, more: Sequence[Event] = (), given: Sequence[Event] | None = None) -> str:
+    """Make a store at `url` of the `given` outputs, by default some of every kind, and of `more`; return the URL."""
     with Store.open(url, create=True) as store:
         store.begin_run([PART], "job")
         box = Outbox(PART, frozenset("a"), store.open_part)
         stats = [ChannelStats("orders/0", 10, OPENED, records=10, accepted=6, rejected=4)]
-        box.write([Release("a", [*events(), *more], ended=done, stats=stats)])
+        box.write([Release("a", [*(events() if given is None else given), *more], ended=done, stats=stats)])
         box.snapshot()[1]()
     return url

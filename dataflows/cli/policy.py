@@ -1,0 +1,180 @@
+"""`forestall policy …`: what decides, whether it holds, and why it decided as it did."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.agents.load import Manifest, load_manifests
+from config.clock import TIME_MAX, to_text
+from config.errors import CheckFailed
+from config.policies.bundle import Bundle
+from config.policies.cases import load_cases
+from config.policies.grants import ungranted
+from config.policies.load import load_bundle
+from config.policies.versions import version_folders
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
+from dataflows.cli.instant import Instant
+from dataflows.cli.policy_explain import explain
+from dataflows.cli.policy_options import config_option, folder_argument, load_named, named_folder
+from operators.policy_cases import Tested, coverage, run_cases
+
+Row = dict[str, Any]
+
+
+@click.group(cls=ForestallGroup)
+def policy() -> None:
+    """Check, test, explain and compare policies. DIR is a policy bundle; by default the one of the settings."""
+
+
+policy.add_command(explain)
+
+
+@policy.command()
+@folder_argument
+@click.option("--at", type=Instant(), metavar="TIME", help="What is in force then. [now]")
+@config_option
+@json_option
+def check(folder: Path | None, at: int | None, config: Path | None, as_json: bool) -> None:
+    """Load the policy in DIR strictly; show its versions, who owns what, and what is wrong with it.
+
+    Exit with 1 where a rule does what the agent of a finding is not granted.
+
+    \b
+    Example:
+      forestall policy check config/policies/default
+    """
+    now = time.time_ns() // 1000 if at is None else at
+    loaded, manifests = load_named(folder, config), load_manifests()
+    dates = [bundle.effective_from for bundle in loaded.bundles]
+    document: Row = {
+        "name": loaded.first.name,
+        "at": to_text(now),
+        "versions": [
+            _checked(bundle, manifests, loaded.at(now) is bundle, until, now)
+            for bundle, until in zip(loaded.bundles, [*dates[1:], TIME_MAX], strict=True)
+        ],
+    }
+    if as_json:
+        print_json(document)
+    else:
+        _show_checked(document)
+    faults = sum(len(version["ungranted"]) for version in document["versions"])
+    if faults:
+        raise CheckFailed(
+            f"{faults} rules do what the agents of their findings are not granted.",
+            remedy="Change the rule, or have the owner of the agent add the class to side_effects in its manifest.",
+        )
+
+
+def _checked(bundle: Bundle, manifests: dict[str, Manifest], in_force: bool, until: int, now: int) -> Row:
+    owned = Counter((rule.owner, "rules") for rule in bundle.rules)
+    owned.update((remedy.owner, "remedies") for remedy in bundle.remedies.values())
+    names = sorted({bundle.owner, *(owner for owner, _ in owned)})
+    owners: list[Row] = [
+        {"owner": name, "rules": owned[name, "rules"], "remedies": owned[name, "remedies"]} for name in names
+    ]
+    return {
+        "version": bundle.version,
+        "hash": bundle.hash,
+        "effective_from": to_text(bundle.effective_from),
+        "until": to_text(until),
+        "in_force": in_force,
+        "escalation": bundle.escalation,
+        "owners": owners,
+        "expired_flags": [name for name, flag in bundle.flags.items() if flag.expires <= now],
+        "ungranted": [
+            {"agent": each.agent, "kind": each.kind, "rule": each.rule, "side_effect": each.side_effect}
+            for each in ungranted(bundle, manifests)
+        ],
+    }
+
+
+def _show_checked(document: Row) -> None:
+    columns = ("version", "effective_from", "until", "in_force", "escalation", "hash")
+    rows = [version | {"in_force": "yes" if version["in_force"] else "no"} for version in document["versions"]]
+    print_rows(f"Policy {document['name']} at {document['at']}", columns, rows)
+    for version in document["versions"]:
+        print_rows(f"Owners in {version['version']}", ("owner", "rules", "remedies"), version["owners"])
+        print_rows(
+            f"Not granted in {version['version']}", ("agent", "kind", "rule", "side_effect"), version["ungranted"]
+        )
+        if version["expired_flags"]:
+            out.print(f"flags that have expired, and are off: {', '.join(version['expired_flags'])}", markup=False)
+
+
+@policy.command()
+@folder_argument
+@config_option
+@json_option
+def test(folder: Path | None, config: Path | None, as_json: bool) -> None:
+    """Decide about the cases beside the bundle in DIR (cases/*.yaml), and tell which rules no case reaches.
+
+    Exit with 1 where a case is decided otherwise than it says, or a rule is reached by none.
+
+    \b
+    Example:
+      forestall policy test config/policies/default
+    """
+    versions = [_tested(each) for each in version_folders(named_folder(folder, config))]
+    if as_json:
+        print_json({"versions": versions})
+    else:
+        for version in versions:
+            _show_tested(version)
+    failed = sum(len(version["failed"]) for version in versions)
+    uncovered = [rule for version in versions for rule in version["uncovered"]]
+    if failed or uncovered:
+        said = [f"{failed} cases are decided otherwise than they say"] if failed else []
+        said += [f"{len(uncovered)} rules are reached by no case"] if uncovered else []
+        raise CheckFailed(
+            f"{'; '.join(said)}.",
+            remedy="Correct the rule or the case; write a case for each rule, or remove one that no facts can reach.",
+        )
+
+
+def _tested(folder: Path) -> Row:
+    bundle = load_bundle(folder)
+    tested = run_cases(bundle, load_cases(folder, bundle))
+    reached = coverage(bundle, tested)
+    covered = sum(1 for count in reached.values() if count)
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "hash": bundle.hash,
+        "cases": len(tested),
+        "failed": [_failed(each) for each in tested if each.differs],
+        "rules": len(reached),
+        "covered": covered,
+        "coverage": round(covered / len(reached), 4),
+        "uncovered": [rule for rule, count in reached.items() if not count],
+        "cases_by_rule": reached,
+    }
+
+
+def _failed(tested: Tested) -> Row:
+    return {
+        "name": tested.case.name,
+        "where": tested.case.where,
+        "differs": {name: {"expected": wanted, "decided": got} for name, (wanted, got) in tested.differs.items()},
+        "rule": tested.verdict.rule,
+        "error": tested.verdict.error,
+    }
+
+
+def _show_tested(version: Row) -> None:
+    rows = [(rule, count, "" if count else "no case") for rule, count in version["cases_by_rule"].items()]
+    out.print(table(f"Rules of version {version['version']}", ("rule", "cases", ""), rows))
+    for case in version["failed"]:
+        out.print(f"{case['where']}: {case['name']}", markup=False)
+        for name, each in case["differs"].items():
+            out.print(f"  {name}: {each['expected']!r} expected, {each['decided']!r} decided", markup=False)
+        out.print(f"  by rule {case['rule']} {case['error']}".rstrip(), markup=False)
+    out.print(
+        f"{version['cases']} cases, {len(version['failed'])} failed; {version['covered']} of {version['rules']} rules "
+        f"reached ({version['coverage']:.0%})"
+    )

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from config.clock import DAY, from_text
+from config.policies.load import DEFAULT_FOLDER, load_default
+from config.policies.versions import load_policy
+from dataflows.cli.main import main
+from operators.cases import CaseLogic, CaseSettings
+from operators.decide import Decider
+from sinks.queries import top_open_cases
+from sinks.store import Store
+from tests.support.findings import finding, process
+from tests.support.policies import rule, write_bundle, write_cases
+from tests.support.stores import filled
+
+
+def run(*arguments: Any, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["policy", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_check_shows_versions_owners_and_what_is_in_force(tmp_path: Path) -> None:
+    for name, date in (("a", "2026-01-01T00:00:00Z"), ("b", "2026-03-01T00:00:00Z")):
+        main_file = copytree(DEFAULT_FOLDER, tmp_path / name) / "bundle.yaml"
+        text = main_file.read_text().replace("version: 1.0.0", f"version: {name}")
+        main_file.write_text(text.replace("1970-01-01T00:00:00Z", date))
+    document = orjson.loads(run("check", tmp_path, "--at", "2026-02-28", "--json").stdout)
+    first, second = document["versions"]
+    assert (first["version"], first["in_force"], second["version"], second["in_force"]) == ("a", True, "b", False)
+    assert (first["until"], second["until"]) == ("2026-03-01T00:00:00Z", "+∞")
+    assert {"owner": "payment-risk", "rules": 2, "remedies": 0} in first["owners"]
+    assert "payment-risk" in run("check", tmp_path).output
+
+
+def test_check_of_the_default_policy_goes_well() -> None:
+    assert load_default().hash in run("check").output
+
+
+def test_check_refuses_what_is_not_granted_and_names_expired_flags(tmp_path: Path) -> None:
+    charge = {"system": "billing", "description": "d", "valid_for": "1h", "side_effect": "charge-customer"}
+    flags = {"trial": {"value": True, "description": "d", "expires": "2026-01-01T00:00:00Z"}}
+    folder = write_bundle(tmp_path, rule("a", "linked", "act", "charge"), remedies={"charge": charge}, flags=flags)
+    result = run("check", folder, "--at", "2026-01-01", "--json", code=1)
+    (version,) = orjson.loads(result.stdout)["versions"]
+    assert {"agent": "fulfilment", "kind": "order.stuck", "rule": "t/a", "side_effect": "charge-customer"} in version[
+        "ungranted"
+    ]
+    assert version["expired_flags"] == ["trial"]
+    assert "side_effects in its manifest" in result.stderr
+
+
+def test_check_of_a_broken_bundle_names_file_line_and_nearest_name(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path, rule("a", "confidnce > 0.5"))
+    said = run("check", folder, code=3).stderr
+    assert "rules.yaml:5: rule 'a': unknown fact 'confidnce'" in said
+    assert "Did you mean 'confidence'?" in said
+
+
+def test_test_fails_on_a_case_that_does_not_hold_and_on_a_rule_without_one(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path, rule("a", "linked", "act", "ticket"), rule("b", "true"))
+    right = {"name": "right", "facts": {"linked": True}, "expect": {"outcome": "act", "rule": "t/a"}}
+    rest = {"name": "rest", "expect": {"outcome": "observe"}}
+    other = {"name": "other", "facts": {"kind": "x"}, "expect": {"outcome": "recommend"}}
+    write_cases(folder, right, rest)
+    result = run("test", folder, "--json", code=1)
+    assert "1 rules are reached by no case" in result.stderr
+    (version,) = orjson.loads(result.stdout)["versions"]
+    assert (version["rules"], version["covered"], version["uncovered"]) == (3, 2, ["default"])
+    write_cases(folder, right, rest | {"expect": {"outcome": "act"}}, other)
+    result = run("test", folder, code=1)
+    assert "1 cases are decided otherwise" in result.stderr
+    assert "outcome: 'act' expected, 'observe' decided" in result.stdout
+    write_cases(folder, right, rest, other)
+    assert "3 of 3 rules reached (100%)" in run("test", folder).output
+
+
+def test_test_of_the_default_policy_goes_well() -> None:
+    assert "27 of 27 rules reached (100%)" in run("test").output
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store with one case: at risk, then later surely late."""
+    findings = [
+        finding(at=DAY, confidence=0.75, severity="high", features={"expected_at": "1970-01-09T00:00:00Z"}),
+        finding(at=2 * DAY, confidence=0.95, severity="high", occurrence="two"),
+    ]
+    logic = CaseLogic(Decider(load_policy()), CaseSettings())
+    out = process(logic, [each.event("c1") for each in findings], until=3 * DAY)
+    return filled(f"sqlite:///{tmp_path}/store.db", given=[event for _, event in out])
+
+
+def case_of(url: str) -> str:
+    with Store.open(url) as store:
+        (case,) = top_open_cases(store)
+    return str(case["case_id"][:8])
+
+
+def test_explain_tells_rule_near_misses_and_flips_of_each_decision(url: str) -> None:
+    first, last = orjson.loads(run("explain", case_of(url), "--store", url, "--json").stdout)["decisions"]
+    assert (first["rule"], last["rule"]) == ("fulfilment/recommend-new-date", "fulfilment/recommend-chase")
+    assert first["derived_again"] is True
+    assert first["bundle"] == load_default().hash
+    assert [(each["rule"], each["outcome"], each["lacks"]) for each in last["nearly"]] == [
+        ("fulfilment/recommend-new-date", "recommend", ["expected_at != null"]),
+        ("fulfilment/chase", "act", ["mode == 'act'"]),
+    ]
+    assert {each["fact"] for each in first["flips"]} >= {"kind_confidence", "expected_at", "contacts_30d"}
+    assert first["shown"]["expected_at"] == "1970-01-09T00:00:00Z"
+    assert first["facts"]["expected_at"] == from_text("1970-01-09T00:00:00Z")
+
+
+def test_explain_shows_the_last_decision_and_all_if_asked(url: str) -> None:
+    shown = run("explain", case_of(url), "--store", url).output
+    assert "derived again from the facts: the same" in shown
+    assert shown.count("What one other fact would have changed") == 1
+    assert run("explain", case_of(url), "--store", url, "--all").output.count("What one other fact") == 2
+
+
+def test_explain_without_the_bundle_says_which_it_wants(url: str, tmp_path: Path) -> None:
+    other = write_bundle(tmp_path / "other", rule("a", "true"))
+    arguments = ("explain", case_of(url), "--store", url, "--policy", other)
+    shown = run(*arguments).output
+    assert load_default().hash in shown
+    assert "--policy DIR" in shown
+    decision = orjson.loads(run(*arguments, "--json").stdout)["decisions"][0]
+    assert (decision["version"], decision["derived_again"], decision["flips"]) == (None, None, [])
