@@ -320,8 +320,8 @@ class KafkaPartition:
         self._kept, self._end_seen = self._records(self._consumer.consume(1, 0))
 
     def _publish(self, every_s: float) -> None:
-        if self._due is None:
-            return
+        if self._due is None or self._read_to == OFFSET_INVALID:
+            return  # stopped before it was opened: what the run before told is as true
         now, due = time.monotonic(), self._due
         if due == self._read_to:
             if self._end_seen is not None:

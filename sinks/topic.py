@@ -136,7 +136,7 @@ class TopicPart:
             seen = self._seen(sent.ends, deadline) if sent.trouble is None else None
             there = self._renew(deadline)
             if there not in (before, target):
-                raise self._taken_over(there)
+                raise self._taken_over(there, target)
             seen = self._seen(sent.ends, deadline) if seen is None else seen
             if there == target:
                 if missing := set(sent.ends) - seen:
@@ -195,11 +195,13 @@ class TopicPart:
             self._producer.purge()
             self._producer = None
 
-    def _taken_over(self, there: Progress) -> SequenceError | FencedError:
+    def _taken_over(self, there: Progress, target: Progress) -> SequenceError | FencedError:
         mine = self._progress
-        if there.owner != mine.owner:
+        # Who opens the part is not its owner yet: the one found there may have gone on meanwhile.
+        if there.owner != target.owner:
             return FencedError(
-                f"FENCED: sink part {self.part} was opened with fence {mine.fence}, the topics now have {there.fence}.",
+                f"FENCED: sink part {self.part} was opened with fence {mine.fence}, the topics now have {there.fence} "
+                f"and output {there.seq}.",
                 remedy="Another run has taken over; let it go on and leave this one stopped.",
             )
         return SequenceError(

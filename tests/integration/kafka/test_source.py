@@ -272,6 +272,24 @@ def test_marks_at_the_end_are_no_lag_of_a_partition_that_may_not_be_read(
     assert opened.read(1).values == [b"y"]
 
 
+def test_a_partition_that_was_never_opened_takes_nothing_back(
+    kafka: Broker, ten: str, settings: Kafka, open_partition: Open
+) -> None:
+    opened = open_partition(ten)
+    opened.read_to_the_end()
+    deadline = time.monotonic() + PATIENCE_S
+    while committed(kafka, ten) != 10:
+        assert time.monotonic() < deadline
+        opened.reader.publish(10)
+        opened.reader.read(10, 1)
+    watch = BrokerWatch(client_config(settings))
+    stopped = KafkaPartition(settings, f"{ten}/0", Start.parse("earliest"), timedelta(seconds=1), watch, lambda: True)
+    stopped.open(Position(7, "", "", True))
+    stopped.publish(7)
+    stopped.close()
+    assert committed(kafka, ten) == 10
+
+
 def test_a_resumed_partition_takes_nothing_back_before_it_has_met_the_end_again(
     kafka: Broker, open_partition: Open
 ) -> None:

@@ -111,6 +111,24 @@ def test_leftover_of_an_earlier_run_is_fenced_and_its_successor_goes_on(kafka: B
     assert judged(kafka, outputs, made) == []
 
 
+def test_who_opens_a_part_whose_owner_goes_on_is_fenced(kafka: Broker, opened: Open) -> None:
+    outputs, made = fresh_outputs(kafka), entries(6)
+    owner = opened(outputs)
+
+    class Late(TopicPart):
+        """One that stood still after it had looked."""
+
+        def _transact(self, *arguments: Any) -> None:
+            owner.release(made)
+            super()._transact(*arguments)
+
+    late = Late(outputs, PART, 0)
+    with pytest.raises(FencedError, match="FENCED: sink part part-000"):
+        late.open(0, [GENESIS])
+    late.close()
+    assert judged(kafka, outputs, made) == []
+
+
 def test_transaction_that_a_leftover_has_begun_is_undone(kafka: Broker, opened: Open) -> None:
     outputs, made = fresh_outputs(kafka), entries(8)
     reached, go = threading.Event(), threading.Event()
