@@ -7,6 +7,7 @@ ForestallError
 │   ├── SettingsError       a settings file or variable
 │   ├── ContractError       a contract document
 │   ├── PolicyError         a policy bundle
+│   ├── PlaybookError       a playbook
 │   ├── ExpressionError     a condition that cannot be read
 │   ├── RecordingError      a recording: missing, damaged, of another lineage
 │   └── TopicError          a topic: missing, made anew, or its records deleted before they were read
@@ -91,6 +92,10 @@ class ContractError(InputError):
 
 class PolicyError(InputError):
     """A policy bundle is at fault."""
+
+
+class PlaybookError(InputError):
+    """A playbook is at fault."""
 
 
 class ExpressionError(InputError):

@@ -69,13 +69,21 @@ class Expression:
         Raises:
             ExpressionError: it cannot be evaluated on these facts, or yields something else than true or false.
         """
+        value = self.value(bound)
+        if value is True or value is False:
+            return bool(value)
+        raise ExpressionError(f"{self.source!r} yields {type(value).__name__}, not true or false")
+
+    def value(self, bound: Bound) -> Any:
+        """Return what the expression yields, of whatever type.
+
+        Raises:
+            ExpressionError: it cannot be evaluated on these facts.
+        """
         try:
-            value = self._program.execute(bound.context)
+            return self._program.execute(bound.context)
         except Exception as error:  # the engine raises built-in errors of many kinds
             raise ExpressionError(f"{self.source!r}: {_first_sentence(error)}") from error
-        if value is True or value is False:
-            return value
-        raise ExpressionError(f"{self.source!r} yields {type(value).__name__}, not true or false")
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,10 +115,11 @@ def test_a_target_that_is_back_is_noticed_by_probes() -> None:
         assert breaker.blocked_until(now, SETTINGS) is None
         breaker.let_through(now, SETTINGS)
     assert breaker.blocked_until(now, SETTINGS) == now + SETTINGS.probe_timeout
-    breaker.succeeded(now + SECOND, SETTINGS)
-    assert breaker.state == "half-open"
-    breaker.succeeded(now + SECOND, SETTINGS)
-    assert breaker.state == "closed"
+    states = []
+    for _ in range(SETTINGS.probes):
+        states.append(str(breaker.state))
+        breaker.succeeded(now + SECOND, SETTINGS)
+    assert [*states, breaker.state] == ["half-open", "half-open", "closed"]
     assert breaker.openings == 0
 
 

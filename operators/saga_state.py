@@ -1,0 +1,184 @@
+"""What is remembered of an action that is being carried out: its saga, as a value of built-in values."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from config.actions import Action, Value
+from config.effects import Verb
+from config.errors import StoreError
+from operators.act import Act
+
+VERSION = 1
+
+State = Literal[
+    "intended",
+    "approved",
+    "dispatched",
+    "unknown",
+    "acknowledged",
+    "verified",
+    "ineffective",
+    "inconclusive",
+    "settled",
+    "compensated",
+    "refused",
+    "escalated",
+]
+"""The states of the ledger. The last four are the end."""
+
+ENDED: frozenset[State] = frozenset({"settled", "compensated", "refused", "escalated"})
+
+Verdict = Literal["verified", "ineffective", "inconclusive"]
+
+Phase = Literal["begin", "forward", "verify", "backward", "over"]
+"""What a saga is about: may it begin; bring effects about; see whether they helped; take them back; nothing more."""
+
+
+class Effect(msgspec.Struct, array_like=True):
+    """What a step does to a target, and what takes it back."""
+
+    step: str
+    target: str
+    operation: str
+    key: str
+    entity: str
+    parameters: dict[str, Value]
+    """Evaluated once: under one key goes one request."""
+    do: Act
+    undo: Act
+    confirmed: bool = False
+    """The target was asked since, and says that it is there."""
+
+    @property
+    def status(self) -> str:
+        """The status of the effect, in a word."""
+        if self.undo.status == "done":
+            return "undone"
+        return "unknown" if self.do.is_open or self.undo.is_open else self.do.status
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is there, and was not taken back."""
+        return self.do.status == "done" and self.undo.status != "done"
+
+
+class Saga(msgspec.Struct):
+    """An action, from its intent to its end."""
+
+    action: Action
+    version: int = VERSION
+    state: State = "intended"
+    phase: Phase = "begin"
+    effects: list[Effect] = []
+    """Those begun, in order."""
+    rung: int = 1
+    turn: int = 0
+    """Calls so far."""
+    asked: Verb | None = None
+    """The call that is under way."""
+    about: int = -1
+    """The effect that it is about; -1 for none."""
+    back: bool = False
+    """Whether it is about taking that effect back."""
+    wake_at: int | None = None
+    tries: int = 0
+    """Questions in a row that were not answered."""
+    since: int = 0
+    """When what it waits for began: the verification, or the questions that nobody answers."""
+    measured: bool = False
+    """Whether the baseline was asked for."""
+    baseline: dict[str, Any] | None = None
+    verdict: Verdict | None = None
+    collateral: bool | None = None
+    reason: str = ""
+    undo_reason: str = ""
+    """Why its effects are to be taken back; "" while they are not."""
+    failure: State = "escalated"
+    """How it ends where nothing had to be taken back."""
+    seq: int = 0
+    """Outcomes so far."""
+    times: dict[str, int] = {}
+    """When it came to each state, first."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is done, but perhaps asked."""
+        return self.phase == "over"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is left to do or to ask."""
+        return not self.ended or any(effect.status == "unknown" for effect in self.effects)
+
+    def effect_of(self, step_id: str) -> Effect | None:
+        """Return the effect of a step that was begun."""
+        return next((effect for effect in self.effects if effect.step == step_id), None)
+
+    @property
+    def acts_now(self) -> bool:
+        """Whether it may be changing its entity at this moment, so that others have to wait."""
+        return self.phase in ("forward", "backward") and bool(self.effects)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of an action: data of the outcome event."""
+
+    action_id: str
+    case_id: str
+    remedy: str
+    bundle: str
+    state: State
+    verdict: Verdict | None
+    collateral: bool | None
+    reason: str
+    effects: list[dict[str, str]]
+    at: int
+    seq: int
+
+
+def outcome_of(saga: Saga, at: int) -> Outcome:
+    """Return what is to be told of a saga now; `seq` is that of the saga."""
+    action = saga.action
+    names = ("step", "target", "operation", "key", "status")
+    return Outcome(
+        action_id=action.action_id,
+        case_id=action.case_id,
+        remedy=action.remedy,
+        bundle=action.bundle,
+        state=saga.state,
+        verdict=saga.verdict,
+        collateral=saga.collateral,
+        reason=saga.reason,
+        effects=[{name: getattr(effect, name) for name in names} for effect in saga.effects],
+        at=at,
+        seq=saga.seq,
+    )
+
+
+def encode(saga: Saga) -> bytes:
+    """Return a saga as it is written down."""
+    return msgspec.msgpack.encode(saga)
+
+
+def decode(encoded: bytes) -> Saga:
+    """Return the saga that `encode` wrote.
+
+    Raises:
+        StoreError: it is damaged, or of a newer version.
+    """
+    try:
+        saga = _DECODER.decode(encoded)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise StoreError(f"A saga of the ledger cannot be read: {error}.", remedy="Restore the ledger.") from None
+    if saga.version > VERSION:
+        raise StoreError(
+            f"A saga of the ledger has version {saga.version}, this program knows up to {VERSION}.",
+            remedy="Use the newer Forestall that wrote it.",
+        )
+    return saga
+
+
+_DECODER = msgspec.msgpack.Decoder(Saga)
