@@ -75,7 +75,7 @@ def load_playbook(file: Path) -> Playbook:
     try:
         document = read_file(file, PlaybookDocument, "a playbook", "See docs/remediation.md for its fields.")
     except SettingsError as error:
-        raise PlaybookError(error.message, remedy=error.remedy) from None
+        raise PlaybookError(" ".join(error.message.split()), remedy=error.remedy) from None
     return _Loader(file, document).load()
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "features": "dataflows.cli.features:features",
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
+    "playbooks": "dataflows.cli.playbooks:playbooks",
     "target": "dataflows.cli.target:target",
     "flag": "dataflows.cli.flags:flag",
     "report": "dataflows.cli.reports:report",
