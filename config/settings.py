@@ -213,6 +213,14 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Approvals:
+    """Who may answer where the policy asks a person."""
+
+    keys: Annotated[Path | None, Spec("place")]
+    """File of the public keys and roles of people; without one nobody can sign."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fleet:
     """What is known of the services besides what they measure."""
 
@@ -246,6 +254,7 @@ class Settings:
     journey: Journey
     contracts: Contracts
     policy: Policy
+    approvals: Approvals
     fleet: Fleet
     kafka: Kafka
     registry: Registry
