@@ -46,15 +46,27 @@ def feature_table(
     return pl.DataFrame(columns)
 
 
-def write(table: pl.DataFrame, into: Path) -> None:
-    """Write `table` as a Parquet file, which must be new.
+def check(into: Path) -> None:
+    """Refuse a file that cannot be made, before anything is computed for it.
 
     Raises:
-        RecordingError: the file is there already, or cannot be written.
+        RecordingError: the file is there already, or its folder is not.
     """
     if into.exists():
         raise RecordingError(f"{into} is there already.", remedy="Name a new file.")
+    if not into.parent.is_dir():
+        raise RecordingError(f"{into}: its folder is not there.", remedy="Name a file in a folder that exists.")
+
+
+def write(table: pl.DataFrame, into: Path) -> None:
+    """Write `table` as a Parquet file.
+
+    Raises:
+        RecordingError: the file cannot be written.
+    """
     try:
         table.write_parquet(into)
     except OSError as error:
-        raise RecordingError(f"{into}: {error.strerror}.", remedy="Name a file in a folder that exists.") from error
+        raise RecordingError(
+            f"{into}: {error.strerror or error}.", remedy="Check the disk and its permissions."
+        ) from error

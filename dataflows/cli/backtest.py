@@ -12,12 +12,14 @@ from config.errors import UsageError
 from config.settings import environment, load
 from dataflows.cli.console import json_option, out, print_json, progress, table
 from dataflows.cli.instant import Instant
+from replay import pictures
 from replay.backtest import faults, labels, orders
+from replay.backtest.curves import curves
 from replay.backtest.dumps import recorded
 from replay.backtest.order_truth import Outcome, outcomes
-from replay.backtest.pictures import draw
 from replay.backtest.run import Row, replayed
 from replay.backtest.sweep import calibration, swept
+from replay.backtest.timeline import timeline
 from replay.judgements import judge
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
@@ -46,7 +48,10 @@ from sinks.store import Store
 @click.option("--since", type=Instant(), metavar="TIME", help="Judge only orders placed from then on; learn from all.")
 @click.option("--sweep", is_flag=True, help="Orders: also at other thresholds, and calibration.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Orders: draw what --sweep tells, as a PNG."
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw it, as .png, .svg or .pdf: of orders what --sweep tells, of faults a timeline.",
 )
 @click.option("--store", "store_url", metavar="URL", help="Judge what an earlier replay left there; do not replay.")
 @click.option(
@@ -89,16 +94,18 @@ def backtest(
     Examples:
       forestall backtest var/olist --since 2017-11-01 --sweep --plot var/curve.png
       forestall backtest var/world --labels var/world/labels.json
-      forestall backtest var/shop --faults faults.json --json
+      forestall backtest var/shop --faults faults.json --plot var/timeline.png
     """
     given = [name for name, value in (("--labels", labels_file), ("--faults", faults_file)) if value is not None]
     if len(given) > 1:
         raise UsageError("Two files say what is true.", remedy="Give either --labels FILE or --faults FILE.")
-    asked = [
-        name for name, value in (("--since", since), ("--sweep", sweep or None), ("--plot", plot)) if value is not None
-    ]
+    asked = [name for name, value in (("--since", since), ("--sweep", sweep or None)) if value is not None]
     if given and asked:
         raise UsageError(f"{asked[0]} does not go with {given[0]}.", remedy="It is for orders judged by their reviews.")
+    if plot is not None:
+        if labels_file:
+            raise UsageError("--plot does not go with --labels.", remedy="It draws orders and faults.")
+        pictures.check(plot)
     show: Callable[[Row], None]
     read = Labels.read(labels_file) if labels_file else faults.read_faults(faults_file) if faults_file else None
     with recorded(recording) as folder, store_of(folder, store_url, config) as store:
@@ -106,13 +113,15 @@ def backtest(
             document, show = labels.judged(score(read, queries.bodies(store, "finding"), confidence_min), budget), _show
         elif read is not None:
             document, show = faults.judged(read, queries.bodies(store, "finding"), *_span(folder)), _show_faults
+            if plot is not None:
+                pictures.save(timeline(document), plot)
         else:
             truth = outcomes(folder)
             document, show = orders.judged(truth, queries.bodies(store, "finding"), since), _show_orders
             if sweep or plot is not None:
                 document |= _swept(folder, config, truth, since)
             if plot is not None:
-                draw(plot, document)
+                pictures.save(curves(document), plot)
     if as_json:
         print_json(document)
     else:

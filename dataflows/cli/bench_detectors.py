@@ -12,6 +12,7 @@ from dataflows.cli.console import json_option, out, print_json, progress, table
 from replay.benchmarks import nab, nab_data, pictures, smd, smd_data
 from replay.benchmarks.baselines import BASELINES
 from replay.benchmarks.contenders import CONTENDERS, USUAL, VECTOR_CONTENDERS
+from replay.pictures import check
 
 NAMES = {"nab": [*CONTENDERS, *BASELINES], "smd": list(VECTOR_CONTENDERS)}
 
@@ -54,7 +55,7 @@ def bench_detectors(
     if chosen not in known:
         raise UsageError(f"--detector {chosen}: no such detector of {benchmark}", remedy=f"One of {', '.join(known)}.")
     if picture is not None:
-        pictures.check(picture)
+        check(picture)
     document = _nab(folder, chosen, picture) if benchmark == "nab" else _smd(folder, chosen, picture)
     if as_json:
         print_json({"benchmark": benchmark, **document})

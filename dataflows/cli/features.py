@@ -11,7 +11,7 @@ from config.settings import environment, load
 from dataflows.cli.console import json_option, out, print_json, progress, table
 from replay.backtest.dumps import recorded
 from replay.backtest.order_truth import outcomes
-from replay.feature_table import feature_table, write
+from replay.feature_table import check, feature_table, write
 from replay.judgements import judge
 from replay.recording import Recording
 
@@ -66,6 +66,7 @@ def export(recording: Path, into: Path, config: Path | None, as_json: bool) -> N
     Example:
       forestall features export var/olist --into var/features.parquet
     """
+    check(into)
     with recorded(recording) as folder, progress() as bar:
         total = sum(Recording.open(folder, verify=False).manifest.topics.values())
         task = bar.add_task("records", total=total)

@@ -8,28 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from config.errors import UsageError
 from replay.benchmarks.nab import Outcome as NabOutcome
 from replay.benchmarks.segments import GAP, runs
 from replay.benchmarks.smd import Outcome as SmdOutcome
+from replay.pictures import BLUE, RED, YELLOW, blank, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SERIES_MAX = 8
 """Panels in a picture."""
-LABELLED, DETECTED, VALUES = "#f2c14e", "#b3001b", "#30475e"
-FORMATS = (".png", ".svg", ".pdf")
-
-
-def check(picture: Path) -> None:
-    """Refuse a file that nothing can be drawn into, before anything is computed for it.
-
-    Raises:
-        UsageError: its name says no format that can be drawn.
-    """
-    if picture.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot {picture}: unknown format", remedy=f"End its name in {', '.join(FORMATS)}.")
 
 
 def draw_nab(outcome: NabOutcome, picture: Path) -> None:
@@ -45,7 +33,7 @@ def draw_nab(outcome: NabOutcome, picture: Path) -> None:
 
     def panel(axes: Axes, triple: Any) -> None:
         series, worth, run = triple
-        axes.plot(series.values, color=VALUES, linewidth=0.6)
+        axes.plot(series.values, color=BLUE, linewidth=0.6)
         axes.axvspan(0, worth.first, color="#dddddd")
         _mark(
             axes,
@@ -64,7 +52,7 @@ def draw_smd(outcome: SmdOutcome, picture: Path) -> None:
 
     def panel(axes: Axes, pair: Any) -> None:
         machine, detected = pair
-        axes.plot(machine.test.mean(axis=1), color=VALUES, linewidth=0.5)
+        axes.plot(machine.test.mean(axis=1), color=BLUE, linewidth=0.5)
         _mark(axes, runs(machine.labels), [first for first, _ in runs(detected, GAP)])
         axes.set_title(
             f"{machine.family} {machine.name}, mean of {machine.test.shape[1]} metrics", fontsize=8, loc="left"
@@ -75,20 +63,16 @@ def draw_smd(outcome: SmdOutcome, picture: Path) -> None:
 
 def _mark(axes: Axes, labelled: Iterable[tuple[int, int]], detected: Iterable[int]) -> None:
     for first, end in labelled:
-        axes.axvspan(first, end, color=LABELLED, alpha=0.6)
+        axes.axvspan(first, end, color=YELLOW, alpha=0.6)
     for row in detected:
-        axes.axvline(row, color=DETECTED, linewidth=0.8)
+        axes.axvline(row, color=RED, linewidth=0.8)
 
 
 def _draw(picture: Path, title: str, items: Sequence[Any], panel: Callable[[Axes, Any], None]) -> None:
-    # Here, not above: it takes a second to import. A figure of its own needs no display and no state of the process.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 1.7 * len(items) + 0.6), layout="constrained")
+    figure = blank(11, 1.7 * len(items) + 0.6)
     figure.suptitle(title, fontsize=10)
     for axes, item in zip(np.ravel(figure.subplots(len(items), 1, squeeze=False)), items, strict=True):
         panel(axes, item)
         axes.tick_params(labelsize=6)
         axes.margins(x=0)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, dpi=110)
+    save(figure, picture)
