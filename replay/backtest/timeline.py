@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from config.clock import MICROSECOND, from_text, to_datetime
+import numpy as np
+
+from config.clock import MINUTE, from_text
 from replay.backtest.faults import SERVICE, WITHIN
 from replay.backtest.run import Row
 from replay.pictures import BLUE, GREEN, RED, YELLOW, blank
@@ -22,9 +23,9 @@ class Mark(NamedTuple):
     """One mark of the picture."""
 
     kind: str
-    at: datetime
+    at: np.datetime64
     named: str
-    injected_at: datetime | None = None
+    injected_at: np.datetime64 | None = None
     """Of a fault,"""
     entity: str = ""
     """and its service."""
@@ -44,7 +45,8 @@ def timeline(document: Row) -> Figure:
     for mark in marks:
         if mark.injected_at is not None:
             begun, row = mark.injected_at, rows[mark.entity]
-            axes.fill_betweenx([row - 0.4, row + 0.4], [begun] * 2, [begun + WITHIN * MICROSECOND] * 2, color=YELLOW)
+            over = begun + np.timedelta64(WITHIN, "us")
+            axes.fill_betweenx([row - 0.4, row + 0.4], [begun] * 2, [over] * 2, color=YELLOW)
             axes.plot([mark.at] * 2, [row, rows[mark.named]], color=BLUE, linewidth=0.6)
     for kind, (marker, color) in MARKS.items():
         own = [mark for mark in marks if mark.kind == kind]
@@ -69,14 +71,20 @@ def timeline(document: Row) -> Figure:
 
 def _of_faults(document: Row) -> Iterator[Mark]:
     for verdict in document["verdicts"]:
-        begun, entity = to_datetime(from_text(verdict["injected_at"])), verdict["entity"]
+        entity, begun = verdict["entity"], verdict["injected_at"]
         if verdict["found"]:
             kind = NAMED if verdict["service_named"] else OTHER
-            yield Mark(kind, begun + timedelta(minutes=verdict["delay_minutes"]), verdict["named"], begun, entity)
+            told = _instant(begun, round(verdict["delay_minutes"] * MINUTE))
+            yield Mark(kind, told, verdict["named"], _instant(begun), entity)
         else:
-            yield Mark(MISSED, begun + WITHIN / 2 * MICROSECOND, entity, begun, entity)
+            yield Mark(MISSED, _instant(begun, WITHIN // 2), entity, _instant(begun), entity)
 
 
 def _of_false_alerts(document: Row) -> Iterator[Mark]:
     for alert in document["false"]:
-        yield Mark(BESIDE, to_datetime(from_text(alert["opened_at"])), alert["entities"][0])
+        yield Mark(BESIDE, _instant(alert["opened_at"]), alert["entities"][0])
+
+
+def _instant(at: str, later: int = 0) -> np.datetime64:
+    """Return an instant, so many microseconds later, as pictures understand it."""
+    return np.datetime64(from_text(at) + later, "us")

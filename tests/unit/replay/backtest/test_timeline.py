@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import num2date
 
 from config.clock import HOUR, MINUTE, from_text, to_datetime
 from replay.backtest.faults import Fault, judged
@@ -48,9 +47,9 @@ def drawn(document: dict[str, Any]) -> tuple[Axes, dict[str, list[tuple[float, s
     for line in axes.lines:
         kind, counted, _ = str(line.get_label()).partition(" (")
         if counted:
-            minutes = [(num2date(x).timestamp() - T0 / 1e6) / 60 for x in np.asarray(line.get_xdata(orig=False))]
+            minutes = (np.asarray(line.get_xdata(orig=True), dtype="datetime64[us]").astype(int) - T0) / MINUTE
             services = [names[int(y)] for y in np.asarray(line.get_ydata())]
-            marks[kind] = list(zip((round(minute, 1) for minute in minutes), services, strict=True))
+            marks[kind] = list(zip(minutes.tolist(), services, strict=True))
     return axes, marks
 
 
