@@ -56,7 +56,7 @@ class SagaStep(Verification):
         saga = self.saga
         asked, saga.asked = saga.asked, None
         if asked in ("do", "undo"):
-            self._on_answer(Reply(saga.action.action_id, saga.turn, "unknown", "the answer was lost in a restart"))
+            self._on_answer(Reply(saga.action_id, saga.turn, "unknown", "the answer was lost in a restart"))
         self.on_time()
 
     def on_undo(self, reason: str) -> None:
@@ -97,7 +97,7 @@ class SagaStep(Verification):
                 if not self._ask_on():
                     return
             elif self.playbook is None:
-                self._end("escalated", f"There is no playbook {saga.action.remedy!r} to carry it out by.")
+                self._end("escalated", f"There is no playbook {self.action.remedy!r} to carry it out by.")
             elif saga.phase == "begin":
                 self._begin(self.playbook)
             elif saga.phase == "forward":
@@ -114,7 +114,7 @@ class SagaStep(Verification):
             self._enter("intended")
         if reason := self._inadmissible():
             return self._end("refused", reason)
-        if book.always_approved and saga.action.approval is None:
+        if book.always_approved and self.action.approval is None:
             return self._end("refused", f"Nobody has consented, and {book.owner}'s playbook says that somebody has to.")
         try:
             entity = str(book.verify.entity.value(self._bound(book)))
@@ -150,7 +150,7 @@ class SagaStep(Verification):
             self._turn_back(f"{step.operation} was tried {act.attempts} times in vain: {act.detail}.", "escalated")
         elif reason := self._inadmissible() or self._unmet(book, step):
             self._turn_back(reason, "refused")
-        elif not self._blocked(step.target, step.operation, saga.action.valid_until + 1):
+        elif not self._blocked(step.target, step.operation, self.action.valid_until + 1):
             if effect is None:
                 try:
                     effect = new_effect(saga, step, self._bound(book))

@@ -30,7 +30,7 @@ def new_effect(saga: Saga, step: Step, bound: Bound) -> Effect:
     entity = step.entity.value(bound)
     if not isinstance(entity, str) or not entity:
         raise ExpressionError(f"{step.entity.source!r} names nobody")
-    key = effect_key(saga.action.action_id, step.id)
+    key = effect_key(saga.action_id, step.id)
     return Effect(step.id, step.target, step.operation, key, entity, evaluated(step.parameters, bound), Act(), Act())
 
 
@@ -48,13 +48,13 @@ def undo_call(saga: Saga, effect: Effect, step: Step, inverse: Inverse, bound: B
     """
     parameters = evaluated(inverse.parameters, bound)
     effect.undo.send(now)
-    key = undo_key(saga.action.action_id, effect.step)
+    key = undo_key(saga.action_id, effect.step)
     return _call(saga, "undo", effect, now, step.timeout, key, inverse.operation, parameters, undoes=effect.key)
 
 
 def query_call(saga: Saga, effect: Effect, now: int, *, back: bool) -> Call:
     """Note in `saga` that it is asked what became of an effect, or of taking it back, and return the call."""
-    key = undo_key(saga.action.action_id, effect.step) if back else effect.key
+    key = undo_key(saga.action_id, effect.step) if back else effect.key
     call = _call(saga, "query", effect, now, ASK_TIMEOUT, key)
     saga.back = back
     return call
@@ -64,7 +64,7 @@ def measure_call(saga: Saga, target: str, entity: str, now: int) -> Call:
     """Note in `saga` that the state of an entity is asked for, and return the call."""
     saga.turn, saga.asked, saga.about, saga.back = saga.turn + 1, "measure", -1, False
     expires = whole_seconds(now + ASK_TIMEOUT)
-    return Call(saga.action.action_id, saga.turn, "measure", target, "measure", "", entity, ASK_TIMEOUT, expires)
+    return Call(saga.action_id, saga.turn, "measure", target, "measure", "", entity, ASK_TIMEOUT, expires)
 
 
 def evaluated(parameters: Mapping[str, Parameter], bound: Bound) -> dict[str, Value]:
@@ -79,7 +79,7 @@ def evaluated(parameters: Mapping[str, Parameter], bound: Bound) -> dict[str, Va
 def backoff(saga: Saga, retry: Retry, attempt: int) -> int:
     """Return how long to wait after so many attempts, microseconds: drawn by action and turn, the same again."""
     span = min(retry.first << min(max(attempt - 1, 0), DOUBLINGS_MAX), retry.most)
-    chance = Random(f"{saga.action.action_id}|{saga.turn}|{attempt}")
+    chance = Random(f"{saga.action_id}|{saga.turn}|{attempt}")
     return round(span * (1 + chance.uniform(-retry.jitter, retry.jitter)))
 
 
@@ -103,7 +103,7 @@ def _call(
     saga.turn, saga.asked, saga.back = saga.turn + 1, verb, verb == "undo"
     saga.about = next(position for position, one in enumerate(saga.effects) if one is effect)
     return Call(
-        saga.action.action_id,
+        saga.action_id,
         saga.turn,
         verb,
         effect.target,

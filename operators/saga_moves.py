@@ -40,11 +40,13 @@ class SagaMoves:
 
     Args:
         saga: Its state.
+        action: What was decided.
         playbook: What to do; None where there is none any more.
         around: The world.
     """
 
     saga: Saga
+    action: Action
     playbook: Playbook | None
     around: Around
     call: Call | None = None
@@ -78,11 +80,11 @@ class SagaMoves:
             ExpressionError: the action does not fit the playbook.
         """
         if self._values is None:
-            self._values = Bound(book.values(self.saga.action) | {"now": self.around.now})
+            self._values = Bound(book.values(self.action) | {"now": self.around.now})
         return self._values
 
     def _inadmissible(self) -> str:
-        action = self.saga.action
+        action = self.action
         if self.around.now > action.valid_until:
             return f"It was worth doing until {to_text(action.valid_until)} only, as its policy says."
         return self.around.inadmissible(action)
@@ -135,4 +137,4 @@ class SagaMoves:
 
     def _tell(self) -> None:
         self.saga.seq += 1
-        self.outcomes.append(outcome_of(self.saga, self.around.now))
+        self.outcomes.append(outcome_of(self.saga, self.action, self.around.now))

@@ -65,10 +65,10 @@ class Effect(msgspec.Struct, array_like=True):
         return self.do.status == "done" and self.undo.status != "done"
 
 
-class Saga(msgspec.Struct):
-    """An action, from its intent to its end."""
+class Saga(msgspec.Struct, array_like=True):
+    """How far an action is, from its intent to its end."""
 
-    action: Action
+    action_id: str
     version: int = VERSION
     state: State = "intended"
     phase: Phase = "begin"
@@ -139,9 +139,8 @@ class Outcome(msgspec.Struct, frozen=True):
     seq: int
 
 
-def outcome_of(saga: Saga, at: int) -> Outcome:
+def outcome_of(saga: Saga, action: Action, at: int) -> Outcome:
     """Return what is to be told of a saga now; `seq` is that of the saga."""
-    action = saga.action
     names = ("step", "target", "operation", "key", "status")
     return Outcome(
         action_id=action.action_id,

@@ -61,9 +61,9 @@ class Verification(SagaMoves):
         elif undone is not None:
             why = f"{undone.operation} was taken back by somebody else."
         else:
-            values = book.values(saga.action) | {"now": self.around.now}
+            values = book.values(self.action) | {"now": self.around.now}
             verdict, why = judge(book.verify, values, saga.baseline, state)
-        beside = changed_beside(book.verify, saga.baseline, state, self.around.others(saga.action))
+        beside = changed_beside(book.verify, saga.baseline, state, self.around.others(self.action))
         self._judged(book, verdict, why, beside)
 
     def _judged(self, book: Playbook, verdict: Verdict, why: str, beside: frozenset[str] | None) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from config.errors import FencedError, SequenceError
 from sinks.chain import Entry
 from sinks.counted import STORE, count_released
+from sinks.many import inserting
 from sinks.projections import IN_MAX, apply_case_events
 from sinks.schema import channels, outputs, progress, repeats
 
@@ -149,7 +150,7 @@ class PartWriter:
 def _insert_new(connection: sa.Connection, part: str, entries: Sequence[Entry]) -> None:
     """Insert entries that are expected to be new, and in a job that keeps its ids apart always are."""
     try:
-        _insert_rows(connection, [_row(part, entry) for entry in entries])
+        _INSERT_OUTPUTS(connection, [_row(part, entry) for entry in entries])
     except sa.exc.IntegrityError as error:
         raise _Repeated from error
 
@@ -165,21 +166,12 @@ def _insert_sorted_out(connection: sa.Connection, part: str, entries: Sequence[E
         connection.execute(repeats.insert(), rows)
 
 
-_COLUMNS = tuple(column.name for column in outputs.columns)
+_INSERT_OUTPUTS = inserting(outputs)
 
 
 def _row(part: str, entry: Entry) -> tuple[Any, ...]:
-    """Return the values of an output in the order of `_COLUMNS`."""
+    """Return the values of an output in the order of its columns."""
     return (part, entry.seq, entry.kind, entry.type, entry.id, entry.at, entry.key, entry.body, entry.chain)
-
-
-def _insert_rows(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Insert into `outputs` past SQLAlchemy's work on each parameter, which costs as much as the insert."""
-    statement: Any = outputs.insert().compile(dialect=connection.dialect)
-    if statement.positional and tuple(statement.positiontup) == _COLUMNS:
-        connection.exec_driver_sql(str(statement), rows)
-    else:
-        connection.execute(outputs.insert(), [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
 
 
 def _sorted_out(connection: sa.Connection, part: str, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

@@ -7,160 +7,28 @@ nothing any more. See `docs/exactly-once.md`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL
 
 from config.errors import StoreError
 from sinks.chain import GENESIS, link
 from sinks.continuity import Standing, check_continues
-from sinks.engine import BUSY_TIMEOUT_S, REMEDIES, faults, open_database, parse_url, store_path
 from sinks.part_writer import PartWriter
+from sinks.place import Kind, Place
 from sinks.projections import rebuild_cases
 from sinks.schema import cases, channels, meta, outputs, progress, repeats
 
 REVISION = "0003"
 """The newest step in `sinks/migrations/versions`."""
 
-RETRY_S = 0.2
-MIGRATION_LOCK = 0x666F7265  # "fore"
 
-R = TypeVar("R")
+class Store(Place):
+    """One store: see `Place`."""
 
-
-class Store:
-    """One store. Safe to share between threads; each process opens its own."""
-
-    def __init__(self, url: URL, *, new: bool = False) -> None:
-        self.url = url
-        self.name = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
-        self._database = open_database(url, new=new)
-
-    @staticmethod
-    def open(url: str, *, create: bool = False, upgrade: bool = True) -> Store:
-        """Open the store at `url`; bring an older one to today's tables.
-
-        Args:
-            url: `sqlite:///path`, or `postgresql://user@host/database` without a password.
-            create: Make the store where there is none.
-            upgrade: Leave an older one as it is when False: for those who only look.
-
-        Raises:
-            UsageError: `url` is no URL, or holds a password.
-            StoreError: There is no store, it is of a newer version, or cannot be read.
-        """
-        parsed = parse_url(url)
-        path = store_path(url)
-        if path is not None and not path.exists():
-            if not create:
-                raise StoreError(
-                    f"There is no store at {path}.", remedy="Check --store, or run `forestall replay` first."
-                )
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(f"Store {path}: {error.strerror}.", remedy=REMEDIES["unable to open"]) from error
-        store = Store(parsed, new=path is not None and create and not (path.exists() and path.stat().st_size))
-        try:
-            if upgrade:
-                store._migrate(create)
-            else:
-                store.revision()
-        except BaseException:
-            store.close()
-            raise
-        return store
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._database.writer.dispose()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def remedies(self) -> Mapping[str, str]:
-        """What to do, by a word of what the database says."""
-        return self._database.remedies
-
-    @contextmanager
-    def session(self) -> Iterator[sa.Connection]:
-        """Yield a connection of its own, outside transactions, for what belongs to a session."""
-        engine = self._database.writer.execution_options(isolation_level="AUTOCOMMIT")
-        connection = engine.connect()
-        try:
-            connection.detach()  # what it holds goes with it, not back into the pool
-            yield connection
-        finally:
-            connection.close()
-
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """Yield a connection in a transaction that writes; it commits at the end.
-
-        Raises:
-            StoreError: Whatever the database refuses, naming the store.
-        """
-        with faults(self.name, self.remedies), self._database.writer.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """Yield a connection that sees one state of the store and keeps nobody from writing.
-
-        Raises:
-            StoreError: Whatever the database refuses, naming the store.
-        """
-        with faults(self.name, self.remedies), self._database.reader.connect() as connection:
-            yield connection
-
-    def patiently(self, transact: Callable[[], R]) -> R:
-        """Return what `transact` returns, tried again for a while where the database was away or undid it.
-
-        Args:
-            transact: One transaction, which may come a second time though the first did well.
-
-        Raises:
-            StoreError: The database is away for too long, or refuses.
-        """
-        deadline = time.monotonic() + BUSY_TIMEOUT_S
-        while True:
-            try:
-                return transact()
-            except StoreError as error:
-                if not self._database.is_transient(error.__cause__ or error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(RETRY_S)
-
-    def revision(self) -> str:
-        """Return the version of the store's tables.
-
-        Raises:
-            StoreError: It is no store, or of a newer version.
-        """
-        with self.read() as connection:
-            return str(_revision(connection, self.name, create=False))
-
-    def _migrate(self, create: bool) -> None:
-        with self.read() as connection:
-            revision = _revision(connection, self.name, create)
-        if revision == REVISION:
-            return
-        from sinks.migrations.run import upgrade
-
-        with self.begin() as connection:
-            if connection.dialect.name == "postgresql":  # where two could make the same tables at once
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            if _revision(connection, self.name, create) != REVISION:
-                upgrade(connection)
+    kind = Kind("store", REVISION, "versions", "alembic_version", "forestall replay")
 
     # The life of a run
 
@@ -290,19 +158,3 @@ class Store:
 def _beginning(part: str) -> dict[str, Any]:
     """Return the progress of a sink part that has released nothing."""
     return {"part": part, "seq": 0, "head": GENESIS, "fence": 0, "done": False}
-
-
-def _revision(connection: sa.Connection, name: str, create: bool) -> str | None:
-    """Return the version of the store's tables; None for an empty store that may be filled."""
-    tables = sa.inspect(connection).get_table_names()
-    if "alembic_version" in tables:
-        found = str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
-        if found > REVISION:
-            raise StoreError(
-                f"Store {name} has version {found}, this program knows up to {REVISION}.",
-                remedy="Use the newer Forestall that made it, or name another store.",
-            )
-        return found
-    if tables or not create:
-        raise StoreError(f"{name} is no store of Forestall.", remedy="Check --store.")
-    return None

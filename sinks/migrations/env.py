@@ -1,6 +1,7 @@
-"""Runs the steps on the connection that `sinks.store` hands over, inside its transaction."""
+"""Runs the steps on the connection that `sinks.place` hands over, inside its transaction."""
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
+attributes = context.config.attributes
+context.configure(connection=attributes["connection"], version_table=attributes["version_table"])
 context.run_migrations()

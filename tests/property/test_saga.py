@@ -65,7 +65,8 @@ class SagaMachine(RuleBasedStateMachine):
     )
     def begin(self, book: Playbook, keyed: bool, valid: int, before: int | None) -> None:
         self.book, self.traits, self.before = book, Traits(keyed=keyed, settle=5 * SECOND), before
-        self.saga = Saga(action(remedy=book.name, valid_until=AT + valid * SECOND))
+        self.action = action(remedy=book.name, valid_until=AT + valid * SECOND)
+        self.saga = Saga(self.action.action_id)
         self.moved(lambda saga: saga.on_time())
 
     def around(self) -> Around:
@@ -73,7 +74,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     def moved(self, move: Any) -> None:
         """Move the saga; what it says next is as if it were read from where it was written."""
-        made = SagaStep(self.saga, self.book, self.around())
+        made = SagaStep(self.saga, self.action, self.book, self.around())
         move(made)
         self.saga = decode(encode(made.saga))
         if made.call is not None:
@@ -87,7 +88,7 @@ class SagaMachine(RuleBasedStateMachine):
         self.call = call
         assert self.blocked is None
         if call.verb == "do":
-            assert self.now <= self.saga.action.valid_until
+            assert self.now <= self.action.valid_until
             assert call.expires >= self.now
             # Never again without having asked what became of it, and never again without a key.
             if any(other.key == call.key and self.may_land(other) for other in self.world.under_way):

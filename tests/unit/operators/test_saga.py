@@ -26,7 +26,8 @@ class Story:
     """A saga and its world, moved by hand."""
 
     def __init__(self, book: Playbook | None, intent: Action | None = None, **traits: Any) -> None:
-        self.book, self.now, self.saga = book, AT, Saga(intent or action())
+        self.book, self.now, self.action = book, AT, intent or action()
+        self.saga = Saga(self.action.action_id)
         self.traits: dict[str, Traits] = {}
         self.usual = Traits(**{"settle": 5 * SECOND} | traits)
         self.blocked: dict[tuple[str, str], int] = {}
@@ -44,7 +45,7 @@ class Story:
             lambda action: self.inadmissible,
             lambda action: self.others,
         )
-        made = SagaStep(self.saga, self.book, around)
+        made = SagaStep(self.saga, self.action, self.book, around)
         how(made)
         self.told += [(outcome.state, outcome.verdict) for outcome in made.outcomes]
         if made.call is not None:

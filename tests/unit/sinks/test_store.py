@@ -293,8 +293,8 @@ def test_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
 
 
 def test_store_whose_making_was_cut_short_is_made_anew(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut_short(connection: sa.Connection) -> None:
-        upgrade(connection)
+    def cut_short(connection: sa.Connection, versions: str, version_table: str) -> None:
+        upgrade(connection, versions, version_table)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
