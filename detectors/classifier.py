@@ -41,10 +41,14 @@ class RecursiveLogistic:
     Args:
         size: Numbers in an example.
         parameters: How it learns.
+        drift: Variance that each example adds to each weight; by default none, and all examples count alike.
     """
 
-    def __init__(self, size: int, parameters: RecursiveLogisticParameters | None = None) -> None:
+    def __init__(
+        self, size: int, parameters: RecursiveLogisticParameters | None = None, drift: Sequence[float] = ()
+    ) -> None:
         self.parameters = parameters or RecursiveLogisticParameters()
+        self._drift: Floats | None = np.diag(np.asarray(drift, dtype=np.float64)) if drift else None
         self.size = size
         self.size_max = 8 * (size * size + size) + 64
         start = self.parameters.start
@@ -67,6 +71,8 @@ class RecursiveLogistic:
             known: Log odds that something else gives it, to which the model only adds.
         """
         z = np.asarray(x, dtype=np.float64)
+        if self._drift is not None:
+            self._covariance = self._covariance + self._drift * weight
         probability = sigmoid(self._log_odds(z, known))
         spread: Floats = (self._covariance * z).sum(axis=1)
         curvature = weight * probability * (1 - probability)
@@ -74,6 +80,14 @@ class RecursiveLogistic:
         self._means = self._means + spread * (weight * (float(positive) - probability) / scale)
         self._covariance = self._covariance - np.multiply.outer(spread, spread) * (curvature / scale)
         self.examples += weight
+
+    def correct(self, x: Sequence[float], weight: float = 1.0) -> None:
+        """Let an example that was learned as negative be positive after all.
+
+        The likelihood's gradient changes by `weight * x` with the outcome, and its curvature not at all; so the means
+        move by that times the covariance, and are what they were had it been learned so, to the order of the update.
+        """
+        self._means = self._means + (self._covariance * np.asarray(x, dtype=np.float64)).sum(axis=1) * weight
 
     def contributions(self, x: Sequence[float]) -> list[float]:
         """Return what each number adds to the log odds."""
@@ -98,11 +112,17 @@ class Platt:
     """Turns log odds into calibrated probabilities: a shift and a slope, learned as outcomes come.
 
     After Platt ("Probabilistic outputs for support vector machines", 1999), online: it starts at trusting the log odds
-    as they are. State as of `RecursiveLogistic`.
+    as they are. Shift and slope may drift, as a random walk (West, Harrison and Migon, "Dynamic generalized linear models
+    and Bayesian forecasting", JASA 80, 1985): what was true of a model that had learned little does not bind it for ever.
+    State as of `RecursiveLogistic`.
+
+    Args:
+        prior: Variance of shift and slope before anything was learned.
+        drift: Variance that each example adds to both.
     """
 
-    def __init__(self, prior: float = 0.05) -> None:
-        self._model = RecursiveLogistic(2, RecursiveLogisticParameters(prior=prior, start=0.5))
+    def __init__(self, prior: float = 0.05, drift: tuple[float, float] = (1e-4, 1e-5)) -> None:
+        self._model = RecursiveLogistic(2, RecursiveLogisticParameters(prior=prior, start=0.5), drift)
         self.size_max = self._model.size_max
 
     def probability(self, log_odds: float) -> float:
@@ -112,6 +132,10 @@ class Platt:
     def learn(self, log_odds: float, positive: bool, weight: float = 1.0) -> None:
         """Learn what an example turned out to be that was given `log_odds` before."""
         self._model.learn((1.0, log_odds), positive, weight, known=log_odds)
+
+    def correct(self, log_odds: float, weight: float = 1.0) -> None:
+        """See `RecursiveLogistic.correct`."""
+        self._model.correct((1.0, log_odds), weight)
 
     def encode(self) -> list[Any]:
         """Return all state as built-in values."""

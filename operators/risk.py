@@ -1,13 +1,20 @@
-"""The risk stage: how likely each order ends in a complaint, learned from all orders as their customers answer.
+"""The risk stage: how likely each order ends in a complaint, learned from what becomes of all orders.
 
 Key: a model. In: from the journeys, `checkpoint` events (an order at an instant of its life, and what has just happened
 to it) and `label` events (its customer answered, or it was cancelled). Out: the finding `order.complaint_likely` of the
 agent `experience`, to `case` by customer; its end when the customer is content or has complained, or stays silent. What
 drifts of the numbers it reads (`feature_drift`) is released.
 
-It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the answer comes, weeks
+It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the outcome is known, weeks
 later, all checkpoints of the order are learned, together as one example. What is scored is therefore never what was
 learned from, and the calibration curve is that of the model as it was at the time (progressive validation, with delay).
+
+Silence is an outcome: of most orders nobody ever says a word, and a model of those who do would take all for complainers.
+But complaints come within days, and that none will is certain only after two months; a model that waited so long would
+know complainers first (delayed feedback: Chapelle, "Modeling delayed feedback in display advertising", KDD 2014). So
+silence counts as content a week after the delivery, when nearly all who complain have, and the example is
+corrected if a complaint comes all the same, as in Ktena et al., "Addressing delayed feedback for continuous training
+with neural networks in CTR prediction", RecSys 2019.
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from config.clock import DAY, to_text
 from config.errors import RecoveryError, SettingsError
 from config.events import RELEASE, Event
 from config.features.load import FeatureView
-from config.identity import derived_id, short_hash
+from config.identity import derived_id
 from detectors.classifier import Platt, RecursiveLogistic
 from operators.agents.experience import ComplaintRiskParameters, Judged, end_of, finding_of
 from operators.feature_drift import FeatureDrift, FeatureDriftParameters, fresh
@@ -31,7 +38,7 @@ from operators.features.order_progress import Row
 from operators.features.vector import NAMES, vector
 from operators.journey_state import Order
 from operators.logic import Context
-from operators.risk_state import BANDS, Pending, RiskState, packed, unpacked
+from operators.risk_state import BANDS, Band, Pending, RiskState, Seen, packed, unpacked
 
 SWEEP = "sweep"
 COMPLAINT_MAX = 2
@@ -116,15 +123,22 @@ class RiskLogic:
             if event.data["scored"]:
                 self._judge(state, event, context)
         elif event.type == LABEL:
-            self._learn(state, event.data["entry"], event.data["score"], event.data["in_time"], context)
+            self._answered(state, event.data["entry"], event.data["score"], event.data["in_time"], context)
         else:
             raise ValueError(f"stage {self.name} takes checkpoints and labels, not {event.type}")
 
     def on_timer(self, key: str, state: RiskState, timer: str, context: Context) -> None:
-        """Take note of the orders whose customers have stayed silent for long enough."""
+        """Learn of the customers who have stayed silent; forget the orders of which it is final."""
         state.swept = False
         for entry in [entry for entry, pending in state.pending.items() if pending.due_at <= context.now]:
-            self._end(state.pending.pop(entry), "nothing was heard of the customer", context)
+            pending = state.pending[entry]
+            if pending.silent:
+                del state.pending[entry]
+                continue
+            self._end(pending, "nothing was heard of the customer", context)
+            self._learn(state, pending, complaint=False)
+            pending.silent, pending.reported = True, ""
+            pending.due_at = max(context.now, pending.final_at)
         self._set_sweep(state, context)
 
     def on_partial(self, key: str, state: RiskState, partial: Any, context: Context) -> None:
@@ -162,21 +176,24 @@ class RiskLogic:
         model, platt = self._load(state)
         numbers = vector(progress, history)
         log_odds = model.log_odds(numbers)
+        probability, needed = platt.probability(log_odds), self._parameters.needed(progress)
         pending = state.pending.get(data["entry"])
-        if pending is None:
-            due_at = max(now, data["promised_at"] or now) + self._due
+        if pending is None or pending.silent:
+            final_at = max(now, data["promised_at"] or now) + self._due
             names = data["sellers"], data["lanes"], data["category"]
-            pending = Pending(data["order"], data["customer"], data["since"], due_at, *names)
+            pending = Pending(data["order"], data["customer"], data["since"], final_at, final_at, *names)
             self._remember(state, data["entry"], pending)
         if len(pending.rows) < ROWS_MAX:
             if data["entry"] in state.pending:
-                before = unpacked(pending.rows[-1], self._progress, self._history)[0] if pending.rows else None
+                before = unpacked(pending.rows[-1], self._progress, self._history).progress if pending.rows else None
                 counted = fresh(order_progress.VIEW, progress, before)
                 for drift in self._drift.watch(MODEL, state.drift, counted, now):
                     context.emit(RELEASE, drift)
-            pending.rows = [*pending.rows, packed(progress, history, log_odds)]
+            pending.rows = [*pending.rows, packed(Seen(progress, history, log_odds, probability))]
+        delivered_days = progress["since_delivered_days"]
+        if delivered_days is not None:
+            pending.due_at = max(now, now - int(delivered_days * DAY) + self._parameters.silent_us)
         self._set_sweep(state, context)
-        probability, needed = platt.probability(log_odds), self._parameters.needed(progress)
         if self.observer is not None:
             self.observer(Judgement(data["order"], data["customer"], now, progress, history, probability, needed))
         if pending.reported or state.complaints < self._parameters.complaints_min:
@@ -184,11 +201,12 @@ class RiskLogic:
         if probability < needed:
             return
         pending.reported, pending.causes = to_text(now), [*data["sellers"], *data["lanes"]]
+        self._remember(state, data["entry"], pending)
         judged = Judged(probability, numbers, model.contributions(numbers), progress, history, self._hash(state))
         finding = finding_of(data, pending.reported, now, judged)
         context.emit("case", finding.event(data["customer"]))
 
-    def _learn(self, state: RiskState, entry: str, score: int | None, in_time: bool, context: Context) -> None:
+    def _answered(self, state: RiskState, entry: str, score: int | None, in_time: bool, context: Context) -> None:
         pending = state.pending.pop(entry, None)
         if pending is None:
             return
@@ -202,25 +220,45 @@ class RiskLogic:
         if in_time:
             state.history.count(names, COMPLAINED_ON_TIME, complaint, context.now)
         state.history.bound(self._parameters.entities_max)
+        if not pending.silent:
+            self._learn(state, pending, complaint)
+        elif complaint:
+            self._correct(state, pending)
+
+    def _learn(self, state: RiskState, pending: Pending, complaint: bool) -> None:
+        """Learn all checkpoints of an order as one example."""
         model, platt = self._load(state)
-        digest, weight = blake2b(state.examples_hash, digest_size=16), 1 / len(pending.rows)
-        for row in pending.rows:
-            progress, history, log_odds = unpacked(row, self._progress, self._history)
-            probability = platt.probability(log_odds)
-            band = state.curve[min(int(probability * BANDS), BANDS - 1)]
+        weight = 1 / len(pending.rows)
+        seen = [unpacked(row, self._progress, self._history) for row in pending.rows]
+        for row in seen:
+            band = _band(state, row)
             band.orders += weight
-            band.probability += weight * probability
+            band.probability += weight * row.probability
             band.complaints += weight * complaint
-            digest.update(row)
-        for row in pending.rows:
-            progress, history, log_odds = unpacked(row, self._progress, self._history)
-            model.learn(vector(progress, history), complaint, weight)
-            platt.learn(log_odds, complaint, weight)
-        digest.update(b"1" if complaint else b"0")
-        state.examples_hash = digest.digest()
-        state.model, state.platt = model.encode(), platt.encode()
+            model.learn(vector(row.progress, row.history), complaint, weight)
+            platt.learn(row.log_odds, complaint, weight)
         state.orders += 1
         state.complaints += complaint
+        self._learned(state, pending, b"1" if complaint else b"0")
+
+    def _correct(self, state: RiskState, pending: Pending) -> None:
+        """Let an order whose customer was taken for content be one that was complained of."""
+        model, platt = self._load(state)
+        weight = 1 / len(pending.rows)
+        for row in (unpacked(row, self._progress, self._history) for row in pending.rows):
+            _band(state, row).complaints += weight
+            model.correct(vector(row.progress, row.history), weight)
+            platt.correct(row.log_odds, weight)
+        state.complaints += 1
+        self._learned(state, pending, b"corrected")
+
+    def _learned(self, state: RiskState, pending: Pending, outcome: bytes) -> None:
+        """Keep what the model and its calibration have come to, and add the example to the digest of all."""
+        digest = blake2b(state.examples_hash, digest_size=16)
+        for part in (*pending.rows, outcome):
+            digest.update(part)
+        state.examples_hash = digest.digest()
+        state.model, state.platt = self._model.encode(), self._platt.encode()
 
     def _load(self, state: RiskState) -> tuple[RecursiveLogistic, Platt]:
         self._model.decode(state.model or self._fresh[0])
@@ -231,10 +269,14 @@ class RiskLogic:
         return derived_id(self._identity, state.examples_hash.hex())
 
     def _remember(self, state: RiskState, entry: str, pending: Pending) -> None:
-        """Keep the order; beyond the limit those of the lowest hashes stay, an even sample of all, and those found."""
+        """Keep the order; beyond the limit those go first that count as content already, and those found last.
+
+        Among equals those of the lowest ids stay, which are digests: an even sample of all.
+        """
         state.pending[entry] = pending
         if len(state.pending) > self._parameters.pending_max:
-            del state.pending[max(state.pending, key=lambda e: (not state.pending[e].reported, short_hash(e)))]
+            kept = state.pending
+            del kept[max(kept, key=lambda entry: (kept[entry].silent, not kept[entry].reported, entry))]
 
     def _end(self, pending: Pending, why: str, context: Context) -> None:
         if pending.reported:
@@ -246,3 +288,7 @@ class RiskLogic:
         if state.pending and not state.swept:
             state.swept = True
             context.set_timer(SWEEP, context.now + DAY)
+
+
+def _band(state: RiskState, row: Seen) -> Band:
+    return state.curve[min(int(row.probability * BANDS), BANDS - 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isnan, nan
 from struct import pack, unpack
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,23 +17,27 @@ BANDS = 10
 
 
 class Pending(msgspec.Struct, array_like=True, gc=False):
-    """An order that was judged and whose customer has not answered for it."""
+    """An order that was judged and whose customer has not complained of it yet, and still may."""
 
     order: str
     customer: str
     since: int
     """When the first record told of the order,"""
     due_at: int
-    """and when it counts as one of which nobody complained."""
+    """when it counts as one of which nobody complained,"""
+    final_at: int
+    """and when that is final."""
     sellers: list[str]
     lanes: list[str]
     category: str
     rows: list[bytes] = []
-    """What was read at each checkpoint, and the log odds given: see `packed`."""
+    """What was read at each checkpoint, and what was given: see `packed`."""
     reported: str = ""
     """Occurrence of the finding that was made, or ""."""
     causes: list[str] = []
     """Those of that finding."""
+    silent: bool = False
+    """Whether it was learned as one of which nobody complained."""
 
 
 class Band(msgspec.Struct, array_like=True, gc=False):
@@ -67,18 +71,30 @@ class RiskState(msgspec.Struct):
     """What is known of each number that the model reads, as `view.number`."""
 
 
-def packed(progress: Row, history: Row, log_odds: float) -> bytes:
-    """Return both views and the log odds given as 4-byte floats: a dozen checkpoints of an order take a kilobyte."""
-    numbers = [nan if value is None else value for value in (*progress.values(), *history.values())]
-    return pack(f"<{len(numbers) + 1}f", *numbers, log_odds)
+class Seen(NamedTuple):
+    """An order at one checkpoint, as the model saw it."""
+
+    progress: Row
+    history: Row
+    log_odds: float
+    """Given by the model,"""
+    probability: float
+    """and the calibrated probability made of it, both as of then."""
 
 
-def unpacked(row: bytes, progress_names: tuple[str, ...], history_names: tuple[str, ...]) -> tuple[Row, Row, float]:
+def packed(seen: Seen) -> bytes:
+    """Return all of it as 4-byte floats: a dozen checkpoints of an order take a kilobyte."""
+    numbers = [nan if value is None else value for value in (*seen.progress.values(), *seen.history.values())]
+    return pack(f"<{len(numbers) + 2}f", *numbers, seen.log_odds, seen.probability)
+
+
+def unpacked(row: bytes, progress_names: tuple[str, ...], history_names: tuple[str, ...]) -> Seen:
     """Return what `packed` was given."""
-    *numbers, log_odds = unpack(f"<{len(row) // 4}f", row)
+    *numbers, log_odds, probability = unpack(f"<{len(row) // 4}f", row)
     values = [None if isnan(number) else number for number in numbers]
-    return (
+    return Seen(
         dict(zip(progress_names, values, strict=False)),
         dict(zip(history_names, values[len(progress_names) :], strict=True)),
         log_odds,
+        probability,
     )

@@ -29,7 +29,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class ComplaintRiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model goes by. In the manifest, spans are ISO 8601: `P60D`."""
 
-    threshold: Share = 0.33
+    threshold: Share = 0.35
     """Probability of a complaint from which a finding is made, once the promise has passed."""
     early_margin: Share = 0.35
     """So much more is asked for while the promise can still be kept: waiting costs little then, and tells much."""
@@ -37,10 +37,13 @@ class ComplaintRiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_
     """So much more (less, where negative) is asked for once it is delivered: complaints come within days."""
     early_until: timedelta = timedelta(days=1)
     """From so long after the promised day began, the promise has passed."""
-    complaints_min: Annotated[int, Meta(ge=1)] = 100
+    complaints_min: Annotated[int, Meta(ge=1)] = 50
     """Complaints to learn from before it speaks."""
     label_within: timedelta = timedelta(days=60)
-    """A customer who has said nothing so long after promise and first checkpoint will not complain."""
+    """A customer who has said nothing so long after promise and first checkpoint has not complained, for good."""
+    silent_after: timedelta = timedelta(days=7)
+    """One who has said nothing so long after the delivery counts as content: nearly all who complain have by then, and
+    if one does later the example is corrected."""
     pending_max: Annotated[int, Meta(ge=1)] = 4_000
     """Orders remembered until their customers answer; of more, an even sample."""
     entities_max: Annotated[int, Meta(ge=1)] = 10_000
@@ -57,6 +60,11 @@ class ComplaintRiskParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_
     def label_us(self) -> int:
         """`label_within` in microseconds."""
         return micros(self.label_within)
+
+    @property
+    def silent_us(self) -> int:
+        """`silent_after` in microseconds."""
+        return micros(self.silent_after)
 
     def needed(self, progress: Row) -> float:
         """Return the probability from which an order is reported at this stage of its life."""

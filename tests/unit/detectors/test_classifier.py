@@ -71,6 +71,30 @@ def test_calibration_learns_that_odds_were_too_bold() -> None:
     assert platt.probability(-3.0) == pytest.approx(sigmoid(-1.0), abs=0.05)
 
 
+def test_what_was_corrected_is_as_if_it_had_been_learned_so() -> None:
+    right, wrong, corrected = (learned(examples(600)) for _ in range(3))
+    for x, positive in examples(60, seed=3):
+        right.learn(x, positive)
+        wrong.learn(x, False)
+        corrected.learn(x, False)
+        if positive:
+            corrected.correct(x)
+    weights, missed, back = (model.contributions([1.0] * 3) for model in (right, wrong, corrected))
+    assert missed != pytest.approx(weights, abs=0.15)
+    assert back == pytest.approx(weights, abs=0.05)
+
+
+def test_calibration_follows_odds_that_become_true() -> None:
+    drifting, rigid, rng = Platt(), Platt(drift=(0.0, 0.0)), random.Random(6)
+    for turn in range(6_000):
+        said = rng.choice([-3.0, 3.0])
+        truth = rng.random() < sigmoid(said / 3 if turn < 3_000 else said)
+        for platt in (drifting, rigid):
+            platt.learn(said, truth)
+    off = [abs(platt.probability(3.0) - sigmoid(3.0)) for platt in (drifting, rigid)]
+    assert off[0] < 0.06 < off[1]
+
+
 def test_parameters_out_of_bounds_are_refused() -> None:
     with pytest.raises(ValueError, match="prior"):
         RecursiveLogisticParameters(prior=0)

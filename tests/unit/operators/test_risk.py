@@ -111,13 +111,68 @@ def test_an_order_is_found_once_and_the_finding_ends_with_the_answer() -> None:
     assert sorted(ended) == sorted(begun)
 
 
-@pytest.mark.slow
-def test_a_customer_who_stays_silent_ends_the_finding_and_teaches_nothing() -> None:
+def test_a_week_of_silence_after_the_delivery_ends_the_finding_and_is_learned_as_no_complaint() -> None:
     run = Run().feed(orders(120), END)
-    learned = run.state.orders
-    run.feed(order(999, END + DAY, late=True, score=None), END + 90 * DAY)
-    assert [f.resolves for f in run.findings if f.entity == "order:o999"] == [False, True]
-    assert (run.state.orders, run.state.pending) == (learned, {})
+    learned = run.state.orders, run.state.complaints
+    delivered = END + 15 * DAY
+    run.feed(order(999, END + DAY, late=True, score=None), delivered + 6 * DAY)
+    assert (run.state.orders, run.state.complaints) == learned
+    run.feed([], delivered + 9 * DAY)
+    assert (run.state.orders, run.state.complaints) == (learned[0] + 1, learned[1])
+    ends = [(finding.resolves, finding.at) for finding in run.findings if finding.entity == "order:o999"]
+    assert [resolves for resolves, _ in ends] == [False, True]
+    assert delivered + 7 * DAY <= ends[1][1] <= delivered + 8 * DAY
+    run.feed([], END + 90 * DAY)
+    assert (run.state.orders, run.state.pending) == (learned[0] + 1, {})
+
+
+def test_a_complaint_after_a_week_of_silence_corrects_what_was_learned() -> None:
+    late, review = order(999, END + DAY, late=True, score=None), {"review_id": "o999", "order_id": "o999", "score": 1}
+    said = event(END + 26 * DAY, "review.answered", review, customer="c999")
+    silent, corrected = Run().feed(orders(120), END), Run().feed(orders(120), END)
+    silent.feed(late, END + 30 * DAY)
+    corrected.feed([*late, said], END + 30 * DAY)
+    assert (corrected.state.orders, corrected.state.complaints) == (silent.state.orders, silent.state.complaints + 1)
+    assert sum(band.complaints for band in corrected.state.curve) == pytest.approx(corrected.state.complaints)
+    for part in ("examples_hash", "model", "platt"):
+        assert getattr(corrected.state, part) != getattr(silent.state, part)
+    again = order(1000, END + 31 * DAY, late=True, score=None)
+    for run in (silent, corrected):
+        run.feed(again, END + 60 * DAY)
+    pairs = zip(silent.judgements[-5:], corrected.judgements[-5:], strict=True)
+    assert all(before.probability < after.probability for before, after in pairs)
+
+
+@pytest.mark.slow
+def test_where_most_are_silent_what_it_says_is_the_share_of_all_who_complain() -> None:
+    rng = random.Random(4)
+    complain = {number for number in range(600) if rng.random() < 0.15}
+    speak = complain | {number for number in range(600) if rng.random() < 0.3}
+    made = [
+        row
+        for n in range(600)
+        for row in order(n, START + n * 4 * HOUR, late=False, score=(1 if n in complain else 5) if n in speak else None)
+    ]
+    run = Run().feed(made, END)
+    answered = {f"o{n}" for n in speak}
+    given = [
+        judgement.probability
+        for judgement in run.judgements
+        if judgement.at > START + 40 * DAY and (judgement.progress["since_delivered_days"] or 0) < 1
+    ]
+    assert len(answered) < 300
+    assert sum(given) / len(given) == pytest.approx(len(complain) / 600, abs=0.05)
+
+
+def test_orders_that_were_found_are_remembered_though_more_wait_than_may() -> None:
+    few = msgspec.structs.replace(PARAMETERS, pending_max=40)
+    run = Run(few).feed(orders(160), END)
+    made = [row for n in range(1_000, 1_100) for row in order(n, END + DAY + n * 60, late=n >= 1_080, score=None)]
+    findings = run.feed(made, END + 60 * DAY).findings
+    begun = [finding.entity for finding in findings if not finding.resolves]
+    assert len(begun) == len(set(begun))
+    assert {f"order:o{n}" for n in range(1_080, 1_100)} <= set(begun)
+    assert sorted(begun) == sorted(finding.entity for finding in findings if finding.resolves)
 
 
 @pytest.mark.slow

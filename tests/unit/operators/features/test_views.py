@@ -38,9 +38,10 @@ def test_of_an_entity_never_heard_of_the_rate_is_that_of_all() -> None:
     for hit in [True] * 100 + [False] * 100:
         history.count(["seller:a"], COMPLAINED, hit, DAY_0)
     row = fleet_history(history, ["seller:b"], [], "", DAY_0)
-    assert (
-        row["seller_complaints"] == row["complaints"] == pytest.approx((100 + 50 * START[COMPLAINED]) / 250, abs=1e-4)
-    )
+    assert row["complaints"] == pytest.approx((100 + 50 * START[COMPLAINED]) / 250, abs=1e-4)
+    # Of a seller a little more: it may be a bad one.
+    assert row["seller_complaints"] == pytest.approx(row["complaints"], abs=0.006)
+    assert row["seller_late"] == row["late"]
 
 
 def test_few_trials_move_a_rate_little_and_many_make_it() -> None:
@@ -53,6 +54,28 @@ def test_few_trials_move_a_rate_little_and_many_make_it() -> None:
     assert few is not None
     assert many is not None
     assert few < 0.8 < many
+
+
+def seller_of(complaints: int, contents: int) -> float:
+    """Return the rate of a seller of so many answers, where one in seven of all complains."""
+    history = History()
+    for number in range(700):
+        history.count([], COMPLAINED, number % 7 == 0, DAY_0)
+    for number in range(complaints + contents):
+        history.count(["seller:a"], COMPLAINED, number < complaints, DAY_0)
+    return fleet_history(history, ["seller:a"], [], "", DAY_0)["seller_complaints"] or 0.0
+
+
+def test_a_seller_of_whom_everybody_complains_is_not_taken_for_one_of_the_many() -> None:
+    assert seller_of(10, 0) > 0.88
+    assert seller_of(5, 0) > 0.7
+    assert seller_of(10, 0) > seller_of(10, 5) > seller_of(5, 5)
+
+
+@pytest.mark.parametrize(("complaints", "contents"), [(0, 0), (1, 0), (0, 10), (1, 6), (3, 20)])
+def test_other_sellers_are_drawn_towards_all_as_ever(complaints: int, contents: int) -> None:
+    plain = (complaints + 8 / 7) / (complaints + contents + 8)
+    assert seller_of(complaints, contents) == pytest.approx(plain, abs=0.05)
 
 
 def test_what_happened_long_ago_fades() -> None:
