@@ -99,8 +99,12 @@ class Block:
         # The line break ends a comment that a condition may end with.
         return Block(expressions, cel.compile("[" + ", ".join(f"({item.source}\n)" for item in expressions) + "]"))
 
-    def first(self, bound: Bound) -> int | None:
+    def first(self, bound: Bound, after: int = -1) -> int | None:
         """Return the position of the first condition that holds, None when none does.
+
+        Args:
+            bound: The facts.
+            after: Only those behind this position are looked at.
 
         Raises:
             BlockError: one before it cannot be evaluated; `position` tells which.
@@ -108,10 +112,12 @@ class Block:
         try:
             values = self._program.execute(bound.context)
             if all(value is True or value is False for value in values):
-                return values.index(True) if True in values else None
+                return values.index(True, after + 1) if True in values[after + 1 :] else None
         except Exception:
             pass  # One of them fails: which, and whether it stands before one that holds, is found below.
         for position, expression in enumerate(self.expressions):
+            if position <= after:
+                continue
             try:
                 if expression.holds(bound):
                     return position

@@ -11,6 +11,8 @@ from config.identity import derived_id
 
 Severity = Literal["low", "medium", "high", "critical"]
 
+FLEET_AGENT = "cause"
+"""Agent of the findings that stand on many customers' findings; it has no manifest."""
 DATA_QUALITY = "data_quality"
 """Evidence feature: share of the records behind the finding that were looked at; not there where all were."""
 

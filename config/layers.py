@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from config.duration import format_duration, parse_duration
 from config.errors import SettingsError
@@ -135,9 +135,11 @@ def _convert(kind: Any, value: object, base: Path) -> object:
     origin = typing.get_origin(kind)
     if origin is UnionType:
         return None if value == "" else _convert(typing.get_args(kind)[0], value, base)
+    if origin is Literal and value in typing.get_args(kind):
+        return value
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(typing.get_args(kind)[0], item, base) for item in value)
-    if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+    if origin not in (None, Literal) and issubclass(origin, Mapping) and isinstance(value, Mapping):
         return {name: _convert(typing.get_args(kind)[1], item, base) for name, item in sorted(value.items())}
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -156,6 +158,8 @@ def _expected(kind: Any) -> str:
     origin = typing.get_origin(kind)
     if origin is UnionType:
         return _expected(typing.get_args(kind)[0]) + ', or ""'
+    if origin is Literal:
+        return "one of " + ", ".join(typing.get_args(kind))
     if origin is tuple:
         return "a list, each item " + _expected(typing.get_args(kind)[0])
     if origin is not None:

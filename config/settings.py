@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from config.clock import micros
 from config.errors import SettingsError
 from config.identity import derived_id
 from config.kafka import Kafka
 from config.layers import Key, Layer, Leaf, build, flatten, leaves
+from config.policies.documents import Outcome
 from config.registry import Registry
 from config.restarts import Restarts
 from config.spec import Affects, Spec
@@ -209,7 +210,9 @@ class Policy:
     """The rules that decide."""
 
     bundle: Annotated[Path, Spec("place")]
-    """Folder of a policy bundle: `bundle.yaml` and its decision tables."""
+    """Folder of a policy: `bundle.yaml` and its decision tables, or folders of such, one for each version."""
+    mode: Annotated[Outcome, Spec("results")]
+    """The most that the job does without a person: observe, recommend, approve or act."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,6 +351,8 @@ def _from_variables(variables: Mapping[str, str]) -> dict[Key, object]:
 
 def _from_text(kind: Any, text: str) -> object:
     origin = typing.get_origin(kind)
+    if origin is Literal:
+        return text
     if origin is tuple:
         return [_from_text(typing.get_args(kind)[0], item.strip()) for item in text.split(",") if item.strip()]
     if origin is not None and issubclass(origin, Mapping):

@@ -62,7 +62,7 @@ def load_logics(settings: Settings) -> Logics:
 
     rule, calls = manifests["outage"].parameters("fleet", FleetRule), load_service_map(settings.fleet.service_map)
     telemetry()  # tells a fault of the manifest here, not in a worker
-    decider, sources = Decider(load_policy(settings.policy.bundle, manifests)), Sources(manifests)
+    decider, sources = Decider(load_policy(settings.policy.bundle, manifests), settings.policy.mode), Sources(manifests)
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
@@ -83,7 +83,7 @@ def load_logics(settings: Settings) -> Logics:
         fleet=lambda: FleetLogic(rule, calls),
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters, drift_parameters),
-        cause=lambda: CauseLogic(watches=watches),
+        cause=lambda: CauseLogic(watches=watches, is_live=decider.policy.is_live),
         case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources, budgets),
     )
 

@@ -118,6 +118,10 @@ class Case(msgspec.Struct, array_like=True):
     """How often it was opened again after it had been resolved."""
     held: bool = False
     """Whether it is beyond its agent's budget of false discoveries, and so only watched."""
+    shadows: int = 0
+    """Decisions in shadow so far."""
+    shadowed: list[tuple[str, str, str]] = []
+    """Outcome, remedy and rule of the last ones."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""

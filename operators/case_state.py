@@ -60,3 +60,5 @@ class CaseState(msgspec.Struct):
     """Under the key BROADCAST alone: by agent, what was spent of the day's budget of false discoveries,"""
     flags: dict[str, Limit] = {}
     """and the flags, by scope."""
+    apart: CaseState | None = None
+    """The same of findings whose agent is off or in shadow: nothing live looks at it. None where there was none."""

@@ -24,7 +24,7 @@ from operators.case import (
     slot_of,
 )
 from operators.case_state import CaseState, Closed, Ended, Link
-from operators.decide import Surroundings, commit
+from operators.decide import Surroundings, commit, commit_shadows
 from operators.logic import Context
 
 if TYPE_CHECKING:
@@ -33,12 +33,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class CaseStep:
-    """What one event or timer does to one key."""
+    """What one event or timer does to one key.
+
+    Attributes:
+        apart: Whether `state` is that of findings whose agent is off or in shadow. They are released as the evidence
+            they are, and decided about for the record; no case event, decision or action of theirs leaves.
+    """
 
     logic: CaseLogic
     key: str
     state: CaseState
     context: Context
+    apart: bool = False
 
     def on_finding(self, finding: Finding, event: Event) -> None:
         """Let a finding open, join, or end a case."""
@@ -61,8 +67,7 @@ class CaseStep:
         case.causes = sorted({*case.causes, *finding.causes})[:CAUSES_MAX]
         case.opened_at = min(case.opened_at, finding.at)
         case.expires_at = max(case.expires_at, max(finding.at, finding.harm_at or finding.at) + self.logic.case_ttl)
-        self._charge(case, finding.agent)
-        self._update(case, finding.customer, decide_anew=True)
+        self._update(case, finding.customer, decide_anew=True, charge=finding.agent)
         for ended in self.state.ended:
             same = (ended.at, ended.entity, ended.slot) == (now, finding.entity, slot)
             if same and case.open[slot] is found and is_end_of(ended.occurrence, finding.occurrence):
@@ -112,14 +117,19 @@ class CaseStep:
             del case.open[slot]
             self._update(case, case.row["customer"], decide_anew=False)
 
-    def _charge(self, case: Case, agent: str) -> None:
-        """Charge the agent's budget with a case that is new, or was beyond it: more may be known of it now."""
-        budget = self.logic.budgets.get(agent)
-        if case.seq > 0 and not case.held:
-            return
+    def _charge(self, case: Case, agent: str) -> bool:
+        """Charge the agent's budget with a case that is new, or was beyond it: more may be known of it now.
+
+        Returns:
+            Whether the case is held now and was not before, or the other way round.
+        """
+        budget, held = self.logic.budgets.get(agent), case.held
+        if case.seq > 0 and not held:
+            return False
         case.held = budget is not None and not bears(
             budget, self.context.common().budgets, agent, self.context.now, confidence_of(case, self.logic.sources)
         )
+        return case.held != held
 
     def _note_cause(self, finding: Finding) -> None:
         features = finding.evidence.features
@@ -171,13 +181,14 @@ class CaseStep:
             return told
         return case_id(self.key, finding.finding_id)
 
-    def _update(self, case: Case, customer: str, *, decide_anew: bool) -> None:
+    def _update(self, case: Case, customer: str, *, decide_anew: bool, charge: str = "") -> None:
         """Bring the case's row up to date, decide, and emit what changed.
 
         Args:
             case: The case.
             customer: The customer it hurts, or "".
             decide_anew: Record a decision even when it says what the last one said.
+            charge: The agent whose budget of false discoveries bears the case; "" for none.
         """
         logic, state, now = self.logic, self.state, self.context.now
         parent = self._parent_of(case)
@@ -190,15 +201,18 @@ class CaseStep:
             flags=self.context.shared().flags,
         )
         decided = logic.decider.decide(case, row, around, now)
-        events: list[Event] = []
-        if decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided:
-            events = commit(case, decided, self.key, now)
-            if decided.contacts_customer:
-                state.contacts[case.case_id] = now
+        # What is only watched by its mode bothers nobody, and takes nothing of a budget.
+        if charge and decided.is_live and self._charge(case, charge):
+            row["held"] = case.held
+            decided = logic.decider.decide(case, row, around, now)
+        anew = decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided
+        events = commit(case, decided, self.key, now) if anew and not self.apart else []
+        if events and decided.contacts_customer:
+            state.contacts[case.case_id] = now
         row["decision"] = case.decided[0]
-        row["decision_id"] = events[0].id if events else case.row["decision_id"]
+        row["decision_id"] = events[0].id if events else case.row.get("decision_id", "")
         self._emit_case(case, row, "case.updated")
-        for event in events:
+        for event in (*events, *commit_shadows(case, decided, self.key, now, anew=anew)):
             self.context.emit(RELEASE, event)
 
     def _parent_of(self, case: Case) -> str:
@@ -220,6 +234,8 @@ class CaseStep:
             kind = "case.reopened"
         case.seq += 1
         case.row = row
+        if self.apart:
+            return
         event_id = derived_id("case-event", case.case_id, case.seq)
         data = {"case_id": case.case_id, "seq": case.seq, "at": self.context.now, "change": change}
         self._emit(event_id, kind, data)

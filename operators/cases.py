@@ -23,6 +23,7 @@ from config.clock import micros
 from config.errors import RecoveryError
 from config.events import Event
 from config.findings import Finding
+from operators.case import slot_of
 from operators.case_state import LINK, CaseState
 from operators.case_step import CaseStep
 from operators.decide import Decider
@@ -94,20 +95,37 @@ class CaseLogic:
         if event.type == FLAG:
             note(state.flags, event)
             return
-        step = CaseStep(self, key, state, context)
-        self._forget_ended(state, context.now)
+        for each, _ in _states(state):
+            self._forget_ended(each, context.now)
         if event.type == "finding":
-            step.on_finding(Finding.of(event), event)
+            finding = Finding.of(event)
+            if self._is_live(finding, state, context.now):
+                CaseStep(self, key, state, context).on_finding(finding, event)
+            else:
+                state.apart = state.apart or CaseState()
+                CaseStep(self, key, state.apart, context, apart=True).on_finding(finding, event)
         elif event.type == LINK:
-            step.on_link(event.data["cause"], event.data["opening"])
+            CaseStep(self, key, state, context).on_link(event.data["cause"], event.data["opening"])
         else:
             raise ValueError(f"stage {self.name} takes findings, links and flags, not {event.type}")
         self._set_sweep(state, context)
 
+    def _is_live(self, finding: Finding, state: CaseState, now: int) -> bool:
+        """Return whether a finding joins the cases that are acted on: its agent is neither off nor in shadow."""
+        if self.decider.policy.is_live(finding.agent, finding.kind, now):
+            return True
+        # What was found when it was live ends there.
+        case = state.open.get(finding.entity)
+        return finding.resolves and case is not None and slot_of(finding) in case.open
+
     def on_timer(self, key: str, state: CaseState, timer: str, context: Context) -> None:
         """Resolve what has expired, forget what is past remembering."""
-        now = context.now
-        step = CaseStep(self, key, state, context)
+        for each, apart in _states(state):
+            self._sweep(CaseStep(self, key, each, context, apart))
+        self._set_sweep(state, context)
+
+    def _sweep(self, step: CaseStep) -> None:
+        state, now = step.state, step.context.now
         for case in [case for case in state.open.values() if case.expires_at <= now]:
             step.resolve(case, "Expired: nothing more was heard of it.", may_reopen=False)
         state.resolved = {name: entry for name, entry in state.resolved.items() if entry[0] > now}
@@ -115,7 +133,6 @@ class CaseLogic:
         state.closed = {entity: closed for entity, closed in state.closed.items() if closed.until > now}
         state.links = {cause: link for cause, link in state.links.items() if link.until > now}
         state.contacts = {name: at for name, at in state.contacts.items() if at + self._contact_window > now}
-        self._set_sweep(state, context)
 
     def on_partial(self, key: str, state: CaseState, partial: Any, context: Context) -> None:
         """Refuse: cases are made of events alone.
@@ -141,13 +158,20 @@ class CaseLogic:
             state.ended = [ended for ended in state.ended if ended.at == now]
 
     def _set_sweep(self, state: CaseState, context: Context) -> None:
-        due = [case.expires_at for case in state.open.values()]
-        due += [forget_at for forget_at, _ in state.resolved.values()]
-        due += [closed.until for closed in state.closed.values()]
-        due += [ended.at + 1 for ended in state.ended]
-        due += [link.until for link in state.links.values()]
-        due += [at + self._contact_window for at in state.contacts.values()]
+        due: list[int] = []
+        for each, _ in _states(state):
+            due += [case.expires_at for case in each.open.values()]
+            due += [forget_at for forget_at, _ in each.resolved.values()]
+            due += [closed.until for closed in each.closed.values()]
+            due += [ended.at + 1 for ended in each.ended]
+            due += [link.until for link in each.links.values()]
+            due += [at + self._contact_window for at in each.contacts.values()]
         if due:
             context.set_timer(SWEEP, min(due))
         else:
             context.forget()
+
+
+def _states(state: CaseState) -> list[tuple[CaseState, bool]]:
+    """Return the state of a key, and that which is kept apart, each with whether it is."""
+    return [(state, False)] if state.apart is None else [(state, False), (state.apart, True)]

@@ -11,7 +11,7 @@ soon after. All ids derive from the finding that opened it, so that nothing is s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from config.clock import TIME_MAX, micros, to_text
 from config.duration import format_duration
 from config.errors import RecoveryError
 from config.events import Event
-from config.findings import Evidence, Finding, Severity, finding_id
+from config.findings import FLEET_AGENT, Evidence, Finding, Severity, finding_id
 from operators.case import entity_kind
 from operators.cause_state import CauseSettings, CauseState, Episode
 from operators.episode import EPISODE_END, EpisodeStep
@@ -28,8 +28,6 @@ from operators.fan_in import FanInSettings
 from operators.fleet_watch import Watch
 from operators.logic import Context
 
-AGENT = "cause"
-"""Agent of the findings that stand on many customers' findings."""
 QUIET = "quiet"
 WATCH = "watch:"
 """Timer of a watch; its name follows."""
@@ -49,14 +47,22 @@ class CauseLogic:
     Args:
         settings: How causes are told.
         watches: Who judges entities by what happens to them, each type of event by one of them at most.
+        is_live: Whether findings of an agent and kind may lead to anything at an event time. What an agent finds that
+            is off or in shadow counts for no cause, and no customer is told of it; no cause is found while causes are.
     """
 
     name = "cause"
     state_type = CauseState
     state_version = 1
 
-    def __init__(self, settings: CauseSettings = DEFAULTS, watches: Sequence[Watch] = ()) -> None:
+    def __init__(
+        self,
+        settings: CauseSettings = DEFAULTS,
+        watches: Sequence[Watch] = (),
+        is_live: Callable[[str, str, int], bool] = lambda agent, kind, now: True,
+    ) -> None:
         self.settings = settings
+        self._is_live = is_live
         self._watches = {watch.name: watch for watch in watches}
         self._watch_of = {name: watch for watch in watches for name in watch.types}
         self._idle_ttl = micros(settings.idle_ttl)
@@ -79,8 +85,11 @@ class CauseLogic:
             step.on_touched(event.data["customers"])
         elif event.type == "finding":
             finding = Finding.of(event)
+            if not finding.resolves and not self._is_live(finding.agent, finding.kind, context.now):
+                self._set_apart(key, state, finding, context)
+                return
             if finding.customer:
-                step.on_customer(finding)
+                step.on_customer(finding, may_open=self._is_live(FLEET_AGENT, fan_in_kind(key), context.now))
             elif finding.entity != key:
                 step.on_blamed(finding)
             else:
@@ -101,12 +110,22 @@ class CauseLogic:
             state.look_at.pop(watch.name, None)
             findings, again = watch.look(key, state, context.now)
             for finding in findings:
-                step.on_fleet(finding)
+                if finding.resolves or self._is_live(finding.agent, finding.kind, context.now):
+                    step.on_fleet(finding)
+                else:
+                    self._set_apart(key, state, finding, context)
             self._look_at(state, watch, again, context)
         elif state.episode is None:
             context.forget()
         else:
             context.set_timer(FORGET, context.now + self._idle_ttl)
+
+    def _set_apart(self, key: str, state: CauseState, finding: Finding, context: Context) -> None:
+        """Pass a finding on that nothing may come of, and be as if it had not been."""
+        if not finding.customer and finding.entity == key:
+            context.emit("case", finding.event(key))
+        if state == CauseState():
+            context.forget()
 
     def _look_at(self, state: CauseState, watch: Watch, at: int | None, context: Context) -> None:
         """Have `watch` look at an instant, unless it looks earlier anyway."""
@@ -134,12 +153,17 @@ class CauseLogic:
         )
 
 
+def fan_in_kind(key: str) -> str:
+    """Return the kind of finding that an entity hurts unusually many customers."""
+    return f"{entity_kind(key)}.degraded"
+
+
 @dataclass(slots=True)
 class _Step(EpisodeStep):
     """The fan-in of customers' findings, on top of episodes."""
 
-    def on_customer(self, finding: Finding) -> None:
-        """Count a customer's finding that names this entity."""
+    def on_customer(self, finding: Finding, *, may_open: bool) -> None:
+        """Count a customer's finding that names this entity; find the entity at fault, where that may be."""
         if finding.resolves:
             return
         state, settings = self.state, self._fan_in_settings
@@ -147,7 +171,7 @@ class _Step(EpisodeStep):
             fan_in = state.fan_in
             fan_in.count(finding, settings, self.context.now, learn=state.episode is None)
             if state.episode is None or not state.episode.fan_in:
-                if fan_in.is_unusual(settings):
+                if may_open and fan_in.is_unusual(settings):
                     self._open_fan_in(settings)
             else:
                 self._set_quiet(settings)
@@ -205,11 +229,10 @@ class _Step(EpisodeStep):
     def _fan_in_finding(
         self, occurrence: str, *, severity: Severity, evidence: Evidence, reason: str, resolves: bool = False
     ) -> Finding:
-        kind = f"{entity_kind(self.key)}.degraded"
-        fan_in = self.state.fan_in
+        kind, fan_in = fan_in_kind(self.key), self.state.fan_in
         return Finding(
-            finding_id=finding_id(AGENT, kind, self.key, occurrence),
-            agent=AGENT,
+            finding_id=finding_id(FLEET_AGENT, kind, self.key, occurrence),
+            agent=FLEET_AGENT,
             kind=kind,
             entity=self.key,
             occurrence=occurrence,

@@ -1,8 +1,8 @@
 """Decides about a case on the stream: facts out of case and context, the policy's verdict, a decision event.
 
 Pure, and a function of event time only: the same case decides the same in replay. What the policy says is then
-bounded by what it cannot overrule: the mode of the job, one open plan per case, each remedy once per case, the budget
-of false discoveries, and that money wants two sources.
+bounded by what it cannot overrule: one open plan per case, each remedy once per case, the budget of false discoveries,
+and flags. What it decides in shadow is recorded beside, and has no other effect.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from config.clock import HOUR, from_text, micros
 from config.events import Event
 from config.findings import DATA_QUALITY
 from config.identity import derived_id
-from config.policies.bundle import Bundle, Remedy
+from config.policies.bundle import NO_RULE, Bundle, Remedy
 from config.policies.documents import FactDocument, Outcome, Value
 from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
 from operators.flags import Limit, restraint
 from operators.policy import Verdict, decide, none_in_force
 
+SHADOW = "shadow"
+"""Type of the event that records what was decided in shadow: no decision, so that nobody takes it for one."""
 OCCURRENCE = "1"
 """A remedy is used once per case and target, so that one intent cannot become two actions."""
-FAMILIES_MIN = 2
-"""Independent sources that must speak for a case before money is moved for it without a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,10 @@ class Decided(msgspec.Struct, frozen=True):
     """Data of the action event; only when the outcome is `act`."""
     contacts_customer: bool
     """Whether following the decision means that the customer gets a message."""
+    is_live: bool
+    """Whether it is more than nothing because all that matches is off or in shadow."""
+    shadows: tuple[dict[str, Any], ...]
+    """Data of the shadow events: what would have been decided, without any effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,57 +114,77 @@ class Decider:
         bundle = in_force or self.policy.first
         facts = self.facts(bundle, case, row, around, now)
         verdict = none_in_force(bundle) if in_force is None else decide(bundle, facts)
-        outcome, why = self._restrain(bundle, verdict, case, row, now)
-        flagged = restraint(around.flags, row["agent"], bundle.remedies.get(verdict.remedy), now)
-        # Where the policy could not decide, a person has to look, flag or no flag: that is no act.
-        if flagged is not None and not verdict.error and (outcome == "act" or flagged[0] == "observe" != outcome):
-            outcome, why = flagged
-        decision_id = derived_id("decision", case.case_id, case.decisions + 1)
+        outcome, why = _restrain(bundle, verdict, case, around, now)
         decision = {
-            "decision_id": decision_id,
-            "case_id": case.case_id,
-            "at": now,
-            "outcome": outcome,
-            "remedy": verdict.remedy,
-            "rule": verdict.rule,
-            "fired": list(verdict.fired),
-            "nearly": list(verdict.nearly),
+            "decision_id": derived_id("decision", case.case_id, case.decisions + 1),
+            **_record(bundle, verdict, case, facts, outcome, why, now),
             "bundle": "" if in_force is None else bundle.hash,
-            "facts": facts,
-            "reason": f"{verdict.reason} {why}".rstrip(),
-            "parameters": dict(verdict.parameters),
-            "error": verdict.error,
-            "approver": verdict.owner if outcome == "approve" else "",
         }
         remedy = bundle.remedies.get(verdict.remedy)
         action = None
         if outcome == "act" and remedy is not None:
             action = _action(remedy, verdict, case, row, decision, now)
-        contacts = remedy is not None and remedy.contacts_customer and outcome != "observe"
-        return Decided(outcome, verdict.remedy, verdict.rule, decision, action, contacts)
+        return Decided(
+            outcome,
+            verdict.remedy,
+            verdict.rule,
+            decision,
+            action,
+            contacts_customer=remedy is not None and remedy.contacts_customer and outcome != "observe",
+            is_live=verdict.rule != NO_RULE,
+            shadows=() if verdict.shadow is None else (_shadow(bundle, verdict.shadow, case, facts, around, now),),
+        )
 
-    def _restrain(
-        self, bundle: Bundle, verdict: Verdict, case: Case, row: dict[str, Any], now: int
-    ) -> tuple[Outcome, str]:
-        """Return what remains of the verdict's outcome, and why it is less."""
-        if case.held:
-            return "observe", "Watched only: it is beyond the day's budget of false discoveries."
-        if verdict.outcome == "act":
-            if verdict.remedy in case.used:
-                return "observe", "It was done already for this case."
-            if case.plan is not None and now < case.plan.until:
-                return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
-            if (
-                self.mode == "act"
-                and bundle.remedies[verdict.remedy].moves_money
-                and row["source_families"] < FAMILIES_MIN
-            ):
-                return "approve", "Money is moved without a person only when independent sources agree."
-        # To ask a person is not beyond any mode but `observe`, and there only where the policy could decide.
-        beyond = verdict.outcome == "act" and self.mode != "act"
-        if not verdict.error and (beyond or self.mode == "observe") and verdict.outcome != self.mode:
-            return self.mode, f"The job may not go further than to {self.mode}."
-        return verdict.outcome, ""
+
+def _record(
+    bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], outcome: Outcome, why: str, now: int
+) -> dict[str, Any]:
+    """Return what is recorded of a verdict, whether live or in shadow."""
+    return {
+        "case_id": case.case_id,
+        "at": now,
+        "outcome": outcome,
+        "remedy": verdict.remedy,
+        "rule": verdict.rule,
+        "fired": list(verdict.fired),
+        "nearly": list(verdict.nearly),
+        "bundle": bundle.hash,
+        "facts": facts,
+        "reason": f"{verdict.reason} {why}".rstrip(),
+        "parameters": dict(verdict.parameters),
+        "error": verdict.error,
+        "approver": verdict.owner if outcome == "approve" else "",
+    }
+
+
+def _shadow(
+    bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], around: Surroundings, now: int
+) -> dict[str, Any]:
+    """Return the data of a shadow event, without its id: what would be recorded if it were live."""
+    outcome, why = _restrain(bundle, verdict, case, around, now)
+    return {"shadow": True} | _record(bundle, verdict, case, facts, outcome, why, now)
+
+
+def _restrain(bundle: Bundle, verdict: Verdict, case: Case, around: Surroundings, now: int) -> tuple[Outcome, str]:
+    """Return what the case and people's flags leave of a verdict, and why it is less than the rule wants."""
+    outcome, why = _restrain_by_case(verdict, case, now)
+    flagged = restraint(around.flags, case.leading().agent, bundle.remedies.get(verdict.remedy), now)
+    # Where the policy could not decide, a person has to look, flag or no flag: that is no act.
+    if flagged is not None and not verdict.error and (outcome == "act" or flagged[0] == "observe" != outcome):
+        return flagged
+    return outcome, why
+
+
+def _restrain_by_case(verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
+    if case.held:
+        owner = f"the owner of agent {case.leading().agent} may change that"
+        return "observe", f"Watched only: it is beyond the day's budget of false discoveries; {owner}."
+    if verdict.wanted == "act":
+        if verdict.remedy in case.used:
+            return "observe", "It was done already for this case; once is enough, always."
+        if case.plan is not None and now < case.plan.until and verdict.outcome != "observe":
+            return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
+    return verdict.outcome, verdict.restraint
 
 
 def _action(
@@ -201,6 +225,26 @@ def commit(case: Case, decided: Decided, key: str, now: int) -> list[Event]:
         case.plan = Plan(action["action_id"], action["remedy"], action["valid_until"])
         case.used = sorted({*case.used, action["remedy"]})
         events.append(Event(now, action["action_id"], key, "action", action))
+    return events
+
+
+def commit_shadows(case: Case, decided: Decided, key: str, now: int, *, anew: bool) -> list[Event]:
+    """Note what was decided in shadow; return the shadow events to record.
+
+    Args:
+        case: The case.
+        decided: The decision.
+        key: Of the case.
+        now: Event time, µs.
+        anew: Record them even when they say what the last ones said.
+    """
+    said = [(each["outcome"], each["remedy"], each["rule"]) for each in decided.shadows]
+    anew, case.shadowed = anew or said != case.shadowed, said
+    events = []
+    for each in decided.shadows if anew else ():
+        case.shadows += 1
+        shadow_id = derived_id("shadow", case.case_id, case.shadows)
+        events.append(Event(now, shadow_id, key, SHADOW, {"shadow_id": shadow_id} | each))
     return events
 
 

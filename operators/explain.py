@@ -5,14 +5,14 @@ led to another one. Nothing is said that the rules do not bear out: each alterna
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from config.errors import ExpressionError
 from config.expressions import Bound
 from config.policies.bundle import Bundle, Rule, show
-from config.policies.conditions import atoms, take_apart
+from config.policies.conditions import Atom, atoms, take_apart
 from config.policies.documents import Outcome
 from config.policies.regions import Region, describe, regions_by_fact
 from operators.policy import Verdict, decide
@@ -46,6 +46,11 @@ class Flip:
     rule: str
 
 
+def lifted(bundle: Bundle) -> Bundle:
+    """Return `bundle` with what is in shadow, or held back otherwise, as if it were not; what is off stays off."""
+    return replace(bundle, modes=tuple(mode for mode in bundle.modes if mode.mode == "off"))
+
+
 def near_rules(bundle: Bundle, facts: Mapping[str, Any], verdict: Verdict) -> list[Near]:
     """Return the rules that nearly fired, in the order in which they are tried."""
     rules = {rule.id: rule for rule in bundle.rules}
@@ -62,8 +67,7 @@ def near_rules(bundle: Bundle, facts: Mapping[str, Any], verdict: Verdict) -> li
 def flips(bundle: Bundle, facts: Mapping[str, Any], verdict: Verdict) -> list[Flip]:
     """Return, fact by fact, the values that would have led to another outcome or remedy."""
     found = []
-    rules = bundle.plan(facts["kind"]).rules if isinstance(facts.get("kind"), str) else ()
-    named = regions_by_fact(bundle.facts, [atom for rule in rules for atom in atoms(take_apart(rule.when.source))])
+    named = regions_by_fact(bundle.facts, atoms_of(bundle, facts["kind"]) if isinstance(facts.get("kind"), str) else [])
     for name, its in named.items():
         if name in GIVEN or name not in facts:
             continue
@@ -74,6 +78,13 @@ def flips(bundle: Bundle, facts: Mapping[str, Any], verdict: Verdict) -> list[Fl
                 instead = describe(list(run), fact_type)
                 found.append(Flip(name, show(facts[name], fact_type), instead, other.outcome, other.remedy, other.rule))
     return found
+
+
+def atoms_of(bundle: Bundle, kind: str) -> list[Atom]:
+    """Return the atoms of all conditions that bear on findings of `kind`."""
+    plan = bundle.plan(kind)
+    conditions = [rule.when for rule in plan.rules] + [mode.when for mode in plan.modes if mode.when is not None]
+    return [atom for condition in conditions for atom in atoms(take_apart(condition.source))]
 
 
 def _instead(

@@ -16,6 +16,8 @@ from sinks.store import Store
 
 Row = dict[str, Any]
 
+OF_CASE = ("finding", "case", "decision", "action", "shadow")
+"""Kinds of outputs that are about a case."""
 _OF_SOURCE = channels.c.channel.not_like("@%")
 _LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 
@@ -81,6 +83,11 @@ def drifts(store: Store) -> list[Row]:
     ]
 
 
+def shadows_by_outcome(store: Store) -> Row:
+    """Return the number of decisions in shadow by outcome: what would have been decided."""
+    return _counted(body["outcome"] for body in bodies(store, "shadow"))
+
+
 def dead_letters_by_reason(store: Store) -> Row:
     """Return the number of dead letters by reason."""
     return _counted(body["reason"] for body in bodies(store, "dead_letter"))
@@ -139,6 +146,25 @@ def find_case(store: Store, case_id: str) -> Row:
     return found[0]
 
 
+def decisions_of(store: Store, case_id: str) -> tuple[str, list[Row]]:
+    """Return the whole id of a case, and the data of its decisions, live and in shadow, oldest first.
+
+    What was found by an agent in shadow has decisions in shadow, and no case that anybody sees.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    try:
+        case = find_case(store, case_id)
+    except UsageError:
+        shadows = [body for body in bodies(store, "shadow") if case_id and body["case_id"].startswith(case_id)]
+        if len({body["case_id"] for body in shadows}) != 1:
+            raise
+        return shadows[0]["case_id"], sorted(shadows, key=lambda body: body["at"])
+    events = timeline(store, case)
+    return case["case_id"], [event["data"] for event in events if event["type"] in ("decision", "shadow")]
+
+
 def timeline(store: Store, case: Row) -> list[Row]:
     """Return all that happened in a case, oldest first: at, type, id, data.
 
@@ -146,7 +172,7 @@ def timeline(store: Store, case: Row) -> list[Row]:
     """
     query = (
         sa.select(outputs.c.event_at, outputs.c.type, outputs.c.id, outputs.c.body)
-        .where(outputs.c.key == case["correlation_key"], outputs.c.kind.in_(("finding", "case", "decision", "action")))
+        .where(outputs.c.key == case["correlation_key"], outputs.c.kind.in_(OF_CASE))
         .order_by(outputs.c.event_at, outputs.c.part, outputs.c.seq)
     )
     with store.read() as connection:

@@ -16,6 +16,7 @@ from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
 from config.policies.documents import FactDocument, FactType, Outcome, Value
+from config.policies.modes import Entry
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 """`{fact}` in a reason or a parameter."""
@@ -49,6 +50,8 @@ PROVIDED: dict[str, tuple[FactType, bool]] = {
 
 DEFAULT_RULE = "default"
 ESCALATION_RULE = "escalation"
+NO_RULE = "none"
+"""What stands for the rule where all that match are off or in shadow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class Bundle:
     tables: tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]
     """(patterns of kinds, rules) of each table, in order."""
     default: Rule
+    modes: tuple[Entry, ...] = ()
+    """How far agents, rules and segments may go, the tightest first."""
     _by_kind: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def plan(self, kind: str) -> Plan:
@@ -143,7 +148,9 @@ class Bundle:
                 for rule in rules
                 if not rule.is_excluded(bound)
             )
-            names = sorted(self.default.names.union(*(rule.names for rule in rules)))
+            modes = tuple(entry for entry in self.modes if fnmatchcase(kind, entry.kind))
+            segments = [entry.when.names for entry in modes if entry.when is not None]
+            names = sorted(self.default.names.union(*(rule.names for rule in rules), *segments))
             plan = Plan(
                 rules,
                 tuple(
@@ -151,6 +158,7 @@ class Bundle:
                     for start in range(0, len(rules), BLOCK_RULES)
                 ),
                 tuple((name, self.facts[name].type, self.facts[name].nullable) for name in names),
+                modes,
             )
             # Kinds come from manifests and are few; the bound only guards against a flood of invented ones.
             if len(self._by_kind) < 1_000:
@@ -181,7 +189,9 @@ class Plan:
     blocks: tuple[tuple[int, Block], ...]
     """Their conditions in blocks, each with the position of its first rule."""
     facts: tuple[tuple[str, FactType, bool], ...]
-    """(name, type, nullable) of each fact the rules refer to."""
+    """(name, type, nullable) of each fact that rules and modes refer to."""
+    modes: tuple[Entry, ...]
+    """Those that may hold for this kind, the tightest first."""
 
 
 def fill(template: str, facts: Mapping[str, Any], types: Mapping[str, FactDocument]) -> str:

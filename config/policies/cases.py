@@ -27,6 +27,8 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     rule: str | None = None
     """`table/rule`, `default` or `escalation`."""
     parameters: dict[str, Value] | None = None
+    shadow: str | None = None
+    """The rule that decides in shadow; "" for none."""
 
 
 class CaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,7 +93,7 @@ def _read(source: Source[CasesDocument], bundle: Bundle) -> Iterable[PolicyCase]
             raise PolicyError(f"{where}: name is empty", remedy="Say what the case shows.")
         rule, remedy, which = case.expect.rule, case.expect.remedy, f"{where}: case {case.name!r}"
         known(which, "fact", case.facts, bundle.facts)
-        known(which, "rule", [] if rule is None else [rule], rules)
+        known(which, "rule", [name for name in (rule, case.expect.shadow) if name], rules)
         known(which, "remedy", [remedy] if remedy else [], bundle.remedies)
         facts = flags | document.given | case.facts
         yield PolicyCase(

@@ -14,6 +14,10 @@ Outcome = Literal["observe", "recommend", "approve", "act"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """From the least to the most that is done without a person."""
 
+Mode = Literal["off", "shadow", "recommend", "supervised", "autonomous"]
+"""How far a bundle lets a rule go: not at all; decided and recorded without effect; shown to a person; done with a
+person's consent; as the rule says."""
+
 FactType = Literal["string", "number", "bool", "instant"]
 Value = str | float | int | bool | None
 
@@ -83,6 +87,24 @@ class FlagDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may change it; "" for the owner of the bundle."""
 
 
+class ModeDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far what it matches may go."""
+
+    mode: Mode
+    reason: str
+    """Why, for whoever asks."""
+    agent: str = "*"
+    """Whose findings; a pattern such as `fraud` or `*`, and so the next two."""
+    kind: str = "*"
+    """Kinds of finding."""
+    rule: str = "*"
+    """`table/rule`."""
+    when: str = ""
+    """The segment: a condition on the facts; "" for all."""
+    owner: str = ""
+    """Who may change it; "" for the owner of the bundle."""
+
+
 class TableDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A decision table: its rules are tried in order."""
 
@@ -119,3 +141,4 @@ class BundleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default: DefaultDocument
     thresholds: dict[str, ThresholdDocument] = {}
     flags: dict[str, FlagDocument] = {}
+    modes: list[ModeDocument] = []

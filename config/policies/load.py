@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from config.clock import to_micros
 from config.duration import parse_duration
 from config.errors import PolicyError
 from config.expressions import compile_expression
+from config.findings import FLEET_AGENT
 from config.policies.bundle import DEFAULT_RULE, PROVIDED, Bundle, Flag, Remedy, Rule
 from config.policies.documents import (
     BundleDocument,
@@ -26,6 +28,7 @@ from config.policies.documents import (
     TableDocument,
     ThresholdDocument,
 )
+from config.policies.modes import ANY, LIFECYCLES, Entry
 from config.policies.read import Source
 from config.policies.rules import Names, known
 
@@ -69,20 +72,21 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
     _check_listed(main)
     tables = [Source(folder / name, TableDocument) for name in document.tables]
     _check_tables(tables)
+    ruled = tuple((tuple(table.document.kinds), tuple(_rules(table, names, document.escalation))) for table in tables)
+    manifests = load_manifests() if manifests is None else manifests
     return Bundle(
         name=document.name,
         owner=document.owner,
         escalation=document.escalation,
         version=document.version,
         effective_from=effective_from,
-        hash=_hash(document, [table.document for table in tables], manifests or load_manifests()),
+        hash=_hash(document, [table.document for table in tables], manifests),
         facts=names.facts,
         flags=flags,
         remedies=remedies,
-        tables=tuple(
-            (tuple(table.document.kinds), tuple(_rules(table, names, document.escalation))) for table in tables
-        ),
+        tables=ruled,
         default=_default(main, names),
+        modes=_modes(main, names, [rule.id for _, rules in ruled for rule in rules], manifests),
     )
 
 
@@ -181,6 +185,32 @@ def _default(main: Source[BundleDocument], names: Names) -> Rule:
         document.owner,
         document.escalation,
     )
+
+
+def _modes(
+    main: Source[BundleDocument], names: Names, rules: list[str], manifests: Mapping[str, Manifest]
+) -> tuple[Entry, ...]:
+    """Return what the section `modes` says, and the lifecycles of agents that are not active, the tightest first."""
+    entries = [
+        Entry(mode, agent, ANY, ANY, None, f"its lifecycle is {manifest.lifecycle}", manifest.owner)
+        for agent, manifest in manifests.items()
+        if (mode := LIFECYCLES.get(manifest.lifecycle)) is not None
+    ]
+    for position, document in enumerate(main.document.modes):
+        _require(main, document.reason, "modes", position, "reason")
+        where = f"{main.at('modes', position)}: mode {document.mode!r}"
+        # A pattern that matches nothing would leave what it was to hold back as it is.
+        _matching(where, "agent", document.agent, [*manifests, FLEET_AGENT])
+        _matching(where, "rule", document.rule, [*rules, DEFAULT_RULE])
+        when = names.condition(where, document.when)[0] if document.when else None
+        owner = document.owner or main.document.owner
+        entries.append(Entry(document.mode, document.agent, document.kind, document.rule, when, document.reason, owner))
+    return tuple(sorted(entries, key=lambda entry: entry.rank))
+
+
+def _matching(where: str, what: str, pattern: str, among: list[str]) -> None:
+    if not any(fnmatchcase(name, pattern) for name in among):
+        known(where, what, [pattern], among)
 
 
 def _remedy(main: Source[BundleDocument], name: str, document: RemedyDocument) -> Remedy:

@@ -44,11 +44,7 @@ class Names:
             )
         if document.remedy:
             known(where, "remedy", [document.remedy], self.remedies)
-        when = self.condition(where, document.when)
-        conjuncts = tuple(self.condition(where, part) for part in split_conjuncts(document.when))
-        for name in sorted(when.names):
-            if self.facts[name].nullable:
-                self._check_null(where, name, conjuncts)
+        when, conjuncts = self.condition(where, document.when)
         return Rule(
             f"{table.table}/{document.id}",
             when,
@@ -61,12 +57,20 @@ class Names:
             table.escalation or escalation,
         )
 
-    def condition(self, where: str, source: str) -> Expression:
-        """Return a condition, compiled, with the values of thresholds in place of their names.
+    def condition(self, where: str, source: str) -> tuple[Expression, tuple[Expression, ...]]:
+        """Return a condition and its top-level conjuncts, compiled, with the values of thresholds in place of names.
 
         Raises:
-            PolicyError: it cannot be read, names an unknown fact, or does not fit the types of its facts.
+            PolicyError: it cannot be read, names an unknown fact, does not fit the types of its facts or fails on null.
         """
+        when = self._compiled(where, source)
+        conjuncts = tuple(self._compiled(where, part) for part in split_conjuncts(source))
+        for name in sorted(when.names):
+            if self.facts[name].nullable:
+                self._check_null(where, name, conjuncts)
+        return when, conjuncts
+
+    def _compiled(self, where: str, source: str) -> Expression:
         try:
             expression = compile_expression(named_values(source, self.thresholds))
         except ExpressionError as error:

@@ -14,6 +14,7 @@ from config.agents.load import Manifest
 from config.errors import PolicyError
 from config.policies.bundle import Bundle
 from config.policies.load import DEFAULT_FOLDER, MAIN, load_bundle
+from config.policies.modes import standing
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Versions:
     def newest(self) -> Bundle:
         """The version with the latest date."""
         return self.bundles[-1]
+
+    def is_live(self, agent: str, kind: str, now: int) -> bool:
+        """Return whether findings of a kind can lead to anything at an event time, whatever the facts."""
+        mode = standing((self.at(now) or self.first).modes, agent, kind)
+        return mode is None or mode.is_live
 
     @property
     def features(self) -> frozenset[str]:

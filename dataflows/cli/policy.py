@@ -86,6 +86,18 @@ def _checked(bundle: Bundle, manifests: dict[str, Manifest], in_force: bool, unt
         "in_force": in_force,
         "escalation": bundle.escalation,
         "owners": owners,
+        "modes": [
+            {
+                "mode": mode.mode,
+                "agent": mode.agent,
+                "kind": mode.kind,
+                "rule": mode.rule,
+                "when": mode.when.source if mode.when else "",
+                "owner": mode.owner,
+                "reason": mode.reason,
+            }
+            for mode in bundle.modes
+        ],
         "expired_flags": [name for name, flag in bundle.flags.items() if flag.expires <= now],
         "ungranted": [
             {"agent": each.agent, "kind": each.kind, "rule": each.rule, "side_effect": each.side_effect}
@@ -99,6 +111,8 @@ def _show_checked(document: Row) -> None:
     rows = [version | {"in_force": "yes" if version["in_force"] else "no"} for version in document["versions"]]
     print_rows(f"Policy {document['name']} at {document['at']}", columns, rows)
     for version in document["versions"]:
+        held = ("mode", "agent", "kind", "rule", "when", "owner", "reason")
+        print_rows(f"How far it may go in {version['version']}", held, version["modes"])
         print_rows(f"Owners in {version['version']}", ("owner", "rules", "remedies"), version["owners"])
         print_rows(
             f"Not granted in {version['version']}", ("agent", "kind", "rule", "side_effect"), version["ungranted"]

@@ -14,7 +14,7 @@ from config.policies.versions import Versions
 from dataflows.cli.console import json_option, out, print_json, print_rows, table
 from dataflows.cli.policy_options import config_option, load_named
 from dataflows.cli.reports import store_option
-from operators.explain import flips, near_rules
+from operators.explain import flips, lifted, near_rules
 from operators.policy import decide
 from sinks import queries
 from sinks.store import Store
@@ -45,14 +45,16 @@ def explain(
     """
     policy = load_named(folder, config)
     with Store.open(store_url) as opened:
-        found = queries.find_case(opened, case_id)
-        decisions = [event["data"] for event in queries.timeline(opened, found) if event["type"] == "decision"]
+        whole_id, decisions = queries.decisions_of(opened, case_id)
     explained = [explanation(policy, decision) for decision in decisions]
     if as_json:
-        print_json({"case": found["case_id"], "decisions": explained})
+        print_json({"case": whole_id, "decisions": explained})
         return
-    rows = [row | {"at": to_text(row["at"]), "bundle": row["bundle"][:12]} for row in explained]
-    print_rows(f"Decisions of case {found['case_id']}", ("at", "outcome", "remedy", "rule", "bundle"), rows)
+    rows = [
+        row | {"at": to_text(row["at"]), "bundle": row["bundle"][:12], "shadow": "in shadow" if row["shadow"] else ""}
+        for row in explained
+    ]
+    print_rows(f"Decisions of case {whole_id}", ("at", "outcome", "remedy", "rule", "shadow", "bundle"), rows)
     for decision in explained if everything else explained[-1:]:
         _show(decision)
 
@@ -60,17 +62,18 @@ def explain(
 def explanation(policy: Versions, decision: Row) -> Row:
     """Return what is to be said of a recorded decision; without its bundle, only what was recorded."""
     bundle = next((each for each in policy.bundles if each.hash == decision["bundle"]), None)
-    document = {
-        name: decision[name] for name in ("decision_id", "at", "outcome", "remedy", "rule", "reason", "bundle", "facts")
-    }
+    shadow = bool(decision.get("shadow"))
+    document = {"decision_id": decision["shadow_id" if shadow else "decision_id"], "shadow": shadow}
+    document |= {name: decision[name] for name in ("at", "outcome", "remedy", "rule", "reason", "bundle", "facts")}
     if bundle is None:
         near = [{"rule": rule, "outcome": None, "remedy": None, "lacks": []} for rule in decision["nearly"]]
         return document | {"version": None, "derived_again": None, "nearly": near, "flips": []}
+    version, bundle = bundle.version, lifted(bundle) if shadow else bundle
     verdict = decide(bundle, decision["facts"])
     return document | {
-        "version": bundle.version,
+        "version": version,
         "derived_again": (verdict.rule, verdict.remedy) == (decision["rule"], decision["remedy"]),
-        "policy_outcome": verdict.outcome,
+        "wanted": verdict.wanted or verdict.outcome,
         "shown": shown_facts(bundle, decision["facts"]),
         "nearly": [asdict(each) for each in near_rules(bundle, decision["facts"], verdict)],
         "flips": [asdict(each) for each in flips(bundle, decision["facts"], verdict)],
@@ -86,7 +89,7 @@ def shown_facts(bundle: Bundle, facts: Row) -> Row:
 
 
 def _show(decision: Row) -> None:
-    says = f"{decision['outcome']} {decision['remedy']}".rstrip()
+    says = f"{'in shadow: ' if decision['shadow'] else ''}{decision['outcome']} {decision['remedy']}".rstrip()
     out.print(f"{to_text(decision['at'])}: {says}, by rule {decision['rule']}", markup=False)
     out.print(f"  {decision['reason']}", markup=False)
     if decision["version"] is None:
@@ -99,8 +102,8 @@ def _show(decision: Row) -> None:
         return
     again = "derived again from the facts: the same" if decision["derived_again"] else "DERIVED AGAIN, IT DIFFERS"
     out.print(f"  version {decision['version']}, bundle {decision['bundle']}; {again}", markup=False)
-    if decision["policy_outcome"] != decision["outcome"]:
-        out.print(f"  The rule says {decision['policy_outcome']}; what holds it back stands in the reason.")
+    if decision["wanted"] != decision["outcome"]:
+        out.print(f"  The rule says {decision['wanted']}; what holds it back stands in the reason.")
     out.print(table("Facts", ("fact", "value"), decision["shown"].items()))
     near = [row | {"lacks": "; ".join(row["lacks"])} for row in decision["nearly"]]
     print_rows("Rules that nearly fired", ("rule", "outcome", "remedy", "lacks"), near)

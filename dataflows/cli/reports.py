@@ -61,6 +61,7 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
             "status": queries.cases_by_status(opened),
             "lead_hours": queries.lead_times(opened),
             "decisions": queries.decisions_by_outcome(opened),
+            "shadows": queries.shadows_by_outcome(opened),
             "top": queries.top_open_cases(opened, top),
             "drift": queries.drifts(opened),
             "dead_letters": queries.dead_letters_by_reason(opened),
@@ -91,6 +92,7 @@ def _show_report(document: dict[str, Any]) -> None:
         cells = [{heading: row[name] for heading, name in SHOWN.items()} for row in rows]
         print_rows("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
     _show_counts("Decisions", "outcome", document["decisions"])
+    _show_counts("Decided in shadow, without effect", "outcome", document["shadows"])
     _show_top(document["top"])
     columns = ("feature", "since", "ended", "distance", "by_chance", "moved_most")
     drifts = [_drift(row) for row in document["drift"]]
@@ -156,9 +158,9 @@ def _lines(event: Row) -> Iterable[tuple[str, str, str]]:
         yield at, "finding", f"{data['agent']} {data['kind']}, {data['severity']}, confidence {data['confidence']:.2f}"
         yield "", "  reason", data["reason"]
         yield from _evidence_lines(data["evidence"])
-    elif event["type"] == "decision":
+    elif event["type"] in ("decision", "shadow"):
         remedy = f" {data['remedy']}" if data["remedy"] else ""
-        yield at, "decision", f"{data['outcome']}{remedy}, by rule {data['rule']}"
+        yield at, event["type"], f"{data['outcome']}{remedy}, by rule {data['rule']}"
         yield "", "  reason", data["reason"]
         for title, rules in (("fired", data["fired"]), ("nearly fired", data["nearly"])):
             if rules:

@@ -31,6 +31,21 @@ def test_cases_tell_what_differs_and_which_rules_none_reaches(tmp_path: Path) ->
     assert coverage(bundle, tested) == {"t/a": 1, "t/b": 2, "t/never": 0, "default": 1}
 
 
+def test_case_may_expect_a_rule_in_shadow_and_rules_that_are_off_need_none(tmp_path: Path) -> None:
+    modes = [{"mode": "shadow", "rule": "t/a", "reason": "r"}, {"mode": "off", "rule": "t/b", "reason": "r"}]
+    bundle = bundle_of(tmp_path, rule("a", "linked", "act", "ticket"), rule("b", "linked"), modes=modes)
+    expect = {"outcome": "recommend", "rule": "default"}
+    write_cases(
+        tmp_path,
+        {"name": "shadow", "facts": {"linked": True}, "expect": expect | {"shadow": "t/a"}},
+        {"name": "none", "expect": expect | {"shadow": ""}},
+        {"name": "wrong", "facts": {"linked": True}, "expect": expect | {"shadow": ""}},
+    )
+    tested = run_cases(bundle, load_cases(tmp_path, bundle))
+    assert [each.differs for each in tested] == [{}, {}, {"shadow": ("", "t/a")}]
+    assert coverage(bundle, tested) == {"t/a": 2, "default": 3}
+
+
 def test_every_rule_of_the_default_bundle_is_reached_and_every_case_holds() -> None:
     bundle = load_default()
     tested = run_cases(bundle, load_cases(DEFAULT_FOLDER, bundle))

@@ -125,6 +125,28 @@ def test_explain_shows_the_last_decision_and_all_if_asked(url: str) -> None:
     assert run("explain", case_of(url), "--store", url, "--all").output.count("What one other fact") == 2
 
 
+def test_explain_tells_what_was_decided_in_shadow_though_there_is_no_case_to_see(tmp_path: Path) -> None:
+    modes = "modes: [{mode: shadow, agent: fulfilment, reason: Its first month.}]\ntables:"
+    main_file = copytree(DEFAULT_FOLDER, tmp_path / "bundle") / "bundle.yaml"
+    main_file.write_text(main_file.read_text().replace("tables:", modes, 1))
+    policy = load_policy(main_file.parent)
+    logic = CaseLogic(Decider(policy, "act"), CaseSettings())
+    found = finding(at=DAY, confidence=0.95, severity="high", features={"expected_at": "1970-01-09T00:00:00Z"})
+    out = process(logic, [found.event("c1")], until=2 * DAY)
+    url = filled(f"sqlite:///{tmp_path}/store.db", given=[event for _, event in out])
+    case_id = next(event.data["case_id"] for _, event in out if event.type == "shadow")
+    arguments = ("explain", case_id[:8], "--store", url, "--policy", main_file.parent)
+    document = orjson.loads(run(*arguments, "--json").stdout)
+    assert document["case"] == case_id
+    (decision,) = document["decisions"]
+    assert (decision["shadow"], decision["outcome"], decision["derived_again"]) == (True, "act", True)
+    assert "contacts_30d" in {each["fact"] for each in decision["flips"]}
+    assert "in shadow: act notify_new_date" in run(*arguments).output
+    assert "Its first month." in run("check", main_file.parent).output
+    report = CliRunner().invoke(main, ["report", "--store", url, "--json"])
+    assert orjson.loads(report.stdout)["shadows"] == {"act": 1}
+
+
 def test_explain_without_the_bundle_says_which_it_wants(url: str, tmp_path: Path) -> None:
     other = write_bundle(tmp_path / "other", rule("a", "true"))
     arguments = ("explain", case_of(url), "--store", url, "--policy", other)
