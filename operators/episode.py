@@ -134,7 +134,7 @@ class EpisodeStep:
             if episode.told.get(customer) or not self._has_room(episode, customer):
                 continue
             episode.told[customer] = True
-            reason = f"This customer used {self.key} while it was in trouble: {fleet.reason}"
+            reason = f"Requests of this customer failed while {self.key} was in trouble: {fleet.reason}"
             finding = self._touched_finding(episode, fleet, customer, reason)
             self.context.emit("case", finding.event(customer))
 

@@ -1,8 +1,8 @@
 """The fleet stage: what services say of themselves becomes incidents, each blamed on one service.
 
 Key: the fleet; there is one. In: from the telemetry stage, of every service and pane, the evidence of its signs
-(`vitals`) and what its own detectors found (`finding`: drafts, for a service cannot know what the others go through).
-Out, to the cause stage: findings by the service to blame.
+(`vitals`), what its own detectors found (`finding`: drafts, for a service cannot know what the others go through) and
+whom it touched. Out, to the cause stage: findings by the service to blame, and whom others of its incident touched.
 
 All services speak of a pane at the instant of its end; a timer just after it judges them together, so that their
 order does not matter. Services that turn bad at about the same time, or because they call the one that is to blame, are
@@ -25,6 +25,7 @@ from config.services.load import ServiceMap
 from operators.agents.outage import AGENT, FAILING, OWN_WEIGHT
 from operators.blame import Suspect, rank
 from operators.fleet_state import FleetState, Incident, Vital, slot
+from operators.fleet_touched import TOUCHED, note, passed_on
 from operators.logic import Context
 
 JUDGE = "judge"
@@ -79,9 +80,11 @@ class FleetLogic:
             self._note(state, event.data["service"], event.data["signs"], context.now)
         elif event.type == "finding":
             state.pending.append(Finding.of(event))
+        elif event.type == TOUCHED:
+            note(state, event)
         else:
-            raise ValueError(f"stage {self.name} takes vitals and findings, not {event.type}")
-        if state.pending or any(not incident.told for incident in state.incidents):
+            raise ValueError(f"stage {self.name} takes vitals, findings and touched, not {event.type}")
+        if state.pending or any(event.type == TOUCHED or not incident.told for incident in state.incidents):
             context.set_timer(JUDGE, context.now + 1)
 
     def on_timer(self, key: str, state: FleetState, timer: str, context: Context) -> None:
@@ -108,6 +111,8 @@ class FleetLogic:
         for incident in state.incidents:
             if not incident.told:
                 self._tell(state, incident, context)
+            for event in passed_on(state, incident, context.now):
+                context.emit("cause", event)
         since = context.now - self._rule.window_minutes * MINUTE
         state.vitals = {service: of for service, of in state.vitals.items() if of[-1].at > since}
 

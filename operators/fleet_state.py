@@ -16,6 +16,16 @@ class Vital(msgspec.Struct, array_like=True):
     """Evidence by sign (`operators/blame.py`)."""
 
 
+class Touched(msgspec.Struct, array_like=True):
+    """Customers whose requests a service failed in one pane."""
+
+    at: int
+    """End of the pane, µs."""
+    since: int
+    """Its start, µs."""
+    customers: list[str]
+
+
 class Incident(msgspec.Struct, array_like=True):
     """One trouble of the fleet, however many services show it."""
 
@@ -27,6 +37,8 @@ class Incident(msgspec.Struct, array_like=True):
     """Slots of the drafts that have not been resolved."""
     told: list[Finding] = []
     """What was found: about the service to blame."""
+    sent: dict[str, int] = {}
+    """End of the last pane whose customers were passed on, by service to blame and service that touched them."""
 
 
 class FleetState(msgspec.Struct):
@@ -38,6 +50,8 @@ class FleetState(msgspec.Struct):
     """What services said of the pane at hand."""
     incidents: list[Incident] = []
     """Those under way, the earliest first."""
+    touched: dict[str, list[Touched]] = {}
+    """By service, of the last few minutes, the earliest first."""
 
 
 def slot(finding: Finding) -> str:

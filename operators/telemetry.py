@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from config.errors import RecoveryError, SettingsError
 from config.events import BROADCAST, Event
@@ -198,7 +199,9 @@ class TelemetryLogic:
             now = context.now
             since = min(each.start for each in closed.values())
             data = {"entity": entity, "at": since, "until": now, "customers": sorted(touched)}
-            context.emit("cause", Event(now, derived_id("touched", entity, now), entity, "touched", data))
+            told = Event(now, derived_id("touched", entity, now), entity, "touched", data)
+            context.emit("cause", told)
+            context.emit(FLEET, replace(told, key=FLEET))
 
     def _tell_signal(self, entity: str, closed: Closed, context: Context) -> None:
         length, now = closed.stream.windows[-1], context.now

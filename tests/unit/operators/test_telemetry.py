@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from config.agents.load import DetectorEntry, Reads
 from config.clock import DAY, HOUR, MINUTE
@@ -87,9 +88,12 @@ def test_each_warehouses_level_is_told_to_the_cause_stage_when_its_hour_ends() -
     assert len({event.id for _, event in told}) == 2
 
 
-def test_customers_of_failed_requests_are_told_to_the_cause_stage() -> None:
+def test_customers_of_failed_requests_are_told_to_the_cause_stage_and_the_fleet() -> None:
     out = emitted(requests(range(2), failing=0.05), HOUR)
-    assert [(to, event.key, event.at, event.data) for to, event in out] == [
+    told = [event for to, event in out if to == "fleet"]
+    assert [event for to, event in out if to == "cause"] == [replace(event, key=event.data["entity"]) for event in told]
+    assert {event.key for event in told} == {"fleet"}
+    assert [(to, event.key, event.at, event.data) for to, event in out if to == "cause"] == [
         (
             "cause",
             "service:checkout",
@@ -143,7 +147,7 @@ def test_closed_panes_forget_the_customers_that_were_told() -> None:
     agent = OutageAgent(msgspec.structs.replace(MANIFEST, detectors=[*MANIFEST.detectors, entry]))
     group = KeyedGroup(TelemetryLogic(STREAMS, agent, DAY), [CHANNEL])
     feed(group, requests(range(10), failing=0.5), 0, HOUR)
-    assert len(events(group.advance(), "touched")) == 10
+    assert len([event for to, event in group.advance() if (to, event.type) == ("cause", "touched")]) == 10
     state = group.state_of("checkout")
     assert state is not None
     (series,) = state.series.values()
