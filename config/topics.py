@@ -16,6 +16,7 @@ KINDS = {
     "case": "cases",
     "decision": "decisions",
     "action": "actions",
+    "approval": "requests",
     "dead_letter": "dead_letters",
 }
 """Kinds of outputs that can go to a topic, with the setting that names it."""
@@ -36,6 +37,8 @@ class Topics:
     """What to do, and why."""
     actions: Annotated[str | None, Spec("place")]
     """What is intended to be done."""
+    requests: Annotated[str | None, Spec("place")]
+    """What people are asked, who is told of it, and what became of their answers."""
     dead_letters: Annotated[str | None, Spec("place")]
     """Records that could not be used."""
     progress: Annotated[str | None, Spec("place")]

@@ -8,6 +8,7 @@ from config.agents.load import load_manifests
 from config.clock import micros
 from config.contracts import BUILT_IN, ContractSet, load_contracts
 from config.features.load import load_views
+from config.keys import load_keys
 from config.policies.versions import load_policy
 from config.services.load import load_service_map
 from config.settings import Settings
@@ -64,6 +65,8 @@ def load_logics(settings: Settings) -> Logics:
     telemetry()  # tells a fault of the manifest here, not in a worker
     decider, sources = Decider(load_policy(settings.policy.bundle, manifests), settings.policy.mode), Sources(manifests)
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
+    case_settings = CaseSettings(key_groups=settings.runtime.key_groups.case, dedupe_ttl=settings.state.dedupe_ttl)
+    keys = load_keys(settings.approvals.keys)
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
     drift_parameters = manifests["experience"].parameters("feature_drift", FeatureDriftParameters)
@@ -84,7 +87,7 @@ def load_logics(settings: Settings) -> Logics:
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters, drift_parameters),
         cause=lambda: CauseLogic(watches=watches, is_live=decider.policy.is_live),
-        case=lambda: CaseLogic(decider, CaseSettings(dedupe_ttl=settings.state.dedupe_ttl), sources, budgets),
+        case=lambda: CaseLogic(decider, case_settings, sources, budgets, keys),
     )
 
 

@@ -88,6 +88,14 @@ class Plan(msgspec.Struct, array_like=True):
     until: int
 
 
+class Denial(msgspec.Struct, array_like=True):
+    """Why a remedy is not asked for again in its case."""
+
+    severity: str
+    """Of the case then: only evidence of a higher one asks again."""
+    why: str
+
+
 class Case(msgspec.Struct, array_like=True):
     """An open case."""
 
@@ -122,6 +130,10 @@ class Case(msgspec.Struct, array_like=True):
     """Decisions in shadow so far."""
     shadowed: list[tuple[str, str, str]] = []
     """Outcome, remedy and rule of the last ones."""
+    denied: dict[str, Denial] = {}
+    """By remedy, what people said no to, or did not answer; "" for the question what to do at all."""
+    climbed: int = 0
+    """Rungs of the ladder that were climbed for it: whoever was told is not told again."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""
@@ -130,6 +142,18 @@ class Case(msgspec.Struct, array_like=True):
     def remember(self, finding_id: str) -> None:
         """Take note of a finding's id."""
         self.seen = [*self.seen, short_hash(finding_id)][-SEEN_MAX:]
+
+    def denial(self, remedy: str) -> Denial | None:
+        """Return what keeps `remedy` from being asked for, None where nothing does."""
+        denial = self.denied.get(remedy)
+        if denial is None or SEVERITIES.index(self.severity) > SEVERITIES.index(denial.severity):
+            return None
+        return denial
+
+    @property
+    def severity(self) -> str:
+        """The highest of its open findings."""
+        return max((finding.severity for finding in self.open.values()), key=SEVERITIES.index)
 
     def leading(self) -> OpenFinding:
         """Return the open finding that speaks for the case."""
@@ -190,7 +214,6 @@ def row_of(
     """Return the row of an open case with at least one open finding, without what was decided about it."""
     found = case.open.values()
     leading = case.leading()
-    severity = max((finding.severity for finding in found), key=SEVERITIES.index)
     families = _families(case, sources)
     confidence = combined(families)
     money = max(finding.money_at_risk for finding in found)
@@ -203,9 +226,9 @@ def row_of(
         "customer": customer,
         "parent_case": parent_case,
         "status": "open",
-        "severity": severity,
+        "severity": case.severity,
         "confidence": confidence,
-        "priority": priority(severity, money, confidence, harm_at, now),
+        "priority": priority(case.severity, money, confidence, harm_at, now),
         "money_at_risk": money,
         "harm_at": harm_at,
         "opened_at": case.opened_at,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from operators.approvals import Ended as EndedRequest
+from operators.approvals import Request
 from operators.budget import Spent
 from operators.case import Case
+from operators.escalation import Told
 from operators.flags import Limit
 
 LINK = "link"
@@ -62,3 +65,9 @@ class CaseState(msgspec.Struct):
     """and the flags, by scope."""
     apart: CaseState | None = None
     """The same of findings whose agent is off or in shadow: nothing live looks at it. None where there was none."""
+    requests: dict[str, Request] = {}
+    """By case id, what people were asked and have not answered."""
+    answered: dict[str, EndedRequest] = {}
+    """By request id, those that are over."""
+    told: dict[str, Told] = {}
+    """Under the key BROADCAST alone: by role, how often it was told of requests that wait."""

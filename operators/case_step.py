@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from config.events import RELEASE, Event
 from config.findings import Finding
 from config.identity import derived_id, short_hash
+from operators.approval_step import ApprovalStep
 from operators.budget import bears
 from operators.case import (
     CAUSE,
@@ -24,7 +25,7 @@ from operators.case import (
     slot_of,
 )
 from operators.case_state import CaseState, Closed, Ended, Link
-from operators.decide import Surroundings, commit, commit_shadows
+from operators.decide import Approval, Decided, Surroundings, commit, commit_shadows
 from operators.logic import Context
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class CaseStep:
         case.causes = sorted({*case.causes, *finding.causes})[:CAUSES_MAX]
         case.opened_at = min(case.opened_at, finding.at)
         case.expires_at = max(case.expires_at, max(finding.at, finding.harm_at or finding.at) + self.logic.case_ttl)
-        self._update(case, finding.customer, decide_anew=True, charge=finding.agent)
+        self.update(case, finding.customer, decide_anew=True, charge=finding.agent)
         for ended in self.state.ended:
             same = (ended.at, ended.entity, ended.slot) == (now, finding.entity, slot)
             if same and case.open[slot] is found and is_end_of(ended.occurrence, finding.occurrence):
@@ -84,11 +85,19 @@ class CaseStep:
             return  # A case stays part of the fleet case it was part of.
         for _, case in sorted(state.open.items()):
             if cause in case.causes:
-                self._update(case, case.row["customer"], decide_anew=False)
+                self.update(case, case.row["customer"], decide_anew=False)
+
+    @property
+    def approvals(self) -> ApprovalStep:
+        """What it does to the requests of the key."""
+        logic = self.logic
+        policy, groups = logic.decider.policy, logic.key_groups
+        return ApprovalStep(self, logic.keys, policy, logic.memory_ttl, groups, self.key, self.state, self.context)
 
     def resolve(self, case: Case, reason: str, *, may_reopen: bool = True) -> None:
         """Close `case`, and remember it and its findings for a while."""
         state, now = self.state, self.context.now
+        self.approvals.withdraw(case, f"The case is over: {reason}")
         row = case.row | {"status": "resolved", "updated_at": now, "resolved_at": now, "reason": reason}
         self._emit_case(case, row, "case.resolved")
         del state.open[case.entity]
@@ -115,7 +124,7 @@ class CaseStep:
             self.resolve(case, reason)
         else:
             del case.open[slot]
-            self._update(case, case.row["customer"], decide_anew=False)
+            self.update(case, case.row["customer"], decide_anew=False)
 
     def _charge(self, case: Case, agent: str) -> bool:
         """Charge the agent's budget with a case that is new, or was beyond it: more may be known of it now.
@@ -181,15 +190,8 @@ class CaseStep:
             return told
         return case_id(self.key, finding.finding_id)
 
-    def _update(self, case: Case, customer: str, *, decide_anew: bool, charge: str = "") -> None:
-        """Bring the case's row up to date, decide, and emit what changed.
-
-        Args:
-            case: The case.
-            customer: The customer it hurts, or "".
-            decide_anew: Record a decision even when it says what the last one said.
-            charge: The agent whose budget of false discoveries bears the case; "" for none.
-        """
+    def decided(self, case: Case, customer: str, approval: Approval | None = None) -> tuple[dict[str, Any], Decided]:
+        """Return the case's row and what is to be decided now; changes nothing."""
         logic, state, now = self.logic, self.state, self.context.now
         parent = self._parent_of(case)
         row = row_of(case, self.key, customer, parent, now, logic.sources)
@@ -200,12 +202,27 @@ class CaseStep:
             kind_confidence=kind_confidence(case, logic.sources),
             flags=self.context.shared().flags,
         )
-        decided = logic.decider.decide(case, row, around, now)
+        return row, logic.decider.decide(case, row, around, now, approval)
+
+    def update(
+        self, case: Case, customer: str, *, decide_anew: bool, charge: str = "", approval: Approval | None = None
+    ) -> None:
+        """Bring the case's row up to date, decide, and emit what changed.
+
+        Args:
+            case: The case.
+            customer: The customer it hurts, or "".
+            decide_anew: Record a decision even when it says what the last one said.
+            charge: The agent whose budget of false discoveries bears the case; "" for none.
+            approval: Who consented to what the policy asks consent for.
+        """
+        state, approvals, now = self.state, self.approvals, self.context.now
+        row, decided = self.decided(case, customer, approval)
         # What is only watched by its mode bothers nobody, and takes nothing of a budget.
         if charge and decided.is_live and self._charge(case, charge):
-            row["held"] = case.held
-            decided = logic.decider.decide(case, row, around, now)
+            row, decided = self.decided(case, customer, approval)
         anew = decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided
+        anew = anew or approvals.asks_else(case, decided)
         events = commit(case, decided, self.key, now) if anew and not self.apart else []
         if events and decided.contacts_customer:
             state.contacts[case.case_id] = now
@@ -214,6 +231,7 @@ class CaseStep:
         self._emit_case(case, row, "case.updated")
         for event in (*events, *commit_shadows(case, decided, self.key, now, anew=anew)):
             self.context.emit(RELEASE, event)
+        approvals.follow(case, decided, row)
 
     def _parent_of(self, case: Case) -> str:
         """Return the id of the case of a cause of `case`, the first by name; once part of one, it stays so."""

@@ -1,9 +1,9 @@
 """The case stage: findings become cases, cases get decisions.
 
 Key: the correlation key, a customer or a fleet entity (a cause). In: `finding` events; `link` events by which the
-cause stage tells a customer that a cause it named has a case of its own; and, by control channels, flags. Out, to the
-outbox: the finding, the case event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), and the decision
-and action of the same step.
+cause stage tells a customer that a cause it named has a case of its own; and, by control channels, flags and answers.
+Out, to the outbox: the finding, the case event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), the
+decision and action of the same step, and what people are asked and said (`operators/approval_step.py`).
 
 Open findings on one entity make one case. It is resolved when all of them are, or when nothing was heard of it for
 the time to live. What is found on the entity soon after all had ended opens the same case again: it is the same
@@ -23,6 +23,9 @@ from config.clock import micros
 from config.errors import RecoveryError
 from config.events import Event
 from config.findings import Finding
+from config.keys import Keys
+from operators.approval_step import due_requests
+from operators.approvals import ANSWERED
 from operators.case import slot_of
 from operators.case_state import LINK, CaseState
 from operators.case_step import CaseStep
@@ -47,6 +50,8 @@ class CaseSettings:
     decides: `CauseSettings.reopen_within`."""
     contact_window: timedelta = timedelta(days=30)
     """A message counts as a recent contact for so long."""
+    key_groups: int = 1
+    """Of the stage: budgets that people share are divided among them."""
     dedupe_ttl: timedelta = timedelta(days=1)
     """Event ids are remembered per key for this span, to drop duplicates."""
 
@@ -59,6 +64,7 @@ class CaseLogic:
         settings: How long cases last.
         sources: What each kind of finding stands on.
         budgets: Of false discoveries, by agent; without one, whatever it finds is borne.
+        keys: Of the people who may answer where the policy asks; without any, nobody can.
     """
 
     name = "case"
@@ -71,8 +77,10 @@ class CaseLogic:
         settings: CaseSettings,
         sources: Sources | None = None,
         budgets: Mapping[str, Budget] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.decider = decider
+        self.keys = keys or Keys()
         self.budgets = budgets or {}
         self.sources = sources or Sources()
         self.features = decider.policy.features
@@ -80,6 +88,7 @@ class CaseLogic:
         self.memory_ttl = micros(settings.memory_ttl)
         self.reopen_within = micros(settings.reopen_within)
         self._contact_window = micros(settings.contact_window)
+        self.key_groups = settings.key_groups
         self.dedupe_ttl = micros(settings.dedupe_ttl)
 
     def new_state(self, key: str) -> CaseState:
@@ -87,7 +96,7 @@ class CaseLogic:
         return CaseState()
 
     def on_event(self, key: str, state: CaseState, event: Event, context: Context) -> None:
-        """Handle a finding, a link or a flag.
+        """Handle a finding, a link, a flag, or a person's answer.
 
         Raises:
             ValueError: the event is of another type: the stages are wired wrongly.
@@ -106,8 +115,10 @@ class CaseLogic:
                 CaseStep(self, key, state.apart, context, apart=True).on_finding(finding, event)
         elif event.type == LINK:
             CaseStep(self, key, state, context).on_link(event.data["cause"], event.data["opening"])
+        elif event.type == ANSWERED:
+            CaseStep(self, key, state, context).approvals.on_answer(event)
         else:
-            raise ValueError(f"stage {self.name} takes findings, links and flags, not {event.type}")
+            raise ValueError(f"stage {self.name} takes findings, links, flags and answers, not {event.type}")
         self._set_sweep(state, context)
 
     def _is_live(self, finding: Finding, state: CaseState, now: int) -> bool:
@@ -133,6 +144,7 @@ class CaseLogic:
         state.closed = {entity: closed for entity, closed in state.closed.items() if closed.until > now}
         state.links = {cause: link for cause, link in state.links.items() if link.until > now}
         state.contacts = {name: at for name, at in state.contacts.items() if at + self._contact_window > now}
+        step.approvals.sweep()
 
     def on_partial(self, key: str, state: CaseState, partial: Any, context: Context) -> None:
         """Refuse: cases are made of events alone.
@@ -166,6 +178,7 @@ class CaseLogic:
             due += [ended.at + 1 for ended in each.ended]
             due += [link.until for link in each.links.values()]
             due += [at + self._contact_window for at in each.contacts.values()]
+            due += due_requests(each)
         if due:
             context.set_timer(SWEEP, min(due))
         else:

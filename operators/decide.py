@@ -44,6 +44,13 @@ class Surroundings:
     """How far people let the job go, by scope."""
 
 
+class Approval(msgspec.Struct, frozen=True):
+    """People's consent."""
+
+    request_id: str
+    approvers: list[str]
+
+
 class Decided(msgspec.Struct, frozen=True):
     """A decision: what is recorded, and what follows."""
 
@@ -54,6 +61,8 @@ class Decided(msgspec.Struct, frozen=True):
     """Data of the decision event."""
     action: dict[str, Any] | None
     """Data of the action event; only when the outcome is `act`."""
+    proposal: dict[str, Any] | None
+    """Data of the action event that would follow if a person consents; only when the outcome is `approve`."""
     contacts_customer: bool
     """Whether following the decision means that the customer gets a message."""
     is_live: bool
@@ -108,13 +117,23 @@ class Decider:
                 facts[name] = _feature(leading.features.get(fact.feature), fact)
         return facts | bundle.flags_at(now)
 
-    def decide(self, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> Decided:
-        """Return the decision about `case` as `row` describes it. Changes nothing: see `commit`."""
+    def decide(
+        self, case: Case, row: dict[str, Any], around: Surroundings, now: int, approval: Approval | None = None
+    ) -> Decided:
+        """Return the decision about `case` as `row` describes it. Changes nothing: see `commit`.
+
+        Args:
+            case: The case.
+            row: Its row.
+            around: What is known beside it.
+            now: Event time, microseconds.
+            approval: Who consented to what the policy asks consent for.
+        """
         in_force = self.policy.at(now)
         bundle = in_force or self.policy.first
         facts = self.facts(bundle, case, row, around, now)
         verdict = none_in_force(bundle) if in_force is None else decide(bundle, facts)
-        outcome, why = _restrain(bundle, verdict, case, around, now)
+        outcome, why = _restrain(bundle, verdict, case, around, now, approval)
         decision = {
             "decision_id": derived_id("decision", case.case_id, case.decisions + 1),
             **_record(bundle, verdict, case, facts, outcome, why, now),
@@ -122,14 +141,17 @@ class Decider:
         }
         remedy = bundle.remedies.get(verdict.remedy)
         action = None
-        if outcome == "act" and remedy is not None:
+        if outcome in ("act", "approve") and remedy is not None:
             action = _action(remedy, verdict, case, row, decision, now)
+        if outcome == "act" and action is not None and approval is not None:
+            decision["approval"] = action["approval"] = msgspec.to_builtins(approval)
         return Decided(
             outcome,
             verdict.remedy,
             verdict.rule,
             decision,
-            action,
+            action=action if outcome == "act" else None,
+            proposal=action if outcome == "approve" else None,
             contacts_customer=remedy is not None and remedy.contacts_customer and outcome != "observe",
             is_live=verdict.rule != NO_RULE,
             shadows=() if verdict.shadow is None else (_shadow(bundle, verdict.shadow, case, facts, around, now),),
@@ -161,13 +183,17 @@ def _shadow(
     bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], around: Surroundings, now: int
 ) -> dict[str, Any]:
     """Return the data of a shadow event, without its id: what would be recorded if it were live."""
-    outcome, why = _restrain(bundle, verdict, case, around, now)
+    outcome, why = _restrain(bundle, verdict, case, around, now, None)
     return {"shadow": True} | _record(bundle, verdict, case, facts, outcome, why, now)
 
 
-def _restrain(bundle: Bundle, verdict: Verdict, case: Case, around: Surroundings, now: int) -> tuple[Outcome, str]:
+def _restrain(
+    bundle: Bundle, verdict: Verdict, case: Case, around: Surroundings, now: int, approval: Approval | None
+) -> tuple[Outcome, str]:
     """Return what the case and people's flags leave of a verdict, and why it is less than the rule wants."""
     outcome, why = _restrain_by_case(verdict, case, now)
+    if approval is not None and outcome == "approve" and verdict.remedy:
+        outcome, why = "act", f"Approved by {', '.join(approval.approvers)}."
     flagged = restraint(around.flags, case.leading().agent, bundle.remedies.get(verdict.remedy), now)
     # Where the policy could not decide, a person has to look, flag or no flag: that is no act.
     if flagged is not None and not verdict.error and (outcome == "act" or flagged[0] == "observe" != outcome):
@@ -179,9 +205,11 @@ def _restrain_by_case(verdict: Verdict, case: Case, now: int) -> tuple[Outcome, 
     if case.held:
         owner = f"the owner of agent {case.leading().agent} may change that"
         return "observe", f"Watched only: it is beyond the day's budget of false discoveries; {owner}."
-    if verdict.wanted == "act":
+    if verdict.wanted in ("act", "approve"):
         if verdict.remedy in case.used:
             return "observe", "It was done already for this case; once is enough, always."
+        if (denial := case.denial(verdict.remedy)) is not None:
+            return "observe", denial.why
         if case.plan is not None and now < case.plan.until and verdict.outcome != "observe":
             return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
     return verdict.outcome, verdict.restraint

@@ -15,6 +15,7 @@ from typing import Any
 from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
+from config.policies.approvals import Approvals
 from config.policies.documents import FactDocument, FactType, Outcome, Value
 from config.policies.modes import Entry
 
@@ -134,6 +135,8 @@ class Bundle:
     default: Rule
     modes: tuple[Entry, ...] = ()
     """How far agents, rules and segments may go, the tightest first."""
+    approvals: Approvals = field(default_factory=Approvals)
+    """How people are asked."""
     _by_kind: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def plan(self, kind: str) -> Plan:

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from config.policies.approvals import ApprovalsDocument
+
 Outcome = Literal["observe", "recommend", "approve", "act"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """From the least to the most that is done without a person."""
@@ -142,3 +144,4 @@ class BundleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thresholds: dict[str, ThresholdDocument] = {}
     flags: dict[str, FlagDocument] = {}
     modes: list[ModeDocument] = []
+    approvals: ApprovalsDocument = ApprovalsDocument()

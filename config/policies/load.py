@@ -19,6 +19,7 @@ from config.duration import parse_duration
 from config.errors import PolicyError
 from config.expressions import compile_expression
 from config.findings import FLEET_AGENT
+from config.policies.approvals import read_approvals
 from config.policies.bundle import DEFAULT_RULE, PROVIDED, Bundle, Flag, Remedy, Rule
 from config.policies.documents import (
     BundleDocument,
@@ -87,6 +88,7 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
         tables=ruled,
         default=_default(main, names),
         modes=_modes(main, names, [rule.id for _, rules in ruled for rule in rules], manifests),
+        approvals=read_approvals(document.approvals, document.escalation, lambda *path: main.at("approvals", *path)),
     )
 
 

@@ -1,0 +1,106 @@
+"""People with keys, the answers they give to requests, and a case stage that asks them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from config.clock import DAY, HOUR
+from config.events import Event
+from config.keys import Key, Keys, sign
+from config.policies.bundle import Bundle
+from config.policies.versions import Versions
+from operators.approvals import ANSWERED, Answer
+from operators.cases import CaseLogic, CaseSettings
+from operators.decide import Decider
+from tests.support.findings import Stage, finding
+
+DESK, DUTY = "team-b", "duty-manager"
+"""The owner of the rules of small bundles, and their escalation."""
+
+_offsets = count()
+
+
+def private_key(name: str) -> Ed25519PrivateKey:
+    """Return the key of the person called `name`, always the same."""
+    return Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)[:32])
+
+
+def public_key(name: str, *roles: str, valid_from: int = 0, revoked_at: int | None = None) -> Key:
+    """Return the entry of a person's key in a key file."""
+    public = private_key(name).public_key().public_bytes_raw()
+    return Key(name, frozenset(roles or (DESK, DUTY)), public, valid_from, revoked_at)
+
+
+def keys_of(*keys: Key) -> Keys:
+    """Return what a key file with `keys` says."""
+    return Keys("security", {key.person: (key,) for key in keys})
+
+
+def signed(request: dict[str, Any], by: str, at: int, *, signer: str = "", **changes: Any) -> Answer:
+    """Return a person's answer to a request as it was put out, changed before it is signed."""
+    said = {name: request[name] for name in ("request_id", "case_key", "digest")}
+    said |= {"answer": "approve", "approver": by, "role": request["roles"][0], "answered_at": at} | changes
+    answer = Answer(**said)
+    return msgspec.structs.replace(answer, signature=sign(private_key(signer or by), answer.message))
+
+
+def event_of(answer: Answer, at: int) -> Event:
+    """Return the control record with an answer that takes effect at `at`, a new one each time."""
+    offset = next(_offsets)
+    return Event(
+        at, f"approver|{offset}", answer.case_key, ANSWERED, msgspec.to_builtins(answer), "approvals/0", offset
+    )
+
+
+PEOPLE = keys_of(
+    public_key("maria"),
+    public_key("joao"),
+    public_key("ana", DUTY),
+    public_key("rui", revoked_at=2 * HOUR),
+    public_key("eva", valid_from=DAY),
+)
+
+
+def late(at: int = HOUR, **given: Any) -> Event:
+    """Return a finding that asks, changed as `given`."""
+    return finding(**({"kind": "order.late", "at": at, "confidence": 0.95} | given)).event("c1")
+
+
+class Desk:
+    """A case stage of the bundle, and what it puts out, by type."""
+
+    def __init__(self, *bundles: Bundle, keys: Keys = PEOPLE, mode: Any = "recommend") -> None:
+        settings = CaseSettings(dedupe_ttl=timedelta(days=1))
+        self.stage = Stage(CaseLogic(Decider(Versions(bundles), mode), settings, keys=keys))
+        self.out: list[Event] = []
+
+    def feed(self, *events: Event, until: int = 0) -> list[Event]:
+        until = until or max(event.at for event in events) + 1
+        made = [event for _, event in self.stage.feed(events, until)]
+        self.out += made
+        return made
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event.data for event in self.out if event.type == kind]
+
+    def ask(self, *events: Event) -> dict[str, Any]:
+        self.feed(*(events or (late(),)))
+        request: dict[str, Any] = self.of("approval.requested")[-1]
+        return request
+
+    def answer(self, request: dict[str, Any], by: str, at: int = 2 * HOUR, **changes: Any) -> list[Event]:
+        return self.feed(event_of(signed(request, by, at, **changes), at))
+
+    def refused(self, request: dict[str, Any], by: str, at: int = 2 * HOUR, **changes: Any) -> str:
+        made = self.answer(request, by, at, **changes)
+        assert [event.type for event in made] == ["approval.refused"], made
+        return str(made[0].data["reason"])
+
+    @property
+    def ended(self) -> list[str]:
+        return [each["end"] for each in self.of("approval.closed")]
