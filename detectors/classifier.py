@@ -112,9 +112,9 @@ class Platt:
     """Turns log odds into calibrated probabilities: a shift and a slope, learned as outcomes come.
 
     After Platt ("Probabilistic outputs for support vector machines", 1999), online: it starts at trusting the log odds
-    as they are. Shift and slope may drift, as a random walk (West, Harrison and Migon, "Dynamic generalized linear models
-    and Bayesian forecasting", JASA 80, 1985): what was true of a model that had learned little does not bind it for ever.
-    State as of `RecursiveLogistic`.
+    as they are. Shift and slope may drift, as a random walk (West, Harrison and Migon, "Dynamic generalized linear
+    models and Bayesian forecasting", JASA 80, 1985): what was true of a model that had learned little does not bind it
+    for ever. State as of `RecursiveLogistic`.
 
     Args:
         prior: Variance of shift and slope before anything was learned.

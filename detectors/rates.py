@@ -63,3 +63,26 @@ def share_tail(hits: int, trials: int, shape_hits: float, shape_misses: float) -
         misses = trials - x
         total += exp(base - lgamma(x + 1) - lgamma(misses + 1) + lgamma(shape_hits + x) + lgamma(shape_misses + misses))
     return min(total, 1.0)
+
+
+def share_odds(hits: float, misses: float, shape: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the log of how much likelier a share of Beta(`shape`) makes what was seen than one of Beta(`other`).
+
+    The logarithm of a Bayes factor; counts may have faded to fractions.
+
+    Args:
+        hits: Trials with the trait,
+        misses: and without it.
+        shape: As of `share_tail`, hits first.
+        other: Likewise.
+    """
+    return (
+        _log_beta(shape[0] + hits, shape[1] + misses)
+        - _log_beta(*shape)
+        - _log_beta(other[0] + hits, other[1] + misses)
+        + _log_beta(*other)
+    )
+
+
+def _log_beta(a: float, b: float) -> float:
+    return lgamma(a) + lgamma(b) - lgamma(a + b)

@@ -74,13 +74,13 @@ def _of_voice(journey: Journey, event: Event) -> Iterator[Event]:
     if order is None:
         return
     bad = event.type != "review.answered" or event.data["score"] <= SCORE_BAD
-    told = {"customer": event.key, "bad": bad}
-    for product, _ in order.products:
-        yield _told(event, f"product:{product}", HEARD, told)
-    for seller in sorted({seller for seller, _ in order.sellers}):
-        yield _told(event, f"seller:{seller}", HEARD, told)
-    for lane in order.lanes:
-        yield _told(event, f"lane:{lane}", HEARD, told)
+    products = [f"product:{product}" for product, _ in order.products]
+    sellers = sorted({f"seller:{seller}" for seller, _ in order.sellers})
+    lanes = [f"lane:{lane}" for lane in order.lanes]
+    # What each is made of, as far as the order tells: whose trouble it may be instead.
+    for entities, parts in ((products, []), (sellers, products), (lanes, sellers)):
+        for entity in entities:
+            yield _told(event, entity, HEARD, {"customer": event.key, "bad": bad, "parts": parts})
 
 
 def _told(event: Event, entity: str, name: str, data: dict[str, Any]) -> Event:

@@ -5,16 +5,17 @@ to it) and `label` events (its customer answered, or it was cancelled). Out: the
 agent `experience`, to `case` by customer; its end when the customer is content or has complained, or stays silent. What
 drifts of the numbers it reads (`feature_drift`) is released.
 
-It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the outcome is known, weeks
-later, all checkpoints of the order are learned, together as one example. What is scored is therefore never what was
-learned from, and the calibration curve is that of the model as it was at the time (progressive validation, with delay).
+It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the outcome is known,
+weeks later, all checkpoints of the order are learned, together as one example. What is scored is therefore never what
+was learned from, and the calibration curve is that of the model as it was at the time (progressive validation, with
+delay).
 
-Silence is an outcome: of most orders nobody ever says a word, and a model of those who do would take all for complainers.
+Silence is an outcome: of many orders nobody ever says a word, and a model of those who do takes the rest for like them.
 But complaints come within days, and that none will is certain only after two months; a model that waited so long would
 know complainers first (delayed feedback: Chapelle, "Modeling delayed feedback in display advertising", KDD 2014). So
-silence counts as content a week after the delivery, when nearly all who complain have, and the example is
-corrected if a complaint comes all the same, as in Ktena et al., "Addressing delayed feedback for continuous training
-with neural networks in CTR prediction", RecSys 2019.
+silence counts as content a week after the delivery, when nearly all who complain have, and the example is corrected if
+a complaint comes all the same, as in Ktena et al., "Addressing delayed feedback for continuous training with neural
+networks in CTR prediction", RecSys 2019.
 """
 
 from __future__ import annotations

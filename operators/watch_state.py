@@ -74,6 +74,8 @@ class Voice(msgspec.Struct, array_like=True, frozen=True, gc=False):
     at: int
     bad: bool
     record: Record
+    parts: tuple[str, ...] = ()
+    """Of a seller the products, of a lane the sellers that it was about."""
 
 
 class Heard(msgspec.Struct, array_like=True, gc=False):

@@ -3,11 +3,16 @@
 Counted is the share of customers who complain among all who are heard of within a week: a busy week brings more
 complaints and more praise, and is no burst. What share is usual follows from the entity's own past and a prior of all
 (`detectors/rates.py`); one customer is one voice, however often they speak.
+
+A product that everybody complains of is heard of under its seller and its lanes too, and is no trouble of theirs. So
+of a seller those products are set aside, and of a lane those sellers, that stand out from its others: what is left must
+be a burst by itself. Where all do badly none stands out, and it is the lane.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from math import exp
 from typing import Annotated
 
 import msgspec
@@ -17,7 +22,7 @@ from config.agents.load import Manifest
 from config.clock import DAY, micros, to_text
 from config.events import Event
 from config.findings import Evidence, Finding
-from detectors.rates import share_tail
+from detectors.rates import share_odds, share_tail
 from operators.cause_state import CauseState
 from operators.fleet_watch import SETTLE, fleet_finding
 from operators.watch_state import Heard, Voice
@@ -26,6 +31,10 @@ AGENT, COMPLAINT_BURST = "experience", "complaint.burst"
 HEARD = "heard"
 """Type of the event that tells what a customer says of a product, a seller or a lane."""
 RECORDS_MAX = 20
+CONFIDENCE_MAX = 0.97
+"""Beyond this the model of voices is in doubt, not the voices."""
+PARTS_MAX = 8
+"""Products or sellers that one customer is remembered to speak of."""
 
 
 class BurstParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,12 +52,21 @@ class BurstParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The share of entities of which nothing is known,"""
     usual_worth: Annotated[float, Meta(gt=0)] = 50.0
     """which is worth so many customers heard."""
+    steadiness: Annotated[float, Meta(gt=0)] = 2.25
+    """However long the past, this week's usual share is known no better than from so many complaints: shares move by a
+    factor, with what happens to lanes and shop as a whole (2.25: by two thirds, give or take)."""
     past_max: Annotated[int, Meta(ge=1)] = 500
     """Customers of the past that count; beyond, all count half."""
     quiet_tail: Annotated[float, Meta(gt=0, lt=1)] = 0.05
     """The burst is over when the share is likelier than this again."""
     voices_max: Annotated[int, Meta(ge=8)] = 1_000
     """Customers remembered one by one."""
+    part_tail: Annotated[float, Meta(gt=0, lt=1)] = 0.01
+    """A product of a seller, or a seller of a lane, is set aside when its share is less likely than this, by others."""
+    part_worth: Annotated[float, Meta(gt=0)] = 4.0
+    """The usual share is worth so many of these others: they are few."""
+    burst_share: Annotated[float, Meta(gt=0, lt=1)] = 0.03
+    """Of the entities of which `customers_min` complain within the span so many have a burst: it starts from there."""
 
 
 class BurstWatch:
@@ -84,7 +102,8 @@ class BurstWatch:
         known = voices.pop(customer, None)
         # Who complained has complained, whatever they say after.
         bad = data["bad"] or (known is not None and known.bad)
-        voices[customer] = Voice(now, bad, tuple(data["record"]))
+        parts = {*data["parts"], *(known.parts if known is not None else ())}
+        voices[customer] = Voice(now, bad, tuple(data["record"]), tuple(sorted(parts)[:PARTS_MAX]))
         while len(voices) > self._parameters.voices_max:
             self._learn(heard, next(iter(voices)))
         return now + SETTLE if data["bad"] else None
@@ -95,9 +114,13 @@ class BurstWatch:
         if heard is None:
             return [], None
         self._expire(heard, now)
-        bad = [voice for voice in heard.voices.values() if voice.bad]
-        spoke, usual_bad, usual_good = len(heard.voices), *self._usual(heard)
-        share, usual = len(bad) / max(spoke, 1), usual_bad / (usual_bad + usual_good)
+        if not heard.found and sum(voice.bad for voice in heard.voices.values()) < parameters.customers_min:
+            return [], None
+        usual_bad, usual_good = self._usual(heard)
+        usual = usual_bad / (usual_bad + usual_good)
+        voices = self._spread(list(heard.voices.values()), usual)
+        bad, spoke = [voice for voice in voices if voice.bad], len(voices)
+        share = len(bad) / max(spoke, 1)
         tail = share_tail(len(bad), spoke, usual_bad, usual_good)
         again = self._next(heard)
         if heard.found:
@@ -115,7 +138,7 @@ class BurstWatch:
             heard.found,
             now,
             severity="high" if share > 0.5 else "medium",
-            confidence=min(max(1 - usual / share, 0.5), 0.95),
+            confidence=self._confidence(len(bad), spoke, usual_bad, usual_good),
             evidence=Evidence(
                 records=[voice.record for voice in bad[-RECORDS_MAX:]],
                 features={
@@ -130,14 +153,45 @@ class BurstWatch:
         )
         return [finding], again
 
+    def _spread(self, voices: list[Voice], usual: float) -> list[Voice]:
+        """Return the voices but those that speak of a part that stands out from the others, the worst part first."""
+        while True:
+            tally: dict[str, list[int]] = {}
+            for voice in voices:
+                for part in voice.parts:
+                    count = tally.setdefault(part, [0, 0])
+                    count[0] += voice.bad
+                    count[1] += 1
+            if not tally:
+                return voices
+            all_bad = sum(voice.bad for voice in voices)
+            tail, worst = min((self._aside(count, all_bad, len(voices), usual), part) for part, count in tally.items())
+            if tail > self._parameters.part_tail:
+                return voices
+            voices = [voice for voice in voices if worst not in voice.parts]
+
+    def _aside(self, part: list[int], bad: int, spoke: int, usual: float) -> float:
+        """Return how likely a part is to be complained of so much, as the others of the same entity are."""
+        worth, (part_bad, part_spoke) = self._parameters.part_worth, part
+        others_bad, others = bad - part_bad, spoke - part_spoke
+        return share_tail(part_bad, part_spoke, usual * worth + others_bad, (1 - usual) * worth + others - others_bad)
+
+    def _confidence(self, bad: int, spoke: int, usual_bad: float, usual_good: float) -> float:
+        """Return the posterior of a burst, in which any share may complain, against the usual share."""
+        odds = self._parameters.burst_share / (1 - self._parameters.burst_share)
+        odds *= exp(share_odds(bad, spoke - bad, (1.0, 1.0), (usual_bad, usual_good)))
+        return min(odds / (1 + odds), CONFIDENCE_MAX)
+
     def _next(self, heard: Heard) -> int | None:
         oldest = next(iter(heard.voices.values()), None)
         return None if oldest is None else oldest.at + self._within + SETTLE
 
     def _usual(self, heard: Heard) -> tuple[float, float]:
         parameters = self._parameters
-        bad = parameters.usual_share * parameters.usual_worth + heard.past_bad
-        return bad, parameters.usual_worth + heard.past - bad
+        worth = parameters.usual_worth + heard.past
+        usual = (parameters.usual_share * parameters.usual_worth + heard.past_bad) / worth
+        worth = min(worth, parameters.steadiness / usual)
+        return usual * worth, (1 - usual) * worth
 
     def _expire(self, heard: Heard, now: int) -> None:
         voices = heard.voices

@@ -2,20 +2,21 @@
 
 Each entity — a seller, a lane, a category, all orders — has one record of counts that fade by half every so often. A
 rate of few is drawn towards the rate of all: `(hits + strength * rate of all) / (count + strength)`, the mean of a Beta
-posterior. That draws the one seller of whom everybody complains towards the many others, so where complaints are counted a
-small part of the prior is for sellers who are bad (a mixture of Beta priors: Berger, Statistical Decision Theory and
-Bayesian Analysis, 1985, section 4.7.4): ten complaints of ten say 0.9 then, not 0.6, and one of one nearly what it did.
+posterior. That draws the one seller of whom everybody complains towards the many others, so where complaints are
+counted a small part of the prior is for sellers who are bad (a mixture of conjugate priors: Gelman et al., Bayesian
+Data Analysis): ten complaints of ten say 0.9 then, not 0.6, and one of one nearly what it did.
 The number of entities is bounded: the longest silent go first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import exp, lgamma, log
+from math import exp
 
 import msgspec
 
 from config.clock import DAY
+from detectors.rates import share_odds
 from operators.features.order_progress import Row
 
 VIEW = "fleet_history"
@@ -146,11 +147,5 @@ def _left(name: str, span: int) -> float:
 
 def _bad(hits: float, misses: float, usual_hits: float, usual_misses: float) -> float:
     """Return how likely the seller is of the bad ones: the posterior of that part of the mixture."""
-    odds = log(BAD_SHARE / (1 - BAD_SHARE))
-    odds += _log_beta(BAD[0] + hits, BAD[1] + misses) - _log_beta(*BAD)
-    odds -= _log_beta(usual_hits + hits, usual_misses + misses) - _log_beta(usual_hits, usual_misses)
-    return 1 / (1 + exp(-odds))
-
-
-def _log_beta(a: float, b: float) -> float:
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
+    odds = BAD_SHARE / (1 - BAD_SHARE) * exp(share_odds(hits, misses, BAD, (usual_hits, usual_misses)))
+    return odds / (1 + odds)

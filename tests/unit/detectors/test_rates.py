@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import comb, exp, factorial
+from math import comb, exp, factorial, log
 
 import pytest
 
-from detectors.rates import poisson_tail, share_tail
+from detectors.rates import poisson_tail, share_odds, share_tail
 
 
 def test_of_a_rate_known_for_long_the_tail_is_poissons() -> None:
@@ -45,3 +45,11 @@ def test_more_is_less_likely_and_a_longer_past_weighs_more() -> None:
 
     assert tails == sorted(tails, reverse=True)
     assert poisson_tail(6, 0.5 + 60, 15.0 + 10) > poisson_tail(6, 0.5 + 6, 15.0 + 10)
+
+
+def test_odds_of_a_share_are_those_of_the_probabilities_of_what_was_seen() -> None:
+    every, even = 1 / 7, comb(6, 4) * 0.5**6
+
+    assert share_odds(4, 2, (1.0, 1.0), (5e7, 5e7)) == pytest.approx(log(every / even), abs=1e-4)
+    assert share_odds(4, 2, (5e7, 5e7), (1.0, 1.0)) == pytest.approx(log(even / every), abs=1e-4)
+    assert share_odds(0.0, 0.0, (2.0, 1.0), (3.0, 9.0)) == 0.0

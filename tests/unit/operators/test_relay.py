@@ -78,4 +78,6 @@ def test_products_sellers_and_lanes_are_told_what_customers_say() -> None:
 
     assert Counter(each.key for each in events) == {"product:p": 3, "seller:seller-1": 3, "lane:SP-RJ": 3}
     assert [each.data["bad"] for each in events if each.key == "product:p"] == [False, True, True]
+    parts = {each.key: each.data["parts"] for each in events}
+    assert parts == {"product:p": [], "seller:seller-1": ["product:p"], "lane:SP-RJ": ["seller:seller-1"]}
     assert len({each.id for each in events}) == len(events)
