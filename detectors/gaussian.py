@@ -6,12 +6,13 @@ metric is roughly symmetric, a direction, a floor under the deviation, fading me
 
 from __future__ import annotations
 
-from math import copysign, erfc, expm1, inf, isfinite, log1p, sqrt
+from math import copysign, erfc, expm1, inf, log1p, sqrt
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
 from detectors.base import Score, Usual
+from detectors.patience import bounded
 from detectors.words import compared
 
 if TYPE_CHECKING:
@@ -162,8 +163,7 @@ class Gaussian:
         return copysign(1.0, off) if direction == "both" else 1.0 if direction == "up" else -1.0
 
     def _scaled(self, x: float) -> float:
-        if not isfinite(x):
-            raise ValueError(f"{x} is not a finite number")
+        x = bounded(x)
         if self._parameters.scale == "linear":
             return x
         return copysign(log1p(abs(x) / self._parameters.pivot), x)

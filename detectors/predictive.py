@@ -8,6 +8,7 @@ values, not hours; where values may be missing, put a seasonal profile (`detecto
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from math import sqrt
 from typing import Any, Literal
@@ -137,10 +138,12 @@ class Predictive(Deviating):
         self._scale = max(deviation, self._floor, 1e-6 * abs(self._centre), 1e-9)
         first = [max(-WILD, min(WILD, (y - self._centre) / self._scale)) for y in self._first]
         self._first = []
-        for number, y in enumerate(first, 1):
+        begun = max(2, self._parameters.season) if self._parameters.forecaster == "holt-winters" else 0
+        if begun:
+            _begin_holt_winters(self._forecaster, first[:begun])
+            self._detector.iter += begun
+        for y in first[begun:]:
             self._detector.learn_one(None, y)
-            if self._parameters.forecaster == "holt-winters" and number == max(2, self._parameters.season):
-                _begin_holt_winters(self._forecaster, first[:number])
 
     def _pass_over(self) -> None:
         if self._scale:
@@ -181,17 +184,18 @@ def _median(values: Sequence[float]) -> float:
 
 
 def _begin_holt_winters(model: Any, first: Sequence[float]) -> None:
-    """Put right how `HoltWinters` begins.
+    """Begin a `HoltWinters` with its first values: their mean, no trend, and how far each lies from the mean.
 
-    River 0.26 starts an additive season with ratios to the level, which is about 0 here, and the trend with the slope
-    of the first season, which says where in the season it began.
+    Left to itself, River 0.26 begins an additive season with ratios to the level, which is about 0 here, and fails if
+    it is 0, as of a metric that does not move; and the trend with the slope of the first season, which says where in
+    the season it began.
     """
-    if model.season is not None:
-        model.season.clear()
-        model.season.extend(y - model.level[-1] for y in first)
+    model._first_values, model._initialized = list(first), True
+    model.level.append(statistics.mean(first))
     if model.trend is not None:
-        model.trend.clear()
         model.trend.append(0.0)
+    if model.season is not None:
+        model.season.extend(y - model.level[-1] for y in first)
 
 
 def _holt_winters(model: Any) -> list[Any]:

@@ -212,10 +212,8 @@ class Shift(Patient[float]):
         return max(sqrt(variance), parameters.floor) * sqrt(1 + 1 / max(self._weight, 1.0))
 
     def _scaled(self, x: float) -> float:
-        parameters = self._parameters
-        if parameters.scale == "log":
-            return log1p((x if x > 0 else 0.0) / parameters.pivot)
-        return max(-FARTHEST, min(FARTHEST, x))
+        parameters, near = self._parameters, max(-FARTHEST, min(FARTHEST, x))
+        return near if parameters.scale == "linear" else log1p(max(near, 0.0) / parameters.pivot)
 
     def _unscaled(self, y: float) -> float:
         return y if self._parameters.scale == "linear" else expm1(max(y, 0.0)) * self._parameters.pivot

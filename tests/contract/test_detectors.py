@@ -6,7 +6,8 @@ import os
 import random
 import subprocess
 import sys
-from math import isfinite
+from collections.abc import Iterator
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,66 @@ def test_numbers_of_any_size_give_sound_scores_and_a_bounded_state(case: Case, s
         state = packed(detector)
         assert len(state) <= detector.size_max
         detector.decode(msgspec.msgpack.decode(state))
+
+
+EXTREME = [1e308, -1e308, 5e-324, 0.0, -0.0, 1.7976931348623157e308, -1.7976931348623157e308, 1e154, 1e155]
+
+
+@pytest.mark.parametrize("learned", [0, LONG], ids=["fresh", "trained"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_largest_and_smallest_finite_numbers_give_sound_scores(case: Case, seed: int, learned: int) -> None:
+    """Among themselves, at once and after normal values: a square of 1e155 is no finite number any more."""
+    rng, detector = random.Random(seed), trained(case, count=learned)
+    for number in range(learned, learned + 120):
+        value = [rng.choice(EXTREME) for _ in range(case.features)] if case.features else rng.choice(EXTREME)
+        assert_sound(detector, value, number * case.step)
+        detector.learn_one(value, suspect=rng.random() < 0.2, at=number * case.step)
+        state = packed(detector)
+        assert len(state) <= detector.size_max
+        assert not any(map(isnan, numbers_in(msgspec.msgpack.decode(state))))
+        detector.decode(msgspec.msgpack.decode(state))
+
+
+def test_one_extreme_number_spoils_no_later_score(case: Case) -> None:
+    detector, rng = trained(case), random.Random(17)
+    for number, x in enumerate(EXTREME, LONG):
+        detector.learn_one(case.all(x), at=number * case.step)
+    scores = []
+    for number in range(LONG + len(EXTREME), 2 * LONG):
+        value = case.value(rng)
+        assert_sound(detector, value, number * case.step)
+        scores.append(detector.score_one(value, at=number * case.step))
+        detector.learn_one(value, at=number * case.step)
+    assert sum(score.flagged for score in scores) <= 0.1 * len(scores)
+
+
+@pytest.mark.parametrize("x", [0.0, LEVEL, -1e308])
+def test_a_metric_that_does_not_move_gives_sound_scores(case: Case, x: float) -> None:
+    detector = case.build()
+    for number in range(LONG):
+        assert_sound(detector, case.all(x), number * case.step)
+        assert not (case.cold and detector.score_one(case.all(x), at=number * case.step).flagged)
+        detector.learn_one(case.all(x), at=number * case.step)
+
+
+def assert_sound(detector: DetectorOf[Any], value: Any, at: int) -> None:
+    score, usual = detector.score_one(value, at=at), detector.usual(value, at=at)
+    assert isfinite(score.value)
+    assert isfinite(score.strength)
+    assert 0 <= score.p_value <= 1
+    assert not score.flagged or (score.value > 0 and score.strength >= 1)
+    assert not any(known is not None and isnan(known) for known in (usual.expected, usual.limit))
+    assert detector.explain(value, at=at)
+    assert "nan" not in detector.explain(value, at=at)
+
+
+def numbers_in(state: Any) -> Iterator[float]:
+    """Yield the floats of a state, however deep."""
+    if isinstance(state, float):
+        yield state
+    elif isinstance(state, list | dict):
+        for part in state.values() if isinstance(state, dict) else state:
+            yield from numbers_in(part)
 
 
 @able("cold")
