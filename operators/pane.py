@@ -7,7 +7,8 @@ so a pane does not depend on how the input was cut into batches or in which orde
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -17,8 +18,6 @@ from operators.sketch import quantile
 
 TOUCHED_MAX = 200
 """Customers with a failed record that a pane remembers: those with the smallest hashes, which merging keeps exact."""
-
-_FEATURES = frozenset({"count", "failure_rate", "mean", "deviation", "low", "high", "latest"})
 
 hash_customer = lru_cache(maxsize=65_536)(short_hash)
 
@@ -204,8 +203,22 @@ class Pane(msgspec.Struct, array_like=True):
         return min(max(quantile(self.buckets, q), self.low), self.high)
 
 
+Feature = Callable[[Pane, int], float]
+"""Reads a pane or window that is not empty, given the integer that stands for 1 of its metric."""
+
+_FEATURES: dict[str, Feature] = {
+    "mean": lambda pane, unit: pane.total / (pane.count * unit),
+    "failure_rate": lambda pane, unit: pane.failures / pane.count,
+    "count": lambda pane, unit: float(pane.count),
+    "deviation": lambda pane, unit: float(pane.variance**0.5) / unit,
+    "low": lambda pane, unit: pane.low / unit,
+    "high": lambda pane, unit: pane.high / unit,
+    "latest": lambda pane, unit: pane.latest[3] / unit,
+}
+
+
 def is_feature(name: str) -> bool:
-    """Tell whether `feature` knows `name`."""
+    """Tell whether `feature_of` knows `name`."""
     return name in _FEATURES or _is_percentile(name)
 
 
@@ -213,32 +226,24 @@ def _is_percentile(name: str) -> bool:
     return name.startswith("p") and name[1:].isdecimal() and int(name[1:]) <= 100
 
 
-def feature(pane: Pane, name: str, unit: int) -> float:
-    """Return a named feature of a pane that is not empty, in the metric's own unit.
+@cache
+def feature_of(name: str) -> Feature:
+    """Return what reads a named feature, in the metric's own unit.
 
     Args:
-        pane: A pane or a window of merged panes.
         name: `count`, `failure_rate`, `mean`, `deviation`, `low`, `high`, `latest`, or `p` and a percentage (`p95`).
-        unit: The integer that stands for 1 of the metric: 1,000,000 unless the contract says otherwise.
 
     Raises:
         ValueError: no such feature.
     """
-    match name:
-        case "mean":
-            return pane.total / (pane.count * unit)
-        case "failure_rate":
-            return pane.failure_rate
-        case "count":
-            return float(pane.count)
-        case "deviation":
-            return float(pane.variance**0.5) / unit
-        case "low":
-            return pane.low / unit
-        case "high":
-            return pane.high / unit
-        case "latest":
-            return pane.latest[3] / unit
+    if name in _FEATURES:
+        return _FEATURES[name]
     if not _is_percentile(name):
         raise ValueError(f"{name!r} is not a feature of a pane")
-    return pane.quantile(int(name[1:]) / 100) / unit
+    share = int(name[1:]) / 100
+    return lambda pane, unit: pane.quantile(share) / unit
+
+
+def feature(pane: Pane, name: str, unit: int) -> float:
+    """Return the feature `name` of a pane or window: see `feature_of`."""
+    return feature_of(name)(pane, unit)

@@ -184,8 +184,9 @@ class TelemetryLogic:
             longest = self._agent.reads.get((series.type, series.metric), 0)
             if stream.signals:
                 longest = max(longest, stream.windows[-1])
-            since = end + stream.pane - longest
-            series.closed = {start: pane for start, pane in series.closed.items() if start >= since}
+            since, closed = end + stream.pane - longest, series.closed
+            while closed and (oldest := next(iter(closed))) < since:
+                del closed[oldest]  # panes close in their order
             if not series.open and not series.closed:
                 del state.series[name]
 
@@ -194,7 +195,8 @@ class TelemetryLogic:
         touched: dict[str, int] = {}
         for each in closed.values():
             pane = each.over(0)
-            touched, pane.touched = smallest(touched | pane.touched), {}
+            if pane.touched:
+                touched, pane.touched = smallest(touched | pane.touched), {}
         if touched:
             now = context.now
             since = min(each.start for each in closed.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.agents.load import DetectorEntry, Manifest, Reads
 from config.clock import micros
@@ -15,7 +15,7 @@ from detectors.base import Detector, Parameters, Score, Usual
 from detectors.methods import METHODS
 from detectors.shift import Shift, ShiftParameters
 from operators.blame import SIGNS
-from operators.pane import feature, is_feature
+from operators.pane import Feature, feature_of, is_feature
 from operators.window import Closed
 
 NOTHING = Usual()
@@ -35,6 +35,11 @@ class Watch:
     parameters: Parameters
 
     @cached_property
+    def feature(self) -> Feature:
+        """What it reads of a window."""
+        return feature_of(self.reads.feature)
+
+    @cached_property
     def detector(self) -> Detector:
         """One for all services: it takes on the state of the one it judges, for building costs more than judging."""
         return self.parameters.build()
@@ -50,8 +55,7 @@ class Watch:
         return isinstance(self.parameters, ShiftParameters)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What one detector said of one window."""
 
     watch: Watch
@@ -80,19 +84,17 @@ def judge(
     """
     judged = []
     for name, series in closed.items():
+        end = series.end
         for watch in watches.get(name, ()):
             window = series.over(watch.over)
-            if window.seen < watch.reads.records_min:
+            if window.count - window.shed < watch.reads.records_min:
                 continue
-            x, detector = feature(window, watch.reads.feature, series.unit), watch.detector
-            detector.decode(states.get(watch.entry.name, watch.fresh))
-            score = detector.score_one(x, at=series.end)
-            usual, says = (
-                (detector.usual(x, at=series.end), detector.explain(x, at=series.end))
-                if score.flagged
-                else (NOTHING, "")
-            )
-            evidence = detector.evidence(x) if watch.entry.sign and isinstance(detector, Shift) else 0.0
+            entry, detector = watch.entry, watch.detector
+            x = watch.feature(window, series.unit)
+            detector.decode(states.get(entry.name) or watch.fresh)
+            score = detector.score_one(x, at=end)
+            usual, says = (detector.usual(x, at=end), detector.explain(x, at=end)) if score.flagged else (NOTHING, "")
+            evidence = detector.evidence(x) if entry.sign and isinstance(detector, Shift) else 0.0
             judged.append(Judged(watch, series, x, score, usual, says, evidence))
     return judged
 
