@@ -134,6 +134,11 @@ class Keys:
             )
         return key
 
+    def owner_of(self, public: str) -> Key | None:
+        """Return the key whose public half is `public`, base64; None where none is."""
+        raw = _decoded(public, PUBLIC_BYTES)
+        return next((key for owned in self.by_person.values() for key in owned if key.public == raw), None)
+
     @property
     def _who(self) -> str:
         return self.owner or "whoever sets up the key file"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from config.actions import Approval
 from config.events import RELEASE, Event
 from config.identity import derived_id, key_group
 from config.keys import Keys
@@ -32,7 +33,7 @@ from operators.approvals import (
 )
 from operators.case import Case, Denial
 from operators.case_state import CaseState
-from operators.decide import Approval, Decided
+from operators.decide import Decided
 from operators.escalation import climb, may_tell, share_of
 from operators.logic import Context
 
@@ -109,11 +110,16 @@ class ApprovalStep:
         """Judge an answer, and let follow from it what it says."""
         answer = msgspec.convert(event.data, Answer)
         request = next((each for each in self._open() if each.request_id == answer.request_id), None)
-        refusal = judge(answer, request, self.state.answered.get(answer.request_id), self.keys, self.context.now)
+        ended = self.state.answered.get(answer.request_id)
+        refusal = judge(answer, request, ended, self.keys, self.context.now)
         if refusal is None and request is not None:
             refusal = self._answered(answer, request)
         if refusal is not None:
-            self._refuse(answer, refusal, derived_id("approval-refusal", event.channel, event.seq))
+            known = request or ended
+            told = ("request_id", "answer", "approver", "role")
+            data = {name: getattr(answer, name) for name in told} | msgspec.to_builtins(refusal)
+            data |= {"case_id": "" if known is None else known.case_id, "at": self.context.now}
+            self._emit(derived_id("approval-refusal", event.channel, event.seq), "refused", data)
             if request is not None and refusal.differences:
                 # Time alone has changed what is wanted: it is asked for anew, if anything is.
                 case = self._case_of(request)
@@ -230,7 +236,7 @@ class ApprovalStep:
     def _end(self, request: Request, end: End, why: str) -> None:
         state, now = self.state, self.context.now
         del state.requests[request.case_id]
-        state.answered[request.request_id] = Ended(end, why, now + self.memory_ttl, request.heard)
+        state.answered[request.request_id] = Ended(request.case_id, end, why, now + self.memory_ttl, request.heard)
         for name in list(state.answered)[:-ENDED_MAX]:
             del state.answered[name]
         data = {
@@ -243,11 +249,6 @@ class ApprovalStep:
             "asked_at": request.asked_at,
         }
         self._emit(derived_id("approval-end", request.request_id), "closed", data)
-
-    def _refuse(self, answer: Answer, refusal: Refusal, identity: str) -> None:
-        told = ("request_id", "answer", "approver", "role")
-        data = {name: getattr(answer, name) for name in told} | {"at": self.context.now}
-        self._emit(identity, "refused", data | msgspec.to_builtins(refusal))
 
     def _emit(self, identity: str, what: str, data: dict[str, Any]) -> None:
         self.context.emit(RELEASE, Event(self.context.now, identity, self.key, f"approval.{what}", data))

@@ -7,7 +7,7 @@ is so then. What counts and what does not, each with its reason, is an output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -63,6 +63,7 @@ class Request(msgspec.Struct, array_like=True):
 class Ended(msgspec.Struct, array_like=True):
     """A request that nobody can answer any more."""
 
+    case_id: str
     end: End
     why: str
     until: int
@@ -88,6 +89,10 @@ class Answer(msgspec.Struct, frozen=True):
         said = msgspec.to_builtins(self)
         del said["signature"]
         return statement(ANSWERED, said)
+
+    def signed_by(self, sign: Callable[[bytes], str]) -> Answer:
+        """Return it with the signature that `sign` makes of its message."""
+        return msgspec.structs.replace(self, signature=sign(self.message))
 
     @property
     def identity(self) -> int:

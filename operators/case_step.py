@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from config.actions import Approval
 from config.events import RELEASE, Event
 from config.findings import Finding
 from config.identity import derived_id, short_hash
@@ -25,7 +26,7 @@ from operators.case import (
     slot_of,
 )
 from operators.case_state import CaseState, Closed, Ended, Link
-from operators.decide import Approval, Decided, Surroundings, commit, commit_shadows
+from operators.decide import Decided, Surroundings, commit, commit_shadows
 from operators.logic import Context
 
 if TYPE_CHECKING:

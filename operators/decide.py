@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from config.actions import Approval
 from config.clock import HOUR, from_text, micros
 from config.events import Event
 from config.findings import DATA_QUALITY
@@ -42,13 +43,6 @@ class Surroundings:
     """How likely what the leading finding says is so; the case's confidence is that anything is wrong."""
     flags: Mapping[str, Limit] = field(default_factory=dict)
     """How far people let the job go, by scope."""
-
-
-class Approval(msgspec.Struct, frozen=True):
-    """People's consent."""
-
-    request_id: str
-    approvers: list[str]
 
 
 class Decided(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from bytewax.dataflow import Dataflow
 
 from config.errors import RecordingError
@@ -23,7 +24,7 @@ from dataflows.supervisor import Outcome, run_workers, stop_signals
 from operators.channel import ChannelState
 from replay.manifest import NO_TIMESTAMP
 from replay.recording import Recording
-from replay.source import RecordedPartition, RecordedSampling, Speed
+from replay.source import RecordedPartition, RecordedSampling, SilentPartition, Speed
 from sinks.preflight import Preflight
 from sinks.store import Store
 
@@ -38,6 +39,8 @@ class Job(jobs.Job, frozen=True, kw_only=True):
     """Multiple of real time; None for as fast as possible."""
     drain: bool = False
     """At the end, let time run out: every timer fires."""
+    silent: list[str] = msgspec.field(default_factory=list)
+    """Control partitions that were read before and that the recording does not hold."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,13 @@ def prepared(job: Job) -> Iterator[Ready]:
     """
     settings = settings_of(job)
     recording = Recording.open(job.recording)
-    channels = _channels(recording)
+    channels, controls = _channels(recording), frozenset(settings.control.topics)
     load_logics(settings)  # contracts, manifests, policy: one clear message now, instead of one from each worker
 
     def check(recovered: Mapping[str, ChannelState]) -> Iterable[RecordingError]:
         """Refuse a recording without a partition that was read before: Bytewax would pass over its state."""
-        for missing in sorted(recovered.keys() - set(channels))[:1]:
+        lost = (name for name in recovered.keys() - set(channels) if name.rpartition("/")[0] not in controls)
+        for missing in sorted(lost)[:1]:
             yield RecordingError(
                 f"{recording.folder} holds no partition {missing}, which the recovery folder goes on with: "
                 "that was made from another recording",
@@ -110,7 +114,9 @@ def prepared(job: Job) -> Iterator[Ready]:
             )
 
     with places(job, settings, check) as found:
-        hand_over(job, channels)
+        # Whoever said something to the job, if only by a recording of one answer, need not have said more.
+        silent = sorted(found.channels.keys() - set(channels))
+        hand_over(msgspec.structs.replace(job, silent=silent), [*channels, *silent])
         total = sum(recording.manifest.topics.values())
         yield Ready(found.store, total, found.descriptors, found.preflight)
 
@@ -119,8 +125,8 @@ def flow_of(job: Job, stopping: Callable[[], bool]) -> Dataflow:
     """Return the flow that a worker of `job` runs."""
     recording = Recording.open(job.recording, verify=False)
     partitions = Partitions(
-        _channels(recording),
-        lambda name: RecordedPartition(recording, name),
+        [*_channels(recording), *job.silent],
+        lambda name: SilentPartition(recording) if name in job.silent else RecordedPartition(recording, name),
         None if job.speed is None else Speed(job.speed, _first_stamp(recording)),
         job.drain,
         schemas=recording.schemas(),

@@ -96,6 +96,52 @@ class RecordedPartition:
         return min((offset for offset in self._idle if offset > next_offset), default=None)
 
 
+class SilentPartition:
+    """A control partition that was read before and of which the recording holds nothing: nobody said anything more.
+
+    Args:
+        recording: Tells how far it goes.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._until = recording.recorded_until
+
+    @property
+    def until(self) -> int:
+        """Event time up to which the recording is complete, exclusive, microseconds."""
+        return self._until
+
+    def open(self, left: Position) -> Position:
+        """Stay where it was left."""
+        return left
+
+    def read(self, next_offset: int, limit: int) -> RawBatch | None:
+        """Return None: it is at its end."""
+        return None
+
+    def silent_until(self, next_offset: int) -> int | None:
+        """Return None: what holds at the end of a recording, `until` says."""
+        return None
+
+    def publish(self, next_offset: int) -> None:
+        """Nobody follows how far a replay is."""
+
+    def close(self) -> None:
+        """Nothing is held that has to be given back."""
+
+    def behind(self, next_offset: int) -> int:
+        """Return 0."""
+        return 0
+
+    def idle_until(self, next_offset: int) -> int | None:
+        """Return None: nothing was promised beside its end."""
+        return None
+
+    def next_idle(self, next_offset: int) -> int | None:
+        """Return None, as there is none."""
+        return None
+
+
 class RecordedSampling:
     """Samples a partition as it was when it was live: a `dataflows.overload.Sampling`.
 
@@ -141,7 +187,6 @@ class Speed:
         now = time.monotonic()
         self._began = now if self._began is None else self._began
         due_ms = self._start_ms + int((now - self._began) * self._per_ms)
-        assert isinstance(reader, RecordedPartition)
-        if due_ms >= reader.until // micros(timedelta(milliseconds=1)):
+        if not isinstance(reader, RecordedPartition) or due_ms >= reader.until // micros(timedelta(milliseconds=1)):
             return limit
         return min(limit, max(reader.records.end_before(due_ms) - next_offset, 0))

@@ -16,7 +16,7 @@ from sinks.store import Store
 
 Row = dict[str, Any]
 
-OF_CASE = ("finding", "case", "decision", "action", "shadow")
+OF_CASE = ("finding", "case", "decision", "action", "shadow", "approval")
 """Kinds of outputs that are about a case."""
 _OF_SOURCE = channels.c.channel.not_like("@%")
 _LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
@@ -185,7 +185,7 @@ def timeline(store: Store, case: Row) -> list[Row]:
 
 def _belongs(event: Row, case: Row) -> bool:
     if event["type"] != "finding":
-        return bool(event["data"]["case_id"] == case["case_id"])
+        return bool(event["data"].get("case_id") == case["case_id"])
     until = case["resolved_at"] if case["resolved_at"] is not None else event["at"]
     return bool(event["data"]["entity"] == case["entity"] and case["opened_at"] <= event["at"] <= until)
 

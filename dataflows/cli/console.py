@@ -54,10 +54,18 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, o
         out.print(table(title, headings, [[row[column] for column in columns] for row in rows]))
 
 
+def print_line(text: str) -> None:
+    """Print text that may come from events: neither markup nor control characters have an effect."""
+    out.print(_escaped(text), markup=False)
+
+
 def _shown(cell: object) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"
-    text = "" if cell is None else str(cell)
+    return _escaped("" if cell is None else str(cell))
+
+
+def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

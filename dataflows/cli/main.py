@@ -22,6 +22,7 @@ COMMANDS = {
     "playbooks": "dataflows.cli.playbooks:playbooks",
     "target": "dataflows.cli.target:target",
     "flag": "dataflows.cli.flags:flag",
+    "approvals": "dataflows.cli.approvals:approvals",
     "keys": "dataflows.cli.keys:keys",
     "report": "dataflows.cli.reports:report",
     "review": "dataflows.cli.review:review",

@@ -10,7 +10,8 @@ import click
 
 from config.clock import HOUR, to_text
 from config.errors import CheckFailed
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line, print_rows, table
+from dataflows.cli.request_lines import said_of_request
 from replay.backtest.labels import SHOWN, judged
 from replay.score import score
 from replay.world.labels import Labels
@@ -126,8 +127,8 @@ def _show_top(rows: list[Row]) -> None:
     for row in rows:
         harm = "" if row["harm_at"] is None else f"harm at {to_text(row['harm_at'])}"
         decision = row["decision"] or "undecided"
-        _print_line(f"  {row['case_id'][:12]}  priority {_number(row['priority'])}  {decision}  {harm}")
-        _print_line(f"    {row['reason'] or ''}")
+        print_line(f"  {row['case_id'][:12]}  priority {_number(row['priority'])}  {decision}  {harm}")
+        print_line(f"    {row['reason'] or ''}")
 
 
 @click.command()
@@ -167,6 +168,8 @@ def _lines(event: Row) -> Iterable[tuple[str, str, str]]:
                 yield "", f"  {title}", "; ".join(map(_rule, rules))
     elif event["type"] == "action":
         yield at, "action", f"{data['remedy']} on {data['target']}, valid until {to_text(data['valid_until'])}"
+    elif event["type"].startswith("approval."):
+        yield at, event["type"], said_of_request(event["type"], data)
     else:
         changes = {name: value for name, value in data["change"].items() if value not in (None, "")}
         yield at, event["type"], ", ".join(f"{name} {text}" for name, text in _facts(changes, HEADED))
@@ -252,11 +255,6 @@ def verify(store_url: str, as_json: bool) -> None:
 def _show_counts(title: str, name: str, counts: Row) -> None:
     if counts:
         out.print(table(title, (name, "count"), counts.items()))
-
-
-def _print_line(text: str) -> None:
-    """Print text that may come from events: neither markup nor control characters have an effect."""
-    out.print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), markup=False)
 
 
 def _shown(name: str, value: Any) -> str:

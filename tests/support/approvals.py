@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 import msgspec
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from config.clock import DAY, HOUR
+from config.clock import DAY, HOUR, to_text
 from config.events import Event
-from config.keys import Key, Keys, sign
+from config.keys import Key, Keys, public_text, sign
 from config.policies.bundle import Bundle
+from config.policies.load import DEFAULT_FOLDER
 from config.policies.versions import Versions
 from operators.approvals import ANSWERED, Answer
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
+from tests.support.cloudevents import cloud_event
 from tests.support.findings import Stage, finding
 
 DESK, DUTY = "team-b", "duty-manager"
@@ -45,8 +51,35 @@ def signed(request: dict[str, Any], by: str, at: int, *, signer: str = "", **cha
     """Return a person's answer to a request as it was put out, changed before it is signed."""
     said = {name: request[name] for name in ("request_id", "case_key", "digest")}
     said |= {"answer": "approve", "approver": by, "role": request["roles"][0], "answered_at": at} | changes
-    answer = Answer(**said)
-    return msgspec.structs.replace(answer, signature=sign(private_key(signer or by), answer.message))
+    return Answer(**said).signed_by(lambda message: sign(private_key(signer or by), message))
+
+
+def write_keys(file: Path, people: Mapping[str, Iterable[str]]) -> Path:
+    """Write a key file with the keys of `people` and their roles."""
+    entries = [
+        {
+            "person": name,
+            "roles": list(roles),
+            "public_key": public_text(private_key(name)),
+            "valid_from": "2000-01-01T00:00:00Z",
+        }
+        for name, roles in people.items()
+    ]
+    file.write_text(yaml.safe_dump({"owner": "security", "keys": entries}))
+    return file
+
+
+def asking_policy(folder: Path) -> Path:
+    """Write a policy that is the default one, but asks people about all that is to be done about orders."""
+    table = copytree(DEFAULT_FOLDER, folder, ignore=ignore_patterns("cases")) / "fulfilment.yaml"
+    table.write_text(table.read_text().replace("outcome: recommend", "outcome: approve"))
+    return folder
+
+
+def record_of(answer: Answer, at: int, identity: str) -> bytes:
+    """Return the control record with an answer, as it stands on a topic."""
+    data = msgspec.to_builtins(answer) | {"answered_at": to_text(answer.answered_at)}
+    return cloud_event(ANSWERED, data, id=identity, time=to_text(at))
 
 
 def event_of(answer: Answer, at: int) -> Event:
