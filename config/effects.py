@@ -44,6 +44,8 @@ class Call(msgspec.Struct, frozen=True):
     key: str
     """The idempotency key of the effect it is, or asks about."""
     entity: str
+    at: int
+    """When it is asked, microseconds."""
     timeout: int
     """Microseconds to wait for an answer."""
     expires: int

@@ -23,6 +23,7 @@ from config.kafka import Kafka
 from config.layers import Key, Layer, Leaf, build, flatten, leaves
 from config.policies.documents import Outcome
 from config.registry import Registry
+from config.remediation import Remediation
 from config.restarts import Restarts
 from config.spec import Affects, Spec
 from config.topics import Topics
@@ -264,6 +265,7 @@ class Settings:
     metrics: Metrics
     restarts: Restarts
     topics: Topics
+    remediation: Remediation
 
     def __post_init__(self) -> None:
         for window in self.telemetry.windows:

@@ -9,37 +9,17 @@ The state is a value: it is written down with the effects, goes on after a resta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
 import msgspec
 
-from config.clock import MINUTE, SECOND
+from config.targets import BreakerSettings
 
 State = Literal["closed", "open", "half-open"]
 
 DOUBLINGS_MAX = 20
 """Beyond this the wait is at its longest, whatever it began with."""
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
-    """When it opens, and for how long. Spans are microseconds."""
-
-    failures_max: int = 5
-    """So many failures within `window` open it."""
-    window: int = MINUTE
-    open_first: int = 10 * SECOND
-    """How long it stays open at first."""
-    open_most: int = 5 * MINUTE
-    """How long it stays open at the most."""
-    probes: int = 1
-    """How many are let through at a time while it is half-open, and how many must do well to close it."""
-    probe_timeout: int = MINUTE
-    """A probe of which nothing was heard for so long is given up."""
-    jitter: float = 0.2
-    """Share by which the time it stays open varies, so that not all who wait come back at once."""
 
 
 class Breaker(msgspec.Struct, array_like=True):

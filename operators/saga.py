@@ -112,7 +112,7 @@ class SagaStep(Verification):
         if not saga.since:
             saga.since = now
             self._enter("intended")
-        if reason := self._inadmissible():
+        if reason := self._inadmissible() or self.around.unfit(self.action):
             return self._end("refused", reason)
         if book.always_approved and self.action.approval is None:
             return self._end("refused", f"Nobody has consented, and {book.owner}'s playbook says that somebody has to.")

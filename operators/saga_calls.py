@@ -64,7 +64,7 @@ def measure_call(saga: Saga, target: str, entity: str, now: int) -> Call:
     """Note in `saga` that the state of an entity is asked for, and return the call."""
     saga.turn, saga.asked, saga.about, saga.back = saga.turn + 1, "measure", -1, False
     expires = whole_seconds(now + ASK_TIMEOUT)
-    return Call(saga.action_id, saga.turn, "measure", target, "measure", "", entity, ASK_TIMEOUT, expires)
+    return Call(saga.action_id, saga.turn, "measure", target, "measure", "", entity, now, ASK_TIMEOUT, expires)
 
 
 def evaluated(parameters: Mapping[str, Parameter], bound: Bound) -> dict[str, Value]:
@@ -110,6 +110,7 @@ def _call(
         operation or effect.operation,
         key or effect.key,
         effect.entity,
+        now,
         timeout,
         whole_seconds(now + timeout),
         dict(parameters or {}),

@@ -28,10 +28,12 @@ class Around:
     """What a target can be relied on for."""
     blocked_until: Callable[[str, str], int | None]
     """Until when (target, operation) takes nothing: its breaker is open, or too much waits for it already."""
+    unfit: Callable[[Action], str] = lambda action: ""
+    """Why an action is not begun now; "" where it may be."""
     inadmissible: Callable[[Action], str] = lambda action: ""
     """Why an action may not change anything now; "" where it may."""
-    others: Callable[[Action], frozenset[str]] = lambda action: frozenset()
-    """What of the state of an action's entity other actions may have changed meanwhile."""
+    others_acted: Callable[[str, int], bool] = lambda entity, since: False
+    """Whether other actions have changed anything of an entity since an instant."""
 
 
 @dataclass(slots=True)

@@ -118,6 +118,11 @@ class Saga(msgspec.Struct, array_like=True):
         return next((effect for effect in self.effects if effect.step == step_id), None)
 
     @property
+    def waits_to_act(self) -> bool:
+        """Whether it has something to ask for that it has not asked for yet."""
+        return self.phase not in ("verify", "over") and not any(effect.status == "unknown" for effect in self.effects)
+
+    @property
     def acts_now(self) -> bool:
         """Whether it may be changing its entity at this moment, so that others have to wait."""
         return self.phase in ("forward", "backward") and bool(self.effects)

@@ -33,21 +33,17 @@ def judge(verify: Verify, values: Mapping[str, Any], before: State | None, after
     return "ineffective", f"It did not help: {verify.holds.source!r} does not hold."
 
 
-def changed_beside(verify: Verify, before: State | None, after: State, others: frozenset[str]) -> frozenset[str] | None:
+def changed_beside(verify: Verify, before: State | None, after: State) -> frozenset[str] | None:
     """Return what changed that should not have, or None where that cannot be told.
 
     Args:
         verify: What must not change.
         before: The state of the entity before, None where it could not be read.
         after: Its state now.
-        others: What other actions may have changed meanwhile.
     """
     if before is None:
         return None
-    changed = frozenset(name for name in verify.unchanged if before.get(name) != after.get(name))
-    if changed & others:
-        return None
-    return changed
+    return frozenset(name for name in verify.unchanged if before.get(name) != after.get(name))
 
 
 def _typed(verify: Verify, state: State) -> dict[str, Any]:

@@ -63,7 +63,10 @@ class Verification(SagaMoves):
         else:
             values = book.values(self.action) | {"now": self.around.now}
             verdict, why = judge(book.verify, values, saga.baseline, state)
-        beside = changed_beside(book.verify, saga.baseline, state, self.around.others(self.action))
+        beside = changed_beside(book.verify, saga.baseline, state)
+        entity = str(book.verify.entity.value(self._bound(book)))
+        if beside and self.around.others_acted(entity, saga.times["approved"]):
+            beside = None
         self._judged(book, verdict, why, beside)
 
     def _judged(self, book: Playbook, verdict: Verdict, why: str, beside: frozenset[str] | None) -> None:

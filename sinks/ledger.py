@@ -124,16 +124,28 @@ class Ledger(Place):
         with self.read() as connection:
             return [BreakerRow(*row) for row in connection.execute(query)]
 
+    def acted_on(self, entity: str, since: int, but: str) -> bool:
+        """Return whether any action but one has asked for an effect on `entity` since an instant."""
+        e = effects.c
+        query = sa.select(e.action_id).where(e.entity == entity, e.sent_at >= since, e.action_id != but).limit(1)
+        with self.read() as connection:
+            return connection.execute(query).first() is not None
+
     def observed_since(self, at: int) -> int:
         """Return the event time from which on actions are observed: `at` where nobody has said so before."""
+        return int(self.fixed(SINCE, str(at)))
 
-        def transact() -> int:
+    def fixed(self, key: str, value: str) -> str:
+        """Return what was said first of something that does not change for the life of the ledger: now, or before."""
+
+        def transact() -> str:
             with self.begin() as connection:
-                query = sa.select(facts.c.value).where(facts.c.key == SINCE).with_for_update()
-                known = connection.execute(query).scalar()
+                known = connection.execute(
+                    sa.select(facts.c.value).where(facts.c.key == key).with_for_update()
+                ).scalar()
                 if known is None:
-                    connection.execute(facts.insert().values(key=SINCE, value=str(at)))
-                return at if known is None else int(known)
+                    connection.execute(facts.insert().values(key=key, value=value))
+                return value if known is None else known
 
         return self.patiently(transact)
 
@@ -219,6 +231,16 @@ class ShardWriter:
                 query = sa.select(*columns).where(actions.c.shard == self.shard, actions.c.action_id.in_(ids))
                 found += [Open(*row) for row in connection.execute(query.order_by(actions.c.action_id))]
         return found
+
+    def latest(self) -> int:
+        """Return the latest instant at which anything of the shard was written down; 0 for none."""
+        a = actions.c
+        columns = (a.intended_at, a.dispatched_at, a.acknowledged_at, a.judged_at, a.ended_at)
+        sent = sa.select(sa.func.max(effects.c.sent_at)).join(actions, a.action_id == effects.c.action_id)
+        with self._ledger.read() as connection:
+            found = connection.execute(sa.select(*map(sa.func.max, columns)).where(a.shard == self.shard)).one()
+            last = connection.execute(sent.where(a.shard == self.shard)).scalar()
+        return max((at for at in (*found, last) if at is not None), default=0)
 
     def wished(self) -> list[tuple[str, str]]:
         """Return (action id, reason) of those that shall be taken back and were not heeded yet."""

@@ -78,6 +78,7 @@ effects = sa.Table(
     sa.Column("digest", TEXT, nullable=False),
 )
 """One row per effect, written before it is asked for."""
+sa.Index("effects_entity", effects.c.entity, effects.c.sent_at)
 
 breakers = sa.Table(
     "breakers",

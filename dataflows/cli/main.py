@@ -19,6 +19,8 @@ COMMANDS = {
     "features": "dataflows.cli.features:features",
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
+    "remediate": "dataflows.cli.remediate:remediate",
+    "actions": "dataflows.cli.actions:actions",
     "playbooks": "dataflows.cli.playbooks:playbooks",
     "target": "dataflows.cli.target:target",
     "flag": "dataflows.cli.flags:flag",

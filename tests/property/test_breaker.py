@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from config.clock import SECOND
-from operators.breaker import Breaker, BreakerSettings
+from config.targets import BreakerSettings
+from operators.breaker import Breaker
 from tests.support.examples import examples
 
 SETTINGS = BreakerSettings(

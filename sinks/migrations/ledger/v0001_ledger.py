@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("detail", TEXT, nullable=False),
         sa.Column("digest", TEXT, nullable=False),
     )
+    op.create_index("effects_entity", "effects", ["entity", "sent_at"])
     op.create_table(
         "ledger_facts",
         sa.Column("key", TEXT, primary_key=True),

@@ -31,8 +31,9 @@ class Story:
         self.traits: dict[str, Traits] = {}
         self.usual = Traits(**{"settle": 5 * SECOND} | traits)
         self.blocked: dict[tuple[str, str], int] = {}
-        self.inadmissible = ""
-        self.others: frozenset[str] = frozenset()
+        self.unfit = self.inadmissible = ""
+        self.others: list[tuple[str, int]] = []
+        self.others_acted = False
         self.told: list[tuple[str, str | None]] = []
         self.asked: list[str] = []
         self.move(lambda saga: saga.on_time())
@@ -42,8 +43,9 @@ class Story:
             self.now,
             lambda target: self.traits.get(target, self.usual),
             lambda target, operation: self.blocked.get((target, operation)),
+            lambda action: self.unfit,
             lambda action: self.inadmissible,
-            lambda action: self.others,
+            self.ask_of_others,
         )
         made = SagaStep(self.saga, self.action, self.book, around)
         how(made)
@@ -51,6 +53,10 @@ class Story:
         if made.call is not None:
             self.call = made.call
             self.asked.append(f"{made.call.verb} {made.call.operation}")
+
+    def ask_of_others(self, entity: str, since: int) -> bool:
+        self.others.append((entity, since))
+        return self.others_acted
 
     def says(self, result: Result, **more: Any) -> Story:
         self.move(lambda saga: saga.on_reply(Reply("a1", self.saga.turn, result, **more)))
@@ -167,16 +173,15 @@ def done_rung(story: Story) -> Story:
     return story.says("done").wakes().says("done").state(BEFORE)
 
 
-@pytest.mark.parametrize(("others", "ends"), [(frozenset(), "escalated"), (frozenset({"credits"}), "settled")])
-def test_what_else_changed_is_told_unless_others_may_have_done_it(
-    one: Playbook, others: frozenset[str], ends: str
-) -> None:
+@pytest.mark.parametrize(("others_acted", "ends"), [(False, "escalated"), (True, "settled")])
+def test_what_else_changed_is_told_unless_others_may_have_done_it(one: Playbook, others_acted: bool, ends: str) -> None:
     story = done(one)
-    story.others = others
+    story.others_acted = others_acted
     story.wakes().says("done").state(HELPED | {"credits": 5})
+    assert story.others == [("customer:alice", AT)]
     assert story.told[-1] == (ends, "verified")
-    assert story.saga.collateral is (None if others else True)
-    assert ("credits" in story.saga.reason) is (not others)
+    assert story.saga.collateral is (None if others_acted else True)
+    assert ("credits" in story.saga.reason) is (not others_acted)
 
 
 def test_a_lie_is_found_out(one: Playbook) -> None:
@@ -335,6 +340,12 @@ def test_an_action_is_refused_when_it_is_too_late_or_must_not_be(one: Playbook) 
     blocked.inadmissible = "The kill switch is on."
     blocked.says("not-sent").wakes()
     assert (blocked.told, blocked.saga.reason) == ([("refused", None)], "The kill switch is on.")
+    begun = Story(one).state(BEFORE)
+    begun.unfit = "It is stale."
+    assert begun.says("not-sent").wakes().asked.count("do send_message") == 2
+    never = Story(one)
+    never.unfit = "It is stale."
+    assert never.restarts().saga.reason == "It is stale."
 
 
 def test_nothing_is_sent_again_when_it_is_too_late_but_is_asked_about(one: Playbook) -> None:

@@ -1,0 +1,97 @@
+"""What the remediation flow needs before it can begin: playbooks, targets, ledger; all checked, all faults said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from config.actions import Action
+from config.errors import SettingsError, StoreError
+from config.playbooks.load import load_playbooks
+from config.playbooks.model import Playbook
+from config.settings import Settings
+from config.targets import Targets, load_targets
+from dataflows.admission import Admission
+from dataflows.remedy_rows import shard_names
+from dataflows.remedy_shard import Hands, Means
+from operators.saga_state import Outcome
+from sinks.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is carried out, and where."""
+
+    playbooks: dict[str, Playbook]
+    targets: Targets
+
+
+def load_setup(settings: Settings) -> Setup:
+    """Load playbooks and targets.
+
+    Raises:
+        PlaybookError: a playbook is at fault.
+        SettingsError: there are no targets, or their file is at fault.
+    """
+    remediation = settings.remediation
+    if remediation.targets is None:
+        raise SettingsError(
+            "remediation.targets names no file: there is nothing to act on.",
+            remedy="Name the file of your target systems, there or with --targets; see docs/remediation.md.",
+        )
+    return Setup(load_playbooks(remediation.playbooks), load_targets(remediation.targets))
+
+
+def shards_of(ledger: Ledger, settings: Settings) -> list[str]:
+    """Return the names of the ledger's shards.
+
+    Raises:
+        StoreError: the ledger was made with another number of them.
+    """
+    wanted = str(settings.remediation.shards)
+    there = ledger.fixed("shards", wanted)
+    if there != wanted:
+        raise StoreError(
+            f"Ledger {ledger.name} has {there} shards, remediation.shards says {wanted}.",
+            remedy=f"Set remediation.shards = {there}, or name another ledger.",
+        )
+    return shard_names(int(there))
+
+
+def means_of(
+    setup: Setup,
+    settings: Settings,
+    ledger: Ledger,
+    hands: Hands,
+    since: int,
+    *,
+    replay: bool = False,
+    real_targets: bool = True,
+    told: Callable[[Outcome], None] = lambda outcome: None,
+) -> Means:
+    """Return what the shards of a flow work with.
+
+    Args:
+        setup: Playbooks and targets.
+        settings: Of the job.
+        ledger: Where it is written down.
+        hands: Who carries calls out.
+        since: From which event time on things are observed, microseconds.
+        replay: Whether each action begins at its own time, in event time.
+        real_targets: Whether targets that are no sandbox may be changed.
+        told: Told of each outcome.
+    """
+    remediation = settings.remediation
+    admission = Admission(
+        setup.playbooks, setup.targets, remediation.act_lag_max, remediation.warmup, since, not real_targets
+    )
+    begins = _at_its_time if replay else _now
+    return Means(ledger, setup.playbooks, setup.targets, hands, admission, begins=begins, told=told)
+
+
+def _at_its_time(action: Action, now: int) -> int:
+    return max(action.at, now)
+
+
+def _now(action: Action, now: int) -> int:
+    return now

@@ -1,0 +1,305 @@
+"""One shard of the remediation flow: moves the sagas of its actions, writes them down, then asks what they ask.
+
+A turn takes all that has come in — answers, actions, waits that are over, wishes of people — moves the sagas
+concerned, commits what became of them in one transaction, and only then hands the calls over. It never waits for a
+target. Actions on one entity take turns: while one changes it, the others wait.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from operator import methodcaller
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from config.actions import Action
+from config.clock import MINUTE, SECOND
+from config.effects import Call, Reply
+from config.playbooks.model import Playbook
+from config.targets import Targets
+from dataflows.remedy_breakers import Breakers
+from dataflows.remedy_queues import Entities, Queues
+from dataflows.remedy_rows import effect_rows, opened, outcome_row, progress_of
+from operators.saga import SagaStep
+from operators.saga_moves import Around
+from operators.saga_state import Outcome, Saga
+from sinks.ledger import Ledger
+from sinks.ledger_rows import Open
+
+MOVES_MAX = 2_000
+"""Sagas moved in one transaction: more would make those that wait for their commit wait for too long."""
+HEAR_EVERY = SECOND
+"""How often wishes and the breakers of other shards are looked for."""
+ASK_AGAIN = MINUTE
+"""How long an action waits for its entity or for room at a target when nobody wakes it before."""
+
+
+class Hands(Protocol):
+    """Who carries calls out: `sinks.bulkhead.Bulkheads`."""
+
+    def has_room(self, target: str) -> bool:
+        """Return whether a call to `target` can be handed over now."""
+
+    def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
+        """Hand a call over; `answer` is called once, from any thread."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all shards of a flow share."""
+
+    ledger: Ledger
+    playbooks: Mapping[str, Playbook]
+    targets: Targets
+    hands: Hands
+    unfit: Callable[[Action, int], str] = lambda action, now: ""
+    """Why an action is not begun at an instant; "" where it may be."""
+    inadmissible: Callable[[Action, int], str] = lambda action, now: ""
+    """Why an action may not change anything at an instant; "" where it may."""
+    begins: Callable[[Action, int], int] = lambda action, now: now
+    """When an action that was taken in by an instant begins."""
+    told: Callable[[Outcome], None] = lambda outcome: None
+    """Told of each outcome that was written down."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """An action and its saga."""
+
+    action: Action
+    saga: Saga
+    call: Call | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a turn has moved and not written yet."""
+
+    moved: dict[str, _Running] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    heeded: list[str] = field(default_factory=list)
+
+
+class Shard:
+    """The actions of one shard.
+
+    Args:
+        name: Its name.
+        means: What it works with.
+        now: When it is taken over, microseconds; None for the instant at which it was left, in a replay.
+
+    Raises:
+        StoreError: the ledger cannot be read or written.
+    """
+
+    def __init__(self, name: str, means: Means, now: int | None) -> None:
+        self.name = name
+        self._means = means
+        self._writer = means.ledger.open_shard(name)
+        self._breakers = Breakers(means.targets.by_name, self._writer.breakers())
+        self._replies: SimpleQueue[Reply] = SimpleQueue()
+        self._running: dict[str, _Running] = {}
+        self._waits: list[tuple[int, str]] = []
+        """When to move which action, at the latest: a heap; entries that are overtaken stay and do no harm."""
+        self._due: dict[str, int] = {}
+        """The valid entry of each action in the heap."""
+        self._entities, self._queues = Entities(), Queues()
+        now = self._writer.latest() if now is None else now
+        self.began_at = self._hear_at = now
+        self._asked = 0
+        """Calls under way."""
+        self._restarted: deque[str] = deque()
+        for row in self._writer.open_actions():
+            running = self._load(row)
+            if row.saga:
+                self._restarted.append(row.action_id)
+                if running.saga.waits_to_act:
+                    running.saga.wake_at = now  # the queue it may have waited in is gone
+            else:
+                self._wake(running, means.begins(running.action, now))
+
+    # -- what comes in ------------------------------------------------------------------------------------------------
+
+    def take(self, rows: Iterable[Open], now: int) -> None:
+        """Begin with actions that were taken in since; those under way already are passed over."""
+        for row in rows:
+            if row.action_id not in self._running:
+                running = self._load(row)
+                self._wake(running, self._means.begins(running.action, now))
+
+    def turn(self, now: int) -> int:
+        """Do all that is due; return how many sagas were moved."""
+        turn = _Turn()
+        self._hear(turn, now)
+        for move in self._moves(now):
+            move(turn)
+            if len(turn.moved) >= MOVES_MAX:
+                break
+        self._commit(turn, now)
+        return len(turn.moved)
+
+    # -- what it is about ---------------------------------------------------------------------------------------------
+
+    @property
+    def next_at(self) -> int | None:
+        """When something is due next, microseconds; None for nothing but answers."""
+        while self._waits and self._due.get(self._waits[0][1]) != self._waits[0][0]:
+            heapq.heappop(self._waits)
+        return self._waits[0][0] if self._waits else None
+
+    @property
+    def waits_for_answers(self) -> bool:
+        """Whether any call is under way."""
+        return self._asked > 0
+
+    @property
+    def has_open_acts(self) -> bool:
+        """Whether a request may still take effect of which nothing is known."""
+        return any(
+            effect.do.is_open or effect.undo.is_open
+            for running in self._running.values()
+            for effect in running.saga.effects
+        )
+
+    @property
+    def open(self) -> int:
+        """How many actions have something left to do or to ask."""
+        return len(self._running)
+
+    @property
+    def breakers(self) -> dict[str, str]:
+        """The state of each breaker, by `target/operation`."""
+        return self._breakers.states()
+
+    # -- moving -------------------------------------------------------------------------------------------------------
+
+    def _moves(self, now: int) -> Iterable[Callable[[_Turn], None]]:
+        """Yield what is to be moved: after a restart all; then answers, then waits that are over."""
+        while self._restarted:
+            yield partial(self._move, self._restarted.popleft(), SagaStep.on_restart, now)
+        while True:
+            try:
+                reply = self._replies.get_nowait()
+            except Empty:
+                break
+            yield partial(self._on_reply, reply, now)
+        while (at := self.next_at) is not None and at <= now:
+            _, action_id = heapq.heappop(self._waits)
+            del self._due[action_id]
+            yield partial(self._move, action_id, SagaStep.on_time, now)
+
+    def _on_reply(self, reply: Reply, now: int, turn: _Turn) -> None:
+        running = self._running.get(reply.action_id)
+        if running is None or running.call is None or running.call.turn != reply.turn:
+            return
+        call, running.call = running.call, None
+        self._asked -= 1
+        self._breakers.heard(call, reply, now)
+        self._wake_next(f"target:{call.target}", now)
+        self._move(reply.action_id, methodcaller("on_reply", reply), now, turn)
+
+    def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: _Turn) -> None:
+        running = self._running[action_id]
+        self._queues.leave(action_id)
+        step = SagaStep(
+            running.saga,
+            running.action,
+            self._means.playbooks.get(running.action.remedy),
+            Around(
+                now,
+                self._means.targets.traits,
+                partial(self._blocked_until, running.action, now),
+                lambda action: self._means.unfit(action, now),
+                lambda action: self._means.inadmissible(action, now),
+                partial(self._others_acted, action_id),
+            ),
+        )
+        how(step)
+        turn.moved[action_id] = running
+        turn.outcomes += step.outcomes
+        if step.call is not None:
+            running.call = step.call
+            self._asked += 1
+            self._breakers.let_through(step.call, now)
+            turn.calls.append(step.call)
+        about = running.action.about
+        if self._entities.note(about, action_id, acts=running.saga.acts_now):
+            self._wake_next(f"entity:{about}", now)
+        if running.saga.wake_at is not None:
+            self._wake(running, running.saga.wake_at)
+
+    def _commit(self, turn: _Turn, now: int) -> None:
+        """Write down what became of sagas, then ask what they ask, then let go of those that are over."""
+        sagas = [running.saga for running in turn.moved.values()]
+        changed = self._breakers.changed()
+        if not sagas and not changed and not turn.heeded:
+            return
+        self._writer.commit(
+            [progress_of(saga) for saga in sagas],
+            [row for saga in sagas for row in effect_rows(saga)],
+            [outcome_row(outcome) for outcome in turn.outcomes],
+            changed,
+            turn.heeded,
+        )
+        for call in turn.calls:
+            self._means.hands.submit(call, self._replies.put)
+        for outcome in turn.outcomes:
+            self._means.told(outcome)
+        for action_id, running in turn.moved.items():
+            if not running.saga.is_open:
+                del self._running[action_id]
+                self._due.pop(action_id, None)
+                self._queues.leave(action_id)
+
+    def _hear(self, turn: _Turn, now: int) -> None:
+        """Look for wishes, and for what other shards know of targets."""
+        if now < self._hear_at:
+            return
+        self._hear_at = now + HEAR_EVERY
+        self._breakers.hear(self._means.ledger.other_breakers(self.name))
+        wishes = dict(self._writer.wished())
+        for row in self._writer.actions([action_id for action_id in wishes if action_id not in self._running]):
+            self._load(row)
+        for action_id, reason in wishes.items():
+            turn.heeded.append(action_id)
+            self._move(action_id, methodcaller("on_undo", reason), now, turn)
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def _load(self, row: Open) -> _Running:
+        action, saga = opened(row)
+        running = self._running[row.action_id] = _Running(action, saga)
+        self._entities.note(action.about, action.action_id, acts=saga.acts_now)
+        return running
+
+    def _wake(self, running: _Running, at: int) -> None:
+        """Move an action at an instant, and not at the one that was meant before."""
+        action_id = running.action.action_id
+        self._due[action_id] = at
+        heapq.heappush(self._waits, (at, action_id))
+
+    def _blocked_until(self, action: Action, now: int, target: str, operation: str) -> int | None:
+        asks = operation in ("query", "measure")
+        if not asks and not self._entities.is_free(action.about, action.action_id):
+            self._queues.wait(f"entity:{action.about}", action.action_id)
+            return now + ASK_AGAIN
+        until = self._breakers.blocked_until(target, operation, now)
+        if until is None and not self._means.hands.has_room(target):
+            self._queues.wait(f"target:{target}", action.action_id)
+            return now + ASK_AGAIN
+        return until
+
+    def _wake_next(self, queue: str, now: int) -> None:
+        action_id = self._queues.next(queue)
+        if action_id is not None:
+            running = self._running[action_id]
+            running.saga.wake_at = now
+            self._wake(running, now)
+
+    def _others_acted(self, action_id: str, entity: str, since: int) -> bool:
+        return self._means.ledger.acted_on(entity, since, action_id)

@@ -1,0 +1,100 @@
+"""A shard of the remediation flow, moved by hand: calls are answered when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from config.actions import Action
+from config.effects import Call, Reply, Result
+from config.playbooks.model import Playbook
+from config.targets import Targets, load_targets
+from dataflows.remedy_rows import new_action
+from dataflows.remedy_shard import Means, Shard
+from operators.saga_state import Outcome
+from sinks.ledger import Ledger
+from sinks.ledger_queries import find_actions
+from sinks.ledger_rows import Open
+from tests.support.playbooks import AT
+from tests.support.remedies import targets_file
+
+BEFORE, HELPED = {"trouble": 1, "credits": 0}, {"trouble": 0, "credits": 0}
+NAMES = ["shard-000"]
+
+
+class Hands:
+    """Keeps calls until they are answered."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Call, Callable[[Reply], None]]] = []
+        self.full: set[str] = set()
+        self.before: Callable[[Call], None] = lambda call: None
+        """Looks at each call as it is handed over."""
+
+    def has_room(self, target: str) -> bool:
+        return target not in self.full
+
+    def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
+        self.before(call)
+        self.calls.append((call, answer))
+
+    @property
+    def asked(self) -> list[str]:
+        """What is under way, in words."""
+        return [f"{call.action_id} {call.verb} {call.operation}" for call, _ in self.calls]
+
+    def answer(self, action_id: str, result: Result, **more: Any) -> Call:
+        """Answer the call of an action."""
+        place = next(n for n, (call, _) in enumerate(self.calls) if call.action_id == action_id)
+        call, answer = self.calls.pop(place)
+        answer(Reply(call.action_id, call.turn, result, **more))
+        return call
+
+
+class Stage:
+    """A shard, its ledger and its time."""
+
+    def __init__(self, folder: Path, playbooks: Mapping[str, Playbook], **more: Any) -> None:
+        self.url = f"sqlite:///{folder}/ledger.db"
+        self.ledger = Ledger.open(self.url, create=True)
+        self.hands, self.now = Hands(), AT
+        self.targets: Targets = load_targets(targets_file(folder, "http://shop.example", **more.pop("targets", {})))
+        self.told: list[Outcome] = []
+        self.means = Means(self.ledger, playbooks, self.targets, self.hands, told=self.told.append, **more)
+        self.shard = Shard(NAMES[0], self.means, self.now)
+
+    def restart(self) -> None:
+        """Take the shard over as after a crash: nobody hears the answers to what was asked."""
+        self.hands.calls.clear()
+        self.shard = Shard(NAMES[0], self.means, self.now)
+
+    def take(self, *actions: Action) -> None:
+        """Take actions in."""
+        position = self.ledger.position("test")
+        new = [new_action(action, NAMES) for action in actions]
+        fresh = self.ledger.take_in("test", position, position + len(new), new)
+        self.shard.take([Open(one.action_id, one.body, b"") for one in fresh], self.now)
+
+    def turn(self, seconds: float = 0) -> int:
+        """Let time pass, and take a turn."""
+        self.now += round(seconds * 1_000_000)
+        return self.shard.turn(self.now)
+
+    def answers(self, action_id: str, result: Result, **more: Any) -> Call:
+        """Answer the call of an action, and take a turn."""
+        call = self.hands.answer(action_id, result, **more)
+        self.turn()
+        return call
+
+    def begins(self, action_id: str) -> None:
+        """Answer the look at how things are before an action."""
+        self.answers(action_id, "measured", state=BEFORE)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each action in the ledger."""
+        return {row["action_id"]: row["state"] for row in find_actions(self.ledger)}
+
+    def effects(self) -> dict[str, list[str]]:
+        """Return the status of the effects of each action in the ledger."""
+        return {row["action_id"]: [e["status"] for e in row["effects"]] for row in find_actions(self.ledger)}
