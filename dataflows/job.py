@@ -232,7 +232,7 @@ def detection_flow(
             batch_records=runtime.batch_records,
             alignment_max=micros(time.alignment_max),
             emit_interval=runtime.emit_interval,
-            epoch_interval=runtime.epoch_interval,
+            epoch_interval=runtime.epoch_interval if job.workers * job.processes > 1 else None,
             receivers=receivers_of(runtime.key_groups),
             sink_parts=runtime.sink_parts,
             panes=panes_of(build_streams(settings.telemetry, contracts)),

@@ -92,7 +92,8 @@ class SourceSettings:
     alignment_max: int
     """Microseconds."""
     emit_interval: timedelta
-    epoch_interval: timedelta
+    epoch_interval: timedelta | None
+    """Wall time between two snapshots; None for a single worker, which waits for no other at their end."""
     receivers: Mapping[str, int]
     """Key groups by name of the stages that data partitions send to: `telemetry` and `journey`."""
     sink_parts: int
@@ -194,7 +195,7 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         self._control = isinstance(channel, ControlChannel)
         receivers = settings.control_receivers if self._control else settings.receivers
         self._emitter = Emitter(channel.name, receivers, settings.emit_interval, _wall_clock)
-        self._epoch = EpochPace(settings.epoch_interval.total_seconds())
+        self._epoch = EpochPace(None if settings.epoch_interval is None else settings.epoch_interval.total_seconds())
         self._own_part = crc32(channel.name.encode())
         self._awake: datetime | None = None
         self._ended = False

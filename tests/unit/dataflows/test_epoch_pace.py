@@ -44,6 +44,14 @@ def test_the_next_epoch_begins_with_whole_batches_again() -> None:
     assert pace.limit(50_000) == 50_000
 
 
+def test_who_waits_for_nobody_takes_whole_batches() -> None:
+    clock = Clock()
+    pace = EpochPace(None, clock)
+    pace.took(50_000, 0.2)
+    clock.now += 5
+    assert pace.limit(50_000) == 50_000
+
+
 def test_small_and_empty_batches_tell_nothing() -> None:
     clock = Clock()
     pace = EpochPace(1.0, clock)
