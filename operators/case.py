@@ -86,6 +86,11 @@ class Plan(msgspec.Struct, array_like=True):
     action_id: str
     remedy: str
     until: int
+    """Until then nothing else is begun for the case."""
+    state: str = "intended"
+    """Of the effect ledger, as far as was told."""
+    seq: int = 0
+    """Of the last outcome."""
 
 
 class Denial(msgspec.Struct, array_like=True):
@@ -134,6 +139,8 @@ class Case(msgspec.Struct, array_like=True):
     """By remedy, what people said no to, or did not answer; "" for the question what to do at all."""
     climbed: int = 0
     """Rungs of the ladder that were climbed for it: whoever was told is not told again."""
+    last_outcome: str = ""
+    """What came of the last action that ended."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""

@@ -28,6 +28,7 @@ from operators.case import (
 from operators.case_state import CaseState, Closed, Ended, Link
 from operators.decide import Decided, Surroundings, commit, commit_shadows
 from operators.logic import Context
+from operators.outcomes import note_outcome
 
 if TYPE_CHECKING:
     from operators.cases import CaseLogic
@@ -94,6 +95,17 @@ class CaseStep:
         logic = self.logic
         policy, groups = logic.decider.policy, logic.key_groups
         return ApprovalStep(self, logic.keys, policy, logic.memory_ttl, groups, self.key, self.state, self.context)
+
+    def on_outcome(self, event: Event) -> None:
+        """Note what came of an action in its case; where that ended, decide anew what is to be done."""
+        told, state = event.data, self.state
+        closed = (each.case for each in state.closed.values())
+        case = next((each for each in (*state.open.values(), *closed) if each.case_id == told["case_id"]), None)
+        ignored = "there is no such case" if case is None else note_outcome(case, told, self.context.now)
+        identity = derived_id("outcome", event.channel, event.seq)
+        self._emit(identity, "outcome.ignored" if ignored else "outcome.noted", told | {"ignored": ignored})
+        if case is not None and not ignored and case.plan is None and case.entity in state.open:
+            self.update(case, case.row["customer"], decide_anew=True)
 
     def resolve(self, case: Case, reason: str, *, may_reopen: bool = True) -> None:
         """Close `case`, and remember it and its findings for a while."""

@@ -1,7 +1,8 @@
 """The case stage: findings become cases, cases get decisions.
 
 Key: the correlation key, a customer or a fleet entity (a cause). In: `finding` events; `link` events by which the
-cause stage tells a customer that a cause it named has a case of its own; and, by control channels, flags and answers.
+cause stage tells a customer that a cause it named has a case of its own; and, by control channels, flags, answers and
+outcomes.
 Out, to the outbox: the finding, the case event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), the
 decision and action of the same step, and what people are asked and said (`operators/approval_step.py`).
 
@@ -33,6 +34,7 @@ from operators.decide import Decider
 from operators.evidence import Sources
 from operators.flags import FLAG, note
 from operators.logic import Context
+from operators.outcomes import OUTCOME
 
 SWEEP = "sweep"
 
@@ -96,7 +98,7 @@ class CaseLogic:
         return CaseState()
 
     def on_event(self, key: str, state: CaseState, event: Event, context: Context) -> None:
-        """Handle a finding, a link, a flag, or a person's answer.
+        """Handle a finding, a link, or a control record: a flag, a person's answer, or an outcome.
 
         Raises:
             ValueError: the event is of another type: the stages are wired wrongly.
@@ -117,8 +119,10 @@ class CaseLogic:
             CaseStep(self, key, state, context).on_link(event.data["cause"], event.data["opening"])
         elif event.type == ANSWERED:
             CaseStep(self, key, state, context).approvals.on_answer(event)
+        elif event.type == OUTCOME:
+            CaseStep(self, key, state, context).on_outcome(event)
         else:
-            raise ValueError(f"stage {self.name} takes findings, links, flags and answers, not {event.type}")
+            raise ValueError(f"stage {self.name} takes findings, links and control records, not {event.type}")
         self._set_sweep(state, context)
 
     def _is_live(self, finding: Finding, state: CaseState, now: int) -> bool:

@@ -100,6 +100,7 @@ class Decider:
             "linked": around.linked,
             "contacts_30d": around.contacts,
             "open_remedy": "" if case.plan is None or case.plan.until <= now else case.plan.remedy,
+            "last_outcome": case.last_outcome,
             "mode": self.mode,
         }
         quality = leading.features.get(DATA_QUALITY, 1.0)

@@ -16,7 +16,7 @@ from sinks.store import Store
 
 Row = dict[str, Any]
 
-OF_CASE = ("finding", "case", "decision", "action", "shadow", "approval")
+OF_CASE = ("finding", "case", "decision", "action", "shadow", "approval", "outcome")
 """Kinds of outputs that are about a case."""
 _OF_SOURCE = channels.c.channel.not_like("@%")
 _LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})

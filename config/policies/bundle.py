@@ -44,6 +44,7 @@ PROVIDED: dict[str, tuple[FactType, bool]] = {
     "linked": ("bool", False),
     "contacts_30d": ("number", False),
     "open_remedy": ("string", False),
+    "last_outcome": ("string", False),
     "mode": ("string", False),
     "data_quality": ("number", False),
 }

@@ -168,6 +168,10 @@ def _lines(event: Row) -> Iterable[tuple[str, str, str]]:
                 yield "", f"  {title}", "; ".join(map(_rule, rules))
     elif event["type"] == "action":
         yield at, "action", f"{data['remedy']} on {data['target']}, valid until {to_text(data['valid_until'])}"
+    elif event["type"].startswith("outcome."):
+        verdict = f", {data['verdict']}" if data.get("verdict") else ""
+        ignored = f" (ignored: {data['ignored']})" if data["ignored"] else ""
+        yield at, event["type"], f"{data['action_id'][:12]}  {data['state']}{verdict}{ignored}"
     elif event["type"].startswith("approval."):
         yield at, event["type"], said_of_request(event["type"], data)
     else:

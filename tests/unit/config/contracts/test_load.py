@@ -17,6 +17,7 @@ TYPES = {
     "ticket.opened", "ticket.closed", "contact.made", "usage.measured", "account.signed_in", "account.changed",
     "subscription.changed", "payout.requested",
     "request.completed", "service.measured", "sli.measured", "fulfilment.measured", "inventory.level",
+    "action.outcome",
     "approval.answered",
     "flag.set",
 }  # fmt: skip

@@ -83,7 +83,7 @@ def test_test_fails_on_a_case_that_does_not_hold_and_on_a_rule_without_one(tmp_p
 
 
 def test_test_of_the_default_policy_goes_well() -> None:
-    assert "27 of 27 rules reached (100%)" in run("test").output
+    assert "28 of 28 rules reached (100%)" in run("test").output
 
 
 @pytest.fixture
