@@ -155,6 +155,51 @@ DRIFTS = Counter(
     "Lasting changes of a number that a model reads, released into the store, by number.",
     ("feature",),
 )
+REQUESTS = Counter(
+    "forestall_requests_total",
+    "Requests for approval released into the store, by the role that is asked first.",
+    ("role",),
+)
+ANSWERS = Counter(
+    "forestall_answers_total",
+    "Answers to requests that counted, by the approver's role: how much it has to do, and how often it agrees.",
+    ("role", "answer"),
+)
+REFUSALS = Counter(
+    "forestall_refused_answers_total",
+    "Answers to requests that did not count, by reason.",
+    ("reason",),
+)
+ESCALATIONS = Counter(
+    "forestall_escalations_total",
+    "Rungs that requests climbed, by the role that may answer since, and whether it is told.",
+    ("role", "told"),
+)
+REQUESTS_ENDED = Counter(
+    "forestall_requests_ended_total",
+    "Requests that are over: granted, rejected, expired or withdrawn.",
+    ("outcome",),
+)
+ANSWER_SECONDS = Histogram(
+    "forestall_answer_seconds",
+    "Event time from a request until an answer that counted.",
+    (),
+    LONG,
+)
+REQUESTS_OPEN = Gauge(
+    "forestall_requests_open",
+    "Requests that wait for an answer, by the role that was asked first.",
+    ("part", "role"),
+)
+REQUESTS_OLDEST = Gauge(
+    "forestall_requests_oldest_timestamp_seconds",
+    "When the oldest request that waits was made, event time, in seconds since the epoch; 0 when none waits.",
+    ("part",),
+)
+REQUESTS_AGE = Computed(
+    "forestall_requests_age_seconds",
+    "How long the oldest request has waited for an answer; 0 when none waits.",
+)
 RELEASE_SECONDS = Histogram(
     "forestall_release_seconds",
     "Wall time of one release, by the store or topic that took it.",

@@ -71,9 +71,11 @@ class Readings:
         pids = {str(n): pid for n in range(self._processes) if (pid := self._pid(n)) is not None}
         used = {number: _usage(pid) for number, pid in pids.items()}
         oldest = [at for _, at in _values(written, metrics.OUTBOX_OLDEST) if at]
+        asked = [at for _, at in _values(written, metrics.REQUESTS_OLDEST) if at]
         return {
             metrics.WATERMARK_LAG: [(labels, now - at) for labels, at in _values(written, metrics.WATERMARK)],
             metrics.OUTBOX_AGE: [((), max(now - min(oldest), 0.0) if oldest else 0.0)],
+            metrics.REQUESTS_AGE: [((), max(now - min(asked), 0.0) if asked else 0.0)],
             metrics.READY: [((), float(ready))],
             metrics.PROCESSES: [((), len(pids))],
             metrics.RESIDENT: [((number,), usage[0]) for number, usage in used.items() if usage],

@@ -11,9 +11,11 @@ import msgspec
 import sqlalchemy as sa
 
 from config.errors import FencedError, SequenceError
+from config.instruments import switched_on
 from sinks.chain import Entry
 from sinks.counted import STORE, count_released
 from sinks.many import inserting
+from sinks.open_requests import APPROVAL, OpenRequests
 from sinks.projections import IN_MAX, apply_case_events
 from sinks.schema import channels, outputs, progress, repeats
 
@@ -66,6 +68,7 @@ class PartWriter:
         self.part = part
         self.fence = fence
         self._store = store
+        self._requests = OpenRequests(part, self._before()) if switched_on() else None
 
     def release(self, entries: Sequence[Entry], stats: Sequence[ChannelStats] = ()) -> bool:
         """Write `entries` that are not there yet, fold case events and take over `stats`, in one transaction.
@@ -120,6 +123,14 @@ class PartWriter:
             if stats:
                 _take_over(connection, stats)
         count_released(STORE, fresh, began)
+        if self._requests is not None:
+            self._requests.released(fresh)
+
+    def _before(self) -> list[tuple[str, bytes]]:
+        """Return (type, body) of the outputs about requests that are there."""
+        query = sa.select(outputs.c.type, outputs.c.body).where(outputs.c.kind == APPROVAL, outputs.c.part == self.part)
+        with self._store.read() as connection:
+            return [(row.type, row.body) for row in connection.execute(query.order_by(outputs.c.seq))]
 
     def mark_done(self) -> None:
         """Note that this part has released everything of this run.

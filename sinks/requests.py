@@ -8,12 +8,11 @@ import orjson
 import sqlalchemy as sa
 
 from config.errors import UsageError
+from sinks.open_requests import APPROVAL
 from sinks.schema import outputs
 from sinks.store import Store
 
 Row = dict[str, Any]
-
-KIND = "approval"
 
 
 def requests(store: Store) -> list[Row]:
@@ -24,7 +23,7 @@ def requests(store: Store) -> list[Row]:
     """
     query = (
         sa.select(outputs.c.type, outputs.c.body)
-        .where(outputs.c.kind == KIND)
+        .where(outputs.c.kind == APPROVAL)
         .order_by(outputs.c.event_at, outputs.c.part, outputs.c.seq)
     )
     found: dict[str, Row] = {}

@@ -16,12 +16,13 @@ DECLARED = {name: metric for name, metric in vars(metrics).items() if isinstance
 LABELS = {
     "topic", "partition", "verdict", "reason", "severity", "stage", "step", "sink", "kind", "agent", "change",
     "outcome", "part", "cause", "worker", "process", "version", "feature",
+    "role", "answer", "told",
 }  # fmt: skip
-"""All that a label may be: what the settings, the flow, contracts and manifests bound. Never an id."""
+"""All that a label may be: what the settings, the flow, contracts, manifests, policies and key files bound. Never an id."""
 UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_ratio")
 UNITLESS = {
     "forestall_records_held", "forestall_partition_offset", "forestall_partition_idle", "forestall_partition_ended",
-    "forestall_outbox_entries",
+    "forestall_outbox_entries", "forestall_requests_open",
     "forestall_flow_workers", "forestall_ready", "forestall_processes", "forestall_process_open_fds",
 }  # fmt: skip
 """Gauges that count things named in their name."""
