@@ -46,7 +46,7 @@ def remediate(
     Each action is begun at the time at which it was decided, is looked at when it is time to, and is taken back where
     its playbook says so. Everything is written down before it is asked for: a run that was killed goes on when the
     same command is given again, and does nothing twice. Only targets that call themselves a sandbox are acted on,
-    unless it is told otherwise. For live topics, see `forestall run remediation`.
+    unless it is told otherwise.
 
     \b
     Example:
