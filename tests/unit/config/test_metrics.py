@@ -18,7 +18,7 @@ LABELS = {
     "outcome", "part", "cause", "worker", "process", "version", "feature",
     "role", "answer", "told",
 }  # fmt: skip
-"""All that a label may be: what the settings, the flow, contracts, manifests, policies and key files bound. Never an id."""
+"""All that a label may be: what settings, flow, contracts, manifests, policies and key files bound. Never an id."""
 UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_ratio")
 UNITLESS = {
     "forestall_records_held", "forestall_partition_offset", "forestall_partition_idle", "forestall_partition_ended",
