@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from benchmarks.layers import layers
 from benchmarks.policy import policy
+from benchmarks.policy_diff import policy_diff
 from benchmarks.recordings import FOLDER, beginning, world
 from benchmarks.replays import Replay, replay
 from benchmarks.state_gate import state_gate
@@ -112,6 +113,12 @@ class Bench:
         with self._task("policy", None):
             self.found["policy"] = policy(RULES, DECISIONS)
 
+    def policy_diff(self) -> None:
+        """Measure two policies held against many recorded decisions."""
+        decisions = self._events // 5
+        with self._task("policy diff", decisions) as advance:
+            self.found["policy_diff"] = policy_diff(decisions, advance)
+
     def _world(self, mix: Mix) -> Recording:
         events = int(self._events * max(SIZES.values()))
         with self._task(f"make {mix}", events) as advance:
@@ -192,6 +199,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "layers": Bench.layers,
     "gate": Bench.gate,
     "policy": Bench.policy,
+    "policy-diff": Bench.policy_diff,
 }
 
 

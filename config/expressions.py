@@ -155,8 +155,8 @@ def compile_expression(source: str) -> Expression:
     return Expression(source, names, program)
 
 
-def named_values(source: str, values: Mapping[str, float]) -> str:
-    """Return `source` with the number in place of each name in `values`: constants cost nothing per evaluation.
+def named_values(source: str, values: Mapping[str, float | bool]) -> str:
+    """Return `source` with the value in place of each name in `values`: constants cost nothing per evaluation.
 
     Text, comments, fields (`a.name`) and the names of functions stay as they are.
     """
@@ -165,7 +165,8 @@ def named_values(source: str, values: Mapping[str, float]) -> str:
     for match in _NAME_OR_TOKEN.finditer(source):
         token = match.group()
         if match["name"] in values and before != ".":
-            token = repr(values[token]) if values[token] >= 0 else f"({values[token]!r})"
+            value = values[token]
+            token = str(value).lower() if isinstance(value, bool) else repr(value) if value >= 0 else f"({value!r})"
         out.append(token)
         before = token if token.strip() else before
     return "".join(out)

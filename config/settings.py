@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -212,6 +213,8 @@ class Policy:
 
     bundle: Annotated[Path, Spec("place")]
     """Folder of a policy: `bundle.yaml` and its decision tables, or folders of such, one for each version."""
+    candidate: Annotated[Path | None, Spec("place")]
+    """Folder of a policy that decides beside it in shadow, for the record only; "" for none."""
     mode: Annotated[Outcome, Spec("results")]
     """The most that the job does without a person: observe, recommend, approve or act."""
 
@@ -303,6 +306,21 @@ class Settings:
 def environment() -> Mapping[str, str]:
     """Return the variables of the environment as they are now."""
     return dict(os.environ)
+
+
+@contextmanager
+def variables_set(given: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment, for this process and those that it starts meanwhile; then restore them."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def set_variable(name: str, value: str) -> None:

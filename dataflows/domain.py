@@ -63,7 +63,9 @@ def load_logics(settings: Settings) -> Logics:
 
     rule, calls = manifests["outage"].parameters("fleet", FleetRule), load_service_map(settings.fleet.service_map)
     telemetry()  # tells a fault of the manifest here, not in a worker
-    decider, sources = Decider(load_policy(settings.policy.bundle, manifests), settings.policy.mode), Sources(manifests)
+    policy, beside = load_policy(settings.policy.bundle, manifests), settings.policy.candidate
+    candidate = None if beside is None else load_policy(beside, manifests).newest
+    decider, sources = Decider(policy, settings.policy.mode, candidate), Sources(manifests)
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     case_settings = CaseSettings(key_groups=settings.runtime.key_groups.case, dedupe_ttl=settings.state.dedupe_ttl)
     keys = load_keys(settings.approvals.keys)
@@ -86,7 +88,7 @@ def load_logics(settings: Settings) -> Logics:
         fleet=lambda: FleetLogic(rule, calls),
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters, drift_parameters),
-        cause=lambda: CauseLogic(watches=watches, is_live=decider.policy.is_live),
+        cause=lambda: CauseLogic(watches=watches, is_live=policy.is_live),
         case=lambda: CaseLogic(decider, case_settings, sources, budgets, keys),
     )
 

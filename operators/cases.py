@@ -85,7 +85,7 @@ class CaseLogic:
         self.keys = keys or Keys()
         self.budgets = budgets or {}
         self.sources = sources or Sources()
-        self.features = decider.policy.features
+        self.features = decider.features
         self.case_ttl = micros(settings.case_ttl)
         self.memory_ttl = micros(settings.memory_ttl)
         self.reopen_within = micros(settings.reopen_within)

@@ -7,7 +7,7 @@ and flags. What it decides in shadow is recorded beside, and has no other effect
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,10 +72,17 @@ class Decider:
     Args:
         policy: The policy; the version of a case's event time decides.
         mode: The most that may be done without a person; what the policy wants beyond it is recommended only.
+        candidate: A policy that decides beside it in shadow, whatever its date.
     """
 
     policy: Versions
     mode: Outcome = "recommend"
+    candidate: Bundle | None = None
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Evidence features that facts are taken from."""
+        return self.policy.features | (frozenset() if self.candidate is None else self.candidate.features)
 
     def facts(self, bundle: Bundle, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> dict[str, Any]:
         """Return the facts about an open case: those every bundle may declare, and what `bundle` declares."""
@@ -149,8 +156,28 @@ class Decider:
             proposal=action if outcome == "approve" else None,
             contacts_customer=remedy is not None and remedy.contacts_customer and outcome != "observe",
             is_live=verdict.rule != NO_RULE,
-            shadows=() if verdict.shadow is None else (_shadow(bundle, verdict.shadow, case, facts, around, now),),
+            shadows=tuple(
+                _shadow(by, said, case, seen, around, now)
+                for by, said, seen in self._in_shadow(bundle, verdict, facts, case, row, around, now)
+            ),
         )
+
+    def _in_shadow(
+        self,
+        bundle: Bundle,
+        verdict: Verdict,
+        facts: dict[str, Any],
+        case: Case,
+        row: dict[str, Any],
+        around: Surroundings,
+        now: int,
+    ) -> Iterator[tuple[Bundle, Verdict, dict[str, Any]]]:
+        """Yield what is said in shadow, each with its bundle and facts: by rules of the policy, by the candidate."""
+        if verdict.shadow is not None:
+            yield bundle, verdict.shadow, facts
+        if self.candidate is not None:
+            seen = facts | self.facts(self.candidate, case, row, around, now)
+            yield self.candidate, decide(self.candidate, seen), seen
 
 
 def _record(

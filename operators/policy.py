@@ -73,6 +73,10 @@ class Verdict:
         return tuple(name for name, _ in zip(near, range(NEARLY_MAX), strict=False))
 
 
+NOTHING = Verdict("observe", "", NO_RULE, "Nothing is decided about it.")
+"""What is said where all rules that fire are off or in shadow."""
+
+
 def decide(bundle: Bundle, facts: Mapping[str, Any]) -> Verdict:
     """Return what `bundle` says about `facts`. Total: it never raises, whatever the facts.
 
@@ -82,31 +86,30 @@ def decide(bundle: Bundle, facts: Mapping[str, Any]) -> Verdict:
     """
     kind = facts.get("kind")
     if not isinstance(kind, str):
-        return _escalate(bundle, "fact 'kind' is missing")
+        return escalated(bundle, "fact 'kind' is missing")
     plan = bundle.plan(kind)
     values, faults = _checked(plan, facts)
     try:
         bound = Bound(values)
     except ExpressionError as error:
-        return _escalate(bundle, error.message)
+        return escalated(bundle, error.message)
     if not plan.modes:
         if faults:
-            return _escalate(bundle, next(iter(faults.values())))
-        return _bounded(bundle, next(_firing(bundle, plan, facts, bound, faults))[1], facts)
+            return escalated(bundle, next(iter(faults.values())))
+        return bounded(bundle, next(_firing(bundle, plan, facts, bound, faults))[1], facts)
     given = facts.get("agent")
     agent = given if isinstance(given, str) else None
     if faults and (fault := _live_fault(bundle, plan, agent, bound, faults)):
-        return _escalate(bundle, fault)
+        return escalated(bundle, fault)
     shadow: Verdict | None = None
     for rule, verdict in _firing(bundle, plan, facts, bound, faults):
         mode = tightest(plan.modes, agent, rule, bound)
         if mode is None or mode.is_live:
-            return _bounded(bundle, verdict, facts, mode, shadow)
+            return bounded(bundle, verdict, facts, mode, shadow)
         if mode.mode == "shadow" and shadow is None:
-            shadow = _bounded(bundle, verdict, facts)
+            shadow = bounded(bundle, verdict, facts)
         said = mode.say()
-    reason = f"Nothing is decided about it. {said}"
-    return Verdict("observe", "", NO_RULE, reason, shadow=shadow, _tried=plan.rules, _bound=bound)
+    return replace(NOTHING, reason=f"{NOTHING.reason} {said}", shadow=shadow, _tried=plan.rules, _bound=bound)
 
 
 def _firing(
@@ -126,11 +129,11 @@ def _firing(
             rule, tried = plan.rules[start + found], plan.rules[: start + found]
             error = _fault_of(rule, faults) or error
             if error:
-                yield rule.id, _escalate(bundle, f"rule {rule.id}: {error}")
+                yield rule.id, escalated(bundle, f"rule {rule.id}: {error}")
             else:
                 yield rule.id, _verdict(bundle, rule, facts, tried, bound)
     error = _fault_of(bundle.default, faults)
-    default = _escalate(bundle, error) if error else _verdict(bundle, bundle.default, facts, plan.rules, bound)
+    default = escalated(bundle, error) if error else _verdict(bundle, bundle.default, facts, plan.rules, bound)
     yield DEFAULT_RULE, default
 
 
@@ -186,10 +189,18 @@ def _checked(plan: Plan, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict
     return values, faults
 
 
-def _bounded(
+def bounded(
     bundle: Bundle, verdict: Verdict, facts: Mapping[str, Any], mode: Entry | None = None, shadow: Verdict | None = None
 ) -> Verdict:
-    """Return what is left of a verdict by its mode, by the rule that money wants two sources, and by the job's mode."""
+    """Return what is left of a verdict by its mode, by the rule that money wants two sources, and by the job's mode.
+
+    Args:
+        bundle: It says what moves money.
+        verdict: What the rule says.
+        facts: `mode` of the job and `source_families` are looked at.
+        mode: Of the rule; None where nothing holds it back.
+        shadow: What a rule in shadow says, to stand beside it.
+    """
     outcome, why = verdict.outcome, ""
     if not verdict.error:  # To ask a person for a look is not beyond any mode.
         if mode is not None and mode.mode == "recommend" and outcome in ("approve", "act"):
@@ -214,6 +225,13 @@ def _wants_sources(bundle: Bundle, verdict: Verdict, facts: Mapping[str, Any]) -
     return remedy is not None and remedy.moves_money and not agree
 
 
+def unfilled(rule: Rule) -> Verdict:
+    """Return what a rule says whenever it fires, with reason and parameters as they are written."""
+    return Verdict(
+        rule.outcome, rule.remedy, rule.id, rule.reason, rule.parameters, owner=rule.owner, wanted=rule.outcome
+    )
+
+
 def _verdict(bundle: Bundle, rule: Rule, facts: Mapping[str, Any], tried: tuple[Rule, ...], bound: Bound) -> Verdict:
     parameters = {name: fill_value(value, facts, bundle.facts) for name, value in rule.parameters.items()}
     reason = fill(rule.reason, facts, bundle.facts)
@@ -232,10 +250,11 @@ def _verdict(bundle: Bundle, rule: Rule, facts: Mapping[str, Any], tried: tuple[
 
 def none_in_force(bundle: Bundle) -> Verdict:
     """Return the verdict where `bundle`, the first version of a policy, has not taken effect yet."""
-    return _escalate(bundle, f"no policy is in force before {to_text(bundle.effective_from)}")
+    return escalated(bundle, f"no policy is in force before {to_text(bundle.effective_from)}")
 
 
-def _escalate(bundle: Bundle, error: str) -> Verdict:
+def escalated(bundle: Bundle, error: str) -> Verdict:
+    """Return the verdict that a person has to look, for the policy could not decide."""
     reason = f"The policy could not decide; {bundle.escalation} has to: {error}."
     return Verdict("approve", "", ESCALATION_RULE, reason, error=error, owner=bundle.escalation)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
+import msgspec
 import orjson
 import sqlalchemy as sa
 
@@ -129,6 +130,32 @@ def bodies(store: Store, kind: str) -> Iterator[Any]:
     with store.read() as connection, connection.execution_options(yield_per=1_000).execute(query) as found:
         for (body,) in found:
             yield orjson.loads(body)
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """What another policy is held against: of a decision, live or in shadow, its facts."""
+
+    case_id: str
+    at: int
+    bundle: str
+    facts: dict[str, Any]
+
+
+def recorded(store: Store, kind: str) -> Iterator[Recorded]:
+    """Yield the recorded decisions of a kind, `decision` or `shadow`, in no order that means anything."""
+    decode = msgspec.json.Decoder(Recorded).decode
+    query = sa.select(outputs.c.body).where(outputs.c.kind == kind)
+    with store.read() as connection, connection.execution_options(yield_per=5_000).execute(query) as found:
+        for rows in found.partitions():
+            for (body,) in rows:
+                yield decode(body)
+
+
+def customers_of(store: Store, case_ids: Container[str]) -> dict[str, str]:
+    """Return the customers of cases, by case; without those of causes, which are of no customer."""
+    query = sa.select(cases.c.case_id, cases.c.customer).where(cases.c.customer != "")
+    with store.read() as connection, connection.execution_options(yield_per=5_000).execute(query) as found:
+        return {case_id: customer for case_id, customer in found if case_id in case_ids}
 
 
 def find_case(store: Store, case_id: str) -> Row:

@@ -73,17 +73,22 @@ def _regions(fact_type: FactType, constants: set[str | float | int | bool]) -> t
         while other in named:
             other += "…"
         return (*(Region(text) for text in named), Region(other, is_rest=True))
-    numbers = sorted({constant for constant in constants if isinstance(constant, int | float)})
     whole = fact_type == "instant"
+    given = {constant for constant in constants if isinstance(constant, int | float)}
+    numbers = sorted(given if whole else map(float, given))
     found: list[Region] = []
     low: float | int | None = None
     for high in numbers:
-        between = high - 1 if low is None else low + (high - low) // 2 if whole else low + (high - low) / 2
+        if low is None:
+            between = high / 2 if high > 0 and not whole else high - 1
+        else:
+            between = low + (high - low) // 2 if whole else low + (high - low) / 2
         if low is None or low < between < high:
             found.append(Region(between, low, high))
         found.append(Region(high, high, high))
         low = high
-    found.append(Region(0 if low is None else low + 1, low, None))
+    least: float | int = 0 if whole else 0.0
+    found.append(Region(least if low is None else low + 1, low, None))
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from config.policies.load import load_bundle
 from config.policies.versions import version_folders
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
 from dataflows.cli.instant import Instant
+from dataflows.cli.policy_diff import diff
 from dataflows.cli.policy_explain import explain
 from dataflows.cli.policy_options import config_option, folder_argument, load_named, named_folder
 from operators.policy_cases import Tested, coverage, run_cases
@@ -32,6 +33,7 @@ def policy() -> None:
 
 
 policy.add_command(explain)
+policy.add_command(diff)
 
 
 @policy.command()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from config.settings import variables_set
 from replay.play import Job, default_recovery, play
 from sinks.store import Store
 
@@ -19,6 +20,7 @@ def replayed(
     recording: Path,
     config: Path | None = None,
     on_poll: Callable[[int, int], None] = lambda done, total: None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Store]:
     """Replay `recording` into a store of its own and yield it; both store and state are gone afterwards.
 
@@ -26,6 +28,7 @@ def replayed(
         recording: Folder of the recording.
         config: Settings over the defaults.
         on_poll: Called now and then with the records read so far and all there are.
+        variables: Settings over those of `config`, as variables of the environment.
 
     Raises:
         ForestallError: recording or settings are at fault.
@@ -40,6 +43,7 @@ def replayed(
             workers=1,
             processes=1,
         )
-        play(job, on_poll)
+        with variables_set(variables or {}):
+            play(job, on_poll)
         with Store.open(store_url) as store:
             yield store

@@ -155,3 +155,61 @@ def test_explain_without_the_bundle_says_which_it_wants(url: str, tmp_path: Path
     assert "--policy DIR" in shown
     decision = orjson.loads(run(*arguments, "--json").stdout)["decisions"][0]
     assert (decision["version"], decision["derived_again"], decision["flips"]) == (None, None, [])
+
+
+def changed(tmp_path: Path, old: str, new: str, file: str = "bundle.yaml") -> Path:
+    """The default policy with another text in one place."""
+    folder = copytree(DEFAULT_FOLDER, tmp_path / "changed")
+    text = (folder / file).read_text()
+    assert text.count(old) == 1
+    (folder / file).write_text(text.replace(old, new))
+    return folder
+
+
+def test_diff_tells_what_past_cases_would_have_met_and_where_it_is_looser(url: str, tmp_path: Path) -> None:
+    looser = changed(tmp_path, "sure: {value: 0.9", "sure: {value: 0.7")
+    arguments = ("diff", DEFAULT_FOLDER, looser, "--store", url, "--mode", "act")
+    document = orjson.loads(run(*arguments, "--json").stdout)
+    assert (document["change"], document["old"]["hash"]) == ("loosening", load_default().hash)
+    assert document["looser"][0]["facts"]["kind"] == document["looser"][0]["kind"]
+    recorded = document["recorded"]
+    assert (recorded["decisions"], recorded["different"], recorded["cases"], recorded["customers"]) == (2, 1, 1, 1)
+    assert recorded["newly_acted"] == {"cases": 1, "money_at_risk": 0.0}
+    assert recorded["money_newly_moved"]["cases"] == 0
+    (segment,) = recorded["segments"]
+    assert (segment["is"], segment["would_be"]) == ("recommend notify_new_date", "act notify_new_date")
+    assert segment["rules"] == [
+        {"is": "fulfilment/recommend-new-date", "would_be": "fulfilment/tell-new-date", "decisions": 1}
+    ]
+    shown = run(*arguments).output
+    assert "Of 2 decisions 1 would have been others: on 1 cases, of 1 customers." in shown
+    assert "The new policy is looser in places." in shown
+    assert "more: --top" in run(*arguments, "--top", 1).output
+
+
+def test_diff_fails_if_it_is_asked_to_and_the_new_policy_is_looser(tmp_path: Path) -> None:
+    tighter = changed(tmp_path, "doubtful: {value: 0.5", "doubtful: {value: 0.6")
+    assert "tightening" in run("diff", DEFAULT_FOLDER, tighter, "--fail-if-looser").output
+    said = run("diff", tighter, DEFAULT_FOLDER, "--fail-if-looser", code=1).stderr
+    assert "is looser in places" in said
+    assert "two people" in said
+    assert "equivalent" in run("diff", tighter, tighter, "--fail-if-looser").output
+
+
+def test_diff_names_facts_that_were_not_recorded(url: str, tmp_path: Path) -> None:
+    wants = changed(
+        tmp_path,
+        "  tickets_open:\n",
+        "  more: {type: bool, nullable: true, feature: more, description: d}\n  tickets_open:\n",
+    )
+    guards = wants / "guards.yaml"
+    guards.write_text(guards.read_text().replace("when: open_remedy != ''", "when: more != null && more"))
+    assert (
+        "2 decisions cannot be judged: they do not hold the fact more"
+        in run("diff", DEFAULT_FOLDER, wants, "--store", url).output
+    )
+
+
+def test_diff_takes_decisions_from_one_place(url: str, tmp_path: Path) -> None:
+    said = run("diff", DEFAULT_FOLDER, DEFAULT_FOLDER, "--store", url, "--recording", tmp_path, code=2).stderr
+    assert "either --store URL or --recording DIR" in said
