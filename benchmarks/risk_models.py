@@ -1,148 +1,167 @@
-"""Compares learners of the complaint risk on a table of `forestall features export`, each as it would run online.
+"""Compares learners of the complaint risk on a recording, each scored and taught in the order in which things happened.
 
-Every checkpoint is scored with what was learned by then; when its order is answered, all its checkpoints are learned,
-weighted as one example. `python -m benchmarks.risk_models FEATURES.parquet --since 2017-11-01`: log loss of the orders
-placed from then on, the share of complaints among the tenth of checkpoints that score highest, size and time.
+`python -m benchmarks.risk_models RECORDING --since 2017-11-01 --only forest`: one line of JSON per learner and run. All
+are followed by the same calibration and judged at the thresholds of the manifest. Who draws chance runs with three
+seeds; ours without each third of the customers in turn (a jackknife). `--ablate` leaves out groups of numbers instead.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import pickle
 import sys
 import time
-from collections import defaultdict
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
-from river import forest, linear_model, naive_bayes, optim, preprocessing, tree
 
-from detectors.classifier import RecursiveLogistic, sigmoid
-from operators.features.vector import NAMES, vector
+from benchmarks.risk_examples import CORRECT, LEARN, SCORE, Examples, Floats, examples_of
+from benchmarks.risk_learners import LEARNERS, Learner
+from config.agents.load import load_manifests
+from config.clock import from_text
+from detectors.classifier import ODDS_MAX, Platt
+from operators.agents.experience import ComplaintRiskParameters
+from operators.features.vector import NAMES
+from replay.backtest.orders import point
+from replay.backtest.sweep import placed_since
 
-
-class Ours:
-    """The recursive logistic regression, as River's classifiers are called."""
-
-    def __init__(self) -> None:
-        self.model = RecursiveLogistic(len(NAMES))
-
-    def predict_proba_one(self, x: dict[str, float]) -> dict[bool, float]:
-        return {True: sigmoid(self.model.log_odds(list(x.values())))}
-
-    def learn_one(self, x: dict[str, float], y: bool, w: float) -> None:
-        self.model.learn(list(x.values()), y, w)
-
-
-class Average:
-    """The mean of what several say."""
-
-    def __init__(self, *models: Any) -> None:
-        self.models = models
-
-    def predict_proba_one(self, x: dict[str, float]) -> dict[bool, float]:
-        given = [model.predict_proba_one(x).get(True, 0.14) for model in self.models]
-        return {True: sum(given) / len(given)}
-
-    def learn_one(self, x: dict[str, float], y: bool) -> None:
-        for model in self.models:
-            model.learn_one(x, y)
+GROUPS: dict[str, tuple[str, ...]] = {
+    "days left": ("left_days", "no items, days"),
+    "ship-by": ("ship_overdue",),
+    "transit and lane": ("transit_", "lane_slack", "lane_late"),
+    "delivery": ("delivered_late", "delivered_after", "since_delivered"),
+    "basket": ("many ", "more than two", "no items"),
+    "sellers' history": ("seller_",),
+    "category's history": ("category_",),
+    "shop's history": ("complaints", "late "),
+}
+"""Groups of numbers, by the beginnings of their names."""
+EVERY = 10_000
+"""Moments between two signs of progress."""
 
 
-def learners(seed: int) -> dict[str, tuple[Any, bool]]:
-    """Return the learners, and whether each takes weights."""
+def run(learner: Learner, examples: Examples, rows_max: int, name: str) -> tuple[Floats, float, float]:
+    """Return the calibrated probability of each checkpoint, and µs per score and per example learned."""
+    platt, numbers = Platt(), examples.numbers.tolist()
+    given, spent = np.full(len(numbers), np.nan), {SCORE: 0.0, LEARN: 0.0}
+    odds, counts = np.zeros(len(numbers)), {SCORE: 0, LEARN: 0}
+    for turn, (_, what, order, row) in enumerate(examples.moments):
+        if turn % EVERY == 0:
+            sys.stderr.write(f"\r{name}: {turn:,} of {len(examples.moments):,}")
+        begun = time.perf_counter()
+        if what == SCORE:
+            raw = min(max(learner.probability(numbers[row]), 1e-9), 1 - 1e-9)
+            spent[SCORE], counts[SCORE] = spent[SCORE] + time.perf_counter() - begun, counts[SCORE] + 1
+            odds[row] = min(max(float(np.log(raw / (1 - raw))), -ODDS_MAX), ODDS_MAX)
+            given[row] = platt.probability(odds[row])
+            continue
+        mine = [row for row in examples.rows[order] if not np.isnan(given[row])][-rows_max:]
+        complaint = examples.truth[order].complained_at is not None and (
+            what == CORRECT or examples.truth[order].answered_at == examples.moments[turn][0]
+        )
+        for row in mine:
+            if what == CORRECT:
+                learner.correct(numbers[row], 1 / len(mine))
+            else:
+                learner.learn(numbers[row], complaint, 1 / len(mine))
+        spent[LEARN], counts[LEARN] = spent[LEARN] + time.perf_counter() - begun, counts[LEARN] + len(mine)
+        for row in mine:
+            if what == CORRECT:
+                platt.correct(odds[row], 1 / len(mine))
+            else:
+                platt.learn(odds[row], complaint, 1 / len(mine))
+    sys.stderr.write("\r" + " " * 79 + "\r")
+    score_us, learn_us = (1e6 * spent[what] / max(counts[what], 1) for what in (SCORE, LEARN))
+    return given, score_us, learn_us
 
-    def gradient() -> Any:
-        return preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.AdaGrad(0.1), l2=1e-4)
 
-    def adaptive() -> Any:
-        return tree.HoeffdingAdaptiveTreeClassifier(grace_period=100, seed=seed)
-
-    bayes: Any = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call]
+def judged(given: Floats, examples: Examples, since: int) -> dict[str, Any]:
+    """Return how good the probabilities are of the orders placed from `since` on, and what is found by them."""
+    kept = placed_since(examples.truth, since)
+    first: dict[str, int] = {}
+    scores, truths, weights = [], [], []
+    for order, rows in examples.rows.items():
+        outcome = kept.get(order)
+        if outcome is None:
+            continue
+        for row in rows:
+            judgement = examples.judgements[row]
+            if given[row] >= judgement.needed:
+                first.setdefault(order, judgement.at)
+        answered_at = outcome.answered_at
+        before = [row for row in rows if answered_at is not None and examples.judgements[row].at < answered_at]
+        scores += [given[row] for row in before]
+        truths += [outcome.complained_at is not None] * len(before)
+        weights += [1 / len(before)] * len(before)
+    at_point = point(kept, first)
+    p, y, w = np.clip(scores, 1e-6, 1 - 1e-6), np.array(truths), np.array(weights)
     return {
-        "recursive logistic regression": (Ours(), True),
-        "River LogisticRegression": (gradient(), False),
-        "River HoeffdingAdaptiveTreeClassifier": (adaptive(), True),
-        "mean of River's logistic, tree, naive Bayes": (
-            Average(gradient(), adaptive(), bayes),
-            False,
-        ),
-        "River ARFClassifier, 5 trees": (forest.ARFClassifier(n_models=5, seed=seed), True),
+        "log_loss": round(float(-np.average(np.where(y, np.log(p), np.log(1 - p)), weights=w)), 4),
+        "auc": round(_auc(p, y, w), 4),
+        "precision": at_point["precision"],
+        "recall": at_point["recall"],
+        "lead_hours": at_point["lead_hours"]["p50"],
     }
 
 
-def examples(table: pl.DataFrame) -> list[dict[str, float]]:
-    rows = []
-    for row in table.iter_rows(named=True):
-        views = [
-            {name.partition(".")[2]: value for name, value in row.items() if name.startswith(view)}
-            for view in ("order_progress.", "fleet_history.")
-        ]
-        rows.append(dict(zip(NAMES, vector(*views), strict=True)))
-    return rows
+def _auc(p: Floats, y: np.ndarray, w: Floats) -> float:
+    """Return the chance that an order complained of scores higher than another, orders counting once each."""
+    by = np.argsort(p, kind="stable")
+    p, positive, negative = p[by], (w * y)[by], (w * ~y)[by]
+    # Of equal scores half counts.
+    _, starts = np.unique(p, return_index=True)
+    up, down = (np.add.reduceat(column, starts) for column in (positive, negative))
+    below = np.concatenate([[0.0], np.cumsum(down)[:-1]])
+    return float((up * (below + down / 2)).sum() / (positive.sum() * negative.sum()))
 
 
-def run(model: Any, weighted: bool, table: pl.DataFrame, rows: list[dict[str, float]], rows_max: int) -> np.ndarray:
-    """Return the probability given at each checkpoint, learning answers as they come."""
-    moments: list[tuple[datetime, int, Any]] = [(at, 1, i) for i, at in enumerate(table["at"])]
-    first = table.filter(pl.col("answered_at").is_not_null()).unique("order")
-    moments += [(row["answered_at"], 0, row["order"]) for row in first.iter_rows(named=True)]
-    moments.sort(key=lambda moment: (moment[0], moment[1], str(moment[2])))
-    orders, complained = table["order"].to_list(), table["complained_at"].is_not_null().to_list()
-    waiting: dict[str, list[int]] = defaultdict(list)
-    given = np.zeros(len(table))
-    for _, is_checkpoint, what in moments:
-        if is_checkpoint:
-            given[what] = (model.predict_proba_one(rows[what]) or {}).get(True, 0.14)
-            waiting[orders[what]].append(what)
-            continue
-        mine = waiting.pop(what, [])[-rows_max:]
-        for i in mine:
-            if weighted:
-                model.learn_one(rows[i], complained[i], w=1 / len(mine))
-            else:
-                model.learn_one(rows[i], complained[i])
-    return given
+def _without(examples: Examples, starts: Sequence[str]) -> Examples:
+    numbers = examples.numbers.copy()
+    numbers[:, [place for place, name in enumerate(NAMES) if name.startswith(tuple(starts))]] = 0.0
+    return replace(examples, numbers=numbers)
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.risk_models", description=__doc__)
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("--since", default="2017-11-01T00:00:00Z", help="judge the orders placed from then on")
+    parser.add_argument("--only", default="", help="part of the name of the learners to run")
+    parser.add_argument("--runs", type=int, nargs="+", default=[1, 2, 3], help="seeds, or thirds left out")
+    parser.add_argument("--rows-max", type=int, default=24, help="checkpoints of one order that are learned, the last")
+    parser.add_argument("--ablate", action="store_true", help="our learner without each group of numbers")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("--since", default="2017-11-01")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rows-max", type=int, default=24, help="Checkpoints of one order that are learned, the last.")
-    parser.add_argument("--only", default="", help="Part of the name of the learners to run.")
-    chosen = parser.parse_args()
-    table = pl.read_parquet(chosen.table)
-    rows = examples(table)
-    since = datetime.fromisoformat(chosen.since).replace(tzinfo=UTC)
-    begun = table.group_by("order").agg(begun=pl.col("at").min())
-    judged = (table.join(begun, on="order", how="left", maintain_order="left")["begun"] >= since).to_numpy()
-    judged &= table["answered_at"].is_not_null().to_numpy()
-    truth = table["complained_at"].is_not_null().to_numpy()[judged].astype(float)
-    weights = (1 / table.select(pl.len().over("order")).to_series().to_numpy())[judged]
-    for name, (model, weighted) in learners(chosen.seed).items():
-        if chosen.only not in name:
+    """Run what is asked for, and print a line for each run."""
+    asked = _asked()
+    parameters = load_manifests()["experience"].parameters("complaint_risk", ComplaintRiskParameters)
+    examples, since = examples_of(asked.recording, parameters), from_text(asked.since)
+    if asked.ablate:
+        make, _ = LEARNERS["recursive logistic regression"]
+        for group, starts in {"nothing": (), **GROUPS}.items():
+            given, *_ = run(make(0), _without(examples, starts) if starts else examples, asked.rows_max, group)
+            _print({"without": group} | judged(given, examples, since))
+        return
+    for name, (make, chance) in LEARNERS.items():
+        if asked.only not in name:
             continue
-        begin = time.perf_counter()
-        p = run(model, weighted, table, rows, chosen.rows_max)[judged].clip(1e-4, 1 - 1e-4)
-        seconds = time.perf_counter() - begin
-        loss = -np.average(truth * np.log(p) + (1 - truth) * np.log(1 - p), weights=weights)
-        top = p >= np.quantile(p, 0.9)
-        size = model.model.size_max if isinstance(model, Ours) else len(pickle.dumps(model))
-        row = {
-            "learner": name,
-            "log_loss": round(float(loss), 4),
-            "precision_of_top_tenth": round(float(truth[top].mean()), 3),
-            "state_kb": round(size / 1000),
-            "us_per_checkpoint": round(1e6 * seconds / len(table)),
-        }
-        sys.stdout.write(json.dumps(row) + "\n")
-        sys.stdout.flush()
+        for number in [0, *asked.runs]:
+            if chance == (number == 0):
+                continue
+            part = examples if chance or number == 0 else examples.without(number - 1, 3)
+            learner = make(number)
+            given, score_us, learn_us = run(learner, part, asked.rows_max, f"{name}, run {number}")
+            costs = {"score_us": round(score_us), "learn_us": round(learn_us), "state_bytes": learner.size()}
+            _print({"learner": name, "run": number} | judged(given, part, since) | costs)
+
+
+def _print(row: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(row) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -93,6 +93,10 @@ def _shown(document: dict[str, Any]) -> str:
     for row in document["by_agent"]:
         rate, claimed = _text(row["false_discovery_rate"]), _text(row["claimed"])
         lines.append(f"{row['agent']}: {rate} of alarms false; budget {row['budget']}, claimed {claimed}")
+    lines += [
+        f"{row['agent']} {row['kind']}: {row['findings']} claim {row['claimed']}, so are {row['so']}"
+        for row in document["claims"]
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,7 @@ from config.clock import TIME_MAX, micros, to_text
 from config.duration import format_duration
 from config.errors import RecoveryError
 from config.events import Event
-from config.findings import FLEET_AGENT, Evidence, Finding, Severity, finding_id
+from config.findings import FLEET_AGENT, Finding, Severity, finding_id
 from operators.case import entity_kind
 from operators.cause_state import CauseSettings, CauseState, Episode
 from operators.episode import EPISODE_END, EpisodeStep
@@ -202,9 +202,9 @@ class _Step(EpisodeStep):
         fan_in = self.state.fan_in
         count = fan_in.customers_count
         finding = self._fan_in_finding(
+            settings,
             to_text(self.context.now),
             severity="high" if count >= 2 * fan_in.threshold(settings) else "medium",
-            evidence=fan_in.evidence(settings),
             reason=f"{count} customers were hurt through {self.key} within {format_duration(settings.window)}; "
             f"{fan_in.usual:.0f} are usual.",
         )
@@ -216,9 +216,9 @@ class _Step(EpisodeStep):
 
     def _resolve_fan_in(self, episode: Episode, settings: FanInSettings, reason: str) -> None:
         finding = self._fan_in_finding(
+            settings,
             f"{episode.fan_in} until {to_text(self.context.now)}",
             severity="low",
-            evidence=self.state.fan_in.evidence(settings),
             reason=reason,
             resolves=True,
         )
@@ -227,7 +227,7 @@ class _Step(EpisodeStep):
         self.resolve(finding)
 
     def _fan_in_finding(
-        self, occurrence: str, *, severity: Severity, evidence: Evidence, reason: str, resolves: bool = False
+        self, settings: FanInSettings, occurrence: str, *, severity: Severity, reason: str, resolves: bool = False
     ) -> Finding:
         kind, fan_in = fan_in_kind(self.key), self.state.fan_in
         return Finding(
@@ -238,10 +238,10 @@ class _Step(EpisodeStep):
             occurrence=occurrence,
             at=self.context.now,
             severity=severity,
-            confidence=fan_in.confidence,
+            confidence=fan_in.confidence(settings),
             money_at_risk=fan_in.money,
             resolves=resolves,
-            evidence=evidence,
+            evidence=fan_in.evidence(settings),
             reason=reason,
         )
 

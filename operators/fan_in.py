@@ -16,10 +16,13 @@ import msgspec
 from config.clock import micros
 from config.findings import Evidence, Finding
 from config.identity import short_hash
+from detectors.rates import poisson_tail
 from operators.evidence import STANDS_ON
 
 RECORDS_MAX = 20
 """Source records that a fan-in finding names as evidence."""
+LOOKS = 5
+"""A count is looked at with each customer; so many of these looks are as if independent."""
 HISTORY = 10
 """Spans over which the usual count is averaged, the recent ones weighing more."""
 
@@ -137,10 +140,17 @@ class FanIn(msgspec.Struct, array_like=True):
         """Money at risk of the customers within the span."""
         return round(fsum(hurt.money for hurt in self.customers.values()) * (1 << self.level), 2)
 
-    @property
-    def confidence(self) -> float:
-        """The share of customers that goes beyond the usual count: so many are the fault of the cause."""
-        return round(min(max(1.0 - self.usual / max(self.customers_count, 1), 0.5), 0.99), 4)
+    def confidence(self, settings: FanInSettings) -> float:
+        """Return how sure it is that the usual rate alone did not bring so many customers.
+
+        The tail of their number at that rate, which is known as well as spans were learned from, once for each of the
+        `LOOKS` that the count is looked at within a span.
+        """
+        known = self.learned >= settings.history_min
+        spans = min(self.learned, HISTORY) if known else 1
+        usual = self.usual if known else max(settings.customers_min, self.usual)
+        tail = poisson_tail(self.customers_count, max(usual * spans, 0.5), spans)
+        return round(min(max(1.0 - LOOKS * tail, 0.5), 0.99), 4)
 
     def evidence(self, settings: FanInSettings) -> Evidence:
         """Return what a fan-in finding stands on."""

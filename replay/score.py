@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from replay.claims import COMPLAINT_LIKELY, Claim
 from replay.world.kinds import FAMILY
 from replay.world.labels import Issue, Labels
 
@@ -59,6 +60,8 @@ class Score:
     """Rows about a labelled issue."""
     watched: int = 0
     """How many rows were no alarms, for their confidence was too low."""
+    claims: list[Claim] = field(default_factory=list)
+    """What every row claims, those too that are no alarms."""
 
     @property
     def found(self) -> int:
@@ -114,7 +117,7 @@ class Score:
         ]
         return Score(
             self.verdicts + other.verdicts, self.false + moved[0], self.decoyed + other.decoyed, self.right + moved[1],
-            self.watched + other.watched,
+            self.watched + other.watched, self.claims + other.claims,
         )  # fmt: skip
 
     def by_kind(self) -> dict[str, Score]:
@@ -149,14 +152,16 @@ def score(labels: Labels, rows: Iterable[Row], confidence_min: float = CONFIDENC
     named: set[int] = set()
     right: list[Row] = []
     false: list[Row] = []
+    claims: list[Claim] = []
     watched = 0
     for row in rows:
         if row.get("resolves"):
             continue
-        if row.get("confidence", 1.0) < confidence_min:
+        hits, confidence = truth.hits(row), row.get("confidence", 1.0)
+        claims.append(Claim(str(row.get("agent") or ""), row["kind"], confidence, truth.bears_out(row, hits)))
+        if confidence < confidence_min:
             watched += 1
             continue
-        hits = truth.hits(row)
         for number in hits:
             found_at[number] = min(when(row), found_at.get(number, when(row)))
             if labels.issues[number].kind == row["kind"]:
@@ -166,7 +171,7 @@ def score(labels: Labels, rows: Iterable[Row], confidence_min: float = CONFIDENC
         elif not truth.excuses(row):
             false.append(row)
     verdicts = [Verdict(issue, found_at.get(n), n in named) for n, issue in enumerate(labels.issues)]
-    return Score(verdicts, false, sum(map(truth.decoys, false)), right, watched)
+    return Score(verdicts, false, sum(map(truth.decoys, false)), right, watched, claims)
 
 
 def when(row: Row) -> int:
@@ -214,7 +219,20 @@ class _Truth:
             for issue in self._beside.get(row["entity"], [])
         ):
             return True
-        return any(since <= at <= until for since, until in self._echoes.get((kind, row["entity"]), []))
+        return self._echoed(kind, row["entity"], at)
+
+    def bears_out(self, row: Row, hits: list[int]) -> bool:
+        """Return whether it was as a row says; `hits` are the issues that it is about.
+
+        Of a likely complaint: whether the customer complained, and not only whether the order was in trouble.
+        """
+        if row["kind"] != COMPLAINT_LIKELY:
+            return bool(hits) or self.excuses(row)
+        named = any(self._labels.issues[number].kind == COMPLAINT_LIKELY for number in hits)
+        return named or self._echoed(COMPLAINT_LIKELY, row["entity"], when(row))
+
+    def _echoed(self, kind: str, entity: str, at: int) -> bool:
+        return any(since <= at <= until for since, until in self._echoes.get((kind, entity), []))
 
     def decoys(self, row: Row) -> bool:
         """Return whether a row fell for a decoy."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.table import Table
 
 from config.errors import UsageError
 from config.settings import environment, load
@@ -161,6 +162,13 @@ def _show(document: Row) -> None:
     columns = ("agent", "right_alarms", "false_alarms", "false_discovery_rate", "budget", "claimed")
     rows = [[row[column] for column in columns] for row in document["by_agent"]]
     out.print(table("Alarms of each agent that were false", [column.replace("_", " ") for column in columns], rows))
+    out.print(_claims(document))
+
+
+def _claims(document: Row) -> Table:
+    columns = ("agent", "kind", "findings", "claimed", "so")
+    rows = [[row[column] for column in columns] for row in document["claims"]]
+    return table("What findings claim (mean confidence), and the share that was so", columns, rows)
 
 
 def _show_faults(document: Row) -> None:
@@ -184,6 +192,7 @@ def _show_orders(document: Row) -> None:
         f"{document['complaints']} complaints of {document['reviewed']} orders answered for, of {document['orders']}; "
         f"{document['detections_per_1000_orders']} detections per 1,000 orders"
     )
+    out.print(_claims(document))
     if "sweep" in document:
         columns = ("above_threshold", "detections", "precision", "recall", "p10", "p50", "p90")
         shown = [[{**row, **row["lead_hours"]}[column] for column in columns] for row in document["sweep"]]

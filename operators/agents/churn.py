@@ -40,7 +40,7 @@ class ChurnParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The customer is back when a week brings so large a share of the usual week."""
     quiet_for: timedelta = timedelta(days=14)
     """Who has spoken within this span is not silent."""
-    confidence: Annotated[float, Meta(gt=0, le=1)] = 0.85
+    confidence: Annotated[float, Meta(gt=0, le=1)] = 0.92
 
 
 class Churn:

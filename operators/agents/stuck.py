@@ -38,7 +38,8 @@ class StuckParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Share of shipments on the lane that may take as long; its tail is drawn heavy, so fewer really do."""
     signal_count_min: Annotated[int, Meta(ge=1)] = 20
     """A lane is known when at least so many shipments were measured."""
-    confidence: Annotated[float, Meta(gt=0, le=1)] = 0.85
+    confidence: Annotated[float, Meta(gt=0, le=1)] = 0.92
+    """That it will not come in time, or is lost."""
 
 
 class Step(NamedTuple):

@@ -8,6 +8,7 @@ from statistics import fmean
 from config.agents.load import load_manifests
 from config.clock import HOUR
 from replay.backtest.run import Row
+from replay.claims import summed
 from replay.score import Score
 from replay.world.kinds import AGENT
 
@@ -51,6 +52,7 @@ def judged(result: Score, budget: float | None = None, by_agent: Mapping[str, fl
             {"agent": agent} | _discovery(rows, allowed.get(agent, otherwise))
             for agent, rows in _by_agent(result).items()
         ],
+        "claims": summed(result.claims),
         "decoyed": result.decoyed,
         "watched": result.watched,
         "missed": [verdict.issue.issue_id for verdict in result.verdicts if verdict.found_at is None],

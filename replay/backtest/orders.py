@@ -4,6 +4,9 @@ A *detection* is the first finding on an order, provided that no complaint came 
 whoever made it. *Precision* is the share of complaints among the detections on orders whose customers have answered; of
 the others nobody knows. *Recall* is the share of all complaints that were detected, *lead* the time from detection to
 complaint. An agent by itself is judged by its own first finding.
+
+Beside it stands what findings *claim*: their mean confidence, and the share of those of which it is known by now that
+were as they say (`replay/claims.py`). Whoever was silent for a month after the delivery did not complain.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from config.clock import HOUR
+from config.clock import DAY, HOUR
 from replay.backtest.order_truth import Outcome
 from replay.backtest.run import Row
+from replay.claims import COMES_LATE, COMPLAINT_LIKELY, Claim, summed
 
 ENTITY = "order:"
+SILENT = 30 * DAY
+"""So long after the delivery a customer who has said nothing counts as content, where claims are judged."""
 
 
 def judged(truth: Mapping[str, Outcome], findings: Iterable[Mapping[str, Any]], since: int | None = None) -> Row:
@@ -23,7 +29,7 @@ def judged(truth: Mapping[str, Outcome], findings: Iterable[Mapping[str, Any]], 
 
     Args:
         truth: What became of the orders, by order id.
-        findings: Rows with `entity`, `agent`, `at` in µs, `resolves`.
+        findings: Rows with `entity`, `agent`, `kind`, `confidence`, `at` in µs, `resolves`.
         since: Only orders placed from then on are judged, µs.
     """
     kept = {
@@ -33,12 +39,16 @@ def judged(truth: Mapping[str, Outcome], findings: Iterable[Mapping[str, Any]], 
     }
     first: dict[str, int] = {}
     by_agent: dict[str, dict[str, int]] = {}
+    claims: list[Claim] = []
     for row in findings:
         order = row["entity"].removeprefix(ENTITY)
         if row.get("resolves") or order == row["entity"] or order not in kept:
             continue
         for table in (first, by_agent.setdefault(row["agent"], {})):
             table[order] = min(row["at"], table.get(order, row["at"]))
+        so = _so(row["kind"], row["at"], kept[order])
+        if so is not None:
+            claims.append(Claim(row["agent"], row["kind"], row["confidence"], so))
     answered = [outcome for outcome in kept.values() if outcome.answered_at is not None]
     return {
         "orders": len(kept),
@@ -46,7 +56,20 @@ def judged(truth: Mapping[str, Outcome], findings: Iterable[Mapping[str, Any]], 
         "complaints": sum(outcome.complained_at is not None for outcome in answered),
         **point(kept, first),
         "by_agent": {agent: point(kept, found) for agent, found in sorted(by_agent.items())},
+        "claims": summed(claims),
     }
+
+
+def _so(kind: str, at: int, outcome: Outcome) -> bool | None:
+    """Return whether it was as a finding of `kind` made `at` says; None where it is not known, or not of orders."""
+    if kind in COMES_LATE:
+        return outcome.late
+    if kind != COMPLAINT_LIKELY:
+        return None
+    if outcome.complained_at is not None:
+        # Who had complained before needs no prophet.
+        return True if at < outcome.complained_at else None
+    return False if outcome.answered_at is not None or outcome.silent_for(SILENT) else None
 
 
 def point(truth: Mapping[str, Outcome], first: Mapping[str, int]) -> Row:

@@ -19,7 +19,7 @@ from operators.cause import CauseLogic
 from operators.cause_state import CauseSettings
 from operators.decide import Decider
 from operators.evidence import Sources
-from operators.fan_in import FanIn, FanInSettings
+from operators.fan_in import FanIn, FanInSettings, Hurt
 from tests.support.findings import Stage, end_of, finding, fleet_finding, process
 
 LANE = FanInSettings(window=timedelta(days=1), customers_min=4, ratio=2.0, history_min=2)
@@ -119,7 +119,20 @@ def test_usual_rate_is_not_a_fleet_trouble_and_a_multiple_of_it_is() -> None:
         "counted_kind": "order.promise_at_risk",
         "opening_finding": found.finding_id,
     }
-    assert (found.severity, found.confidence) == ("medium", 0.5)
+    assert found.severity == "medium"
+    assert found.confidence == pytest.approx(0.5, abs=0.01)
+
+
+def test_confidence_is_how_surely_the_usual_rate_did_not_bring_so_many() -> None:
+    def sure(count: int, usual: float, learned: int) -> float:
+        hurt = {f"c{n}": Hurt(0, 0.0, None) for n in range(count)}
+        return FanIn(hurt, 0, usual, learned).confidence(SETTINGS.fan_in["lane"])
+
+    assert 0.5 <= sure(6, 3.0, 6) < 0.6 < sure(9, 3.0, 6) < 0.97 < sure(12, 3.0, 6) <= 0.99
+    assert sure(8, 2.0, 4) < sure(8, 2.0, 10)
+    assert sure(8, 0.0, 6) == 0.99
+    # Where nothing is known yet the least that counts is taken for usual.
+    assert sure(6, 0.0, 0) < sure(12, 0.0, 0)
 
 
 def test_fleet_finding_is_resolved_when_it_is_quiet_again() -> None:

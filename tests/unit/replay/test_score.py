@@ -129,3 +129,13 @@ def test_what_its_agent_holds_for_unlikely_is_watched_and_counts_for_nothing() -
     result = score(labelled, rows)
     assert (result.missed, result.false, result.watched) == (1, [], 2)
     assert score(labelled, rows, confidence_min=0.2).found == 1
+
+
+def test_a_likely_complaint_is_borne_out_by_a_complaint_and_not_by_another_trouble() -> None:
+    echo = Echo(kind="order.complaint_likely", entity="order:2", since=0, until=500)
+    known = msgspec.structs.replace(labels(issue("order:1", 100, 900, 500)), echoes=[echo])
+    likely = [row(f"order:{n}", 300, "order.complaint_likely") | {"agent": "experience"} for n in (1, 2, 3)]
+    result = score(known, [*likely, row("order:1", 300) | {"confidence": 0.4}])
+    assert [claim.so for claim in result.claims] == [False, True, False, True]
+    assert [claim.confidence for claim in result.claims] == [1.0, 1.0, 1.0, 0.4]
+    assert (result.watched, len(result.plus(result, "elsewhere").claims)) == (1, 8)

@@ -67,9 +67,9 @@ USUAL: dict[str, list[Event]] = {
     ],
     "one bad product of a good seller": [*heard(4, name="d"), *heard(14, 1, part="product:bad")],
     "two bad products of a good seller": [
-        *heard(6, name="d"),
-        *heard(12, 1, part="product:1"),
-        *heard(10, 1, name="e", part="product:2"),
+        *heard(12, name="d", each=1),
+        *heard(30, 1, part="product:1"),
+        *heard(30, 1, name="e", part="product:2"),
     ],
 }
 

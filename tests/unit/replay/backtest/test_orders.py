@@ -15,7 +15,8 @@ TRUTH = {
 
 
 def found(order: str, at: int, agent: str = "fulfilment", **more: Any) -> dict[str, Any]:
-    return {"entity": f"order:{order}", "at": at, "agent": agent, **more}
+    row = {"entity": f"order:{order}", "at": at, "agent": agent, "kind": "order.promise_at_risk", "confidence": 0.5}
+    return {**row, **more}
 
 
 def test_a_finding_before_the_complaint_is_a_detection_and_one_after_it_is_none() -> None:
@@ -53,3 +54,25 @@ def test_only_orders_placed_since_are_judged() -> None:
 
 def test_percentiles_lie_between_neighbours() -> None:
     assert [percentile([HOUR, 3 * HOUR], level) for level in (0, 50, 100)] == [1.0, 2.0, 3.0]
+
+
+def test_a_likely_complaint_is_so_if_the_customer_complains_and_a_month_of_silence_says_no() -> None:
+    truth = TRUTH | {
+        "silent": Outcome(placed_at=0, delivered_at=DAY, known_until=40 * DAY),
+        "unknown": Outcome(placed_at=0, delivered_at=20 * DAY, known_until=40 * DAY),
+    }
+    likely: dict[str, Any] = {"agent": "experience", "kind": "order.complaint_likely", "confidence": 0.6}
+    rows = [found(order, DAY, **likely) for order in ("angry", "content", "silent", "unknown")]
+    rows.append(found("angry-2", 31 * DAY, **likely))
+    (claim,) = judged(truth, rows)["claims"]
+    assert claim == {
+        "agent": "experience", "kind": "order.complaint_likely", "findings": 3, "claimed": 0.6, "so": 0.3333,
+    }  # fmt: skip
+
+
+def test_a_promise_at_risk_is_so_if_the_order_comes_late_whoever_complains() -> None:
+    late = Outcome(placed_at=0, answered_at=9 * DAY, promised_at=2 * DAY, delivered_at=8 * DAY)
+    in_time = Outcome(placed_at=0, complained_at=9 * DAY, answered_at=9 * DAY, promised_at=9 * DAY, delivered_at=DAY)
+    rows = [found("late", DAY, confidence=0.9), found("in time", DAY), found("late", DAY, kind="order.other")]
+    (claim,) = judged({"late": late, "in time": in_time}, rows)["claims"]
+    assert (claim["findings"], claim["claimed"], claim["so"]) == (2, 0.7, 0.5)
