@@ -18,6 +18,7 @@ JOBS ?= 3
 KILLS ?= 200
 MINUTES ?= 30
 CRASH_POINTS ?= 100
+WORLDS ?= 2000
 
 # One thread per worker: with more, Polars and the workers fight over the same cores.
 export POLARS_MAX_THREADS ?= 1
@@ -28,7 +29,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench bench-kafka soak chaos chaos-replay parts broker registry bundled clean
+.PHONY: help run test test-fast lint format bench bench-kafka soak chaos chaos-replay chaos-remediation parts broker registry bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +73,9 @@ chaos: $(READY)  ## Kill live jobs and their broker in SEEDS=200 ways, compare w
 chaos-replay: $(READY)  ## Kill replays, KILLS=200 and at CRASH_POINTS=100 system calls, the same way (half an hour)
 	$(BIN)/python -m tests.chaos.campaign --seed $(SEED) --kills $(KILLS) --crash-points $(CRASH_POINTS) \
 	    --points 10 --zombies 4 --holds 2 --rescales 2 --errors 10 --processes 1,2
+
+chaos-remediation: $(READY)  ## Carry out remedies in WORLDS=2000 worlds of kills and misbehaving targets (a quarter of an hour)
+	$(BIN)/python -m tests.chaos.remediation_campaign --seed $(SEED) --seeds $(WORLDS)
 
 parts:  ## Get what the tests talk to: Kafka, PostgreSQL, Prometheus (Debian's packages only as root)
 	@mkdir -p var

@@ -261,10 +261,12 @@ class Shard:
         if now < self._hear_at:
             return
         self._hear_at = now + HEAR_EVERY
-        self._breakers.hear(self._means.ledger.other_breakers(self.name))
-        wishes = dict(self._writer.wished())
-        for row in self._writer.actions([action_id for action_id in wishes if action_id not in self._running]):
-            self._load(row)
+        wished, elsewhere = self._writer.hear()
+        self._breakers.hear(elsewhere)
+        wishes = dict(wished)
+        if ended := [action_id for action_id in wishes if action_id not in self._running]:
+            for row in self._writer.actions(ended):
+                self._load(row)
         for action_id, reason in wishes.items():
             turn.heeded.append(action_id)
             self._move(action_id, methodcaller("on_undo", reason), now, turn)

@@ -166,15 +166,18 @@ class SagaStep(Verification):
         """Take back the last effect that stands; when there is none, end."""
         saga = self.saga
         for effect in reversed(saga.effects):
-            if effect.undo.status in ("done", "refused", "impossible"):
+            if effect.undo.status in ("refused", "impossible"):
                 continue
             step, queryable = book.step(effect.step), self.around.traits(effect.target).queryable
-            if effect.do.is_open or effect.undo.is_open:
+            if effect.undo.status == "done":
+                if queryable and effect.seen != "undone":
+                    return self._resolve(effect, back=False)
+            elif effect.do.is_open or effect.undo.is_open:
                 if queryable:
                     return self._resolve(effect, back=effect.undo.is_open)
-                effect.undo.status, effect.undo.detail = "impossible", "nobody can tell whether it is there"
+                effect.undo.detail = "nobody can tell whether it is there"
             elif effect.do.status == "done":
-                if queryable and not effect.confirmed:
+                if queryable and effect.seen != "done":
                     return self._resolve(effect, back=False)
                 if why := self._irreversible(book, effect, step):
                     effect.undo.status, effect.undo.detail = "impossible", why
@@ -196,7 +199,7 @@ class SagaStep(Verification):
     def _ask_on(self) -> bool:
         """Ask on about what is not known although all is over; return whether there is anything to ask."""
         for effect in self.saga.effects:
-            if effect.status == "unknown" and self.around.traits(effect.target).queryable:
+            if effect.is_uncertain and self.around.traits(effect.target).queryable:
                 self._resolve(effect, back=effect.undo.is_open)
                 return True
         return False
@@ -212,6 +215,8 @@ class SagaStep(Verification):
         retry, timeout = (ASK_AGAIN, ASK_TIMEOUT) if step is None else (step.retry, step.timeout)
         settle = self.around.traits(effect.target).settle
         act.answered(reply, now, whole_seconds(act.sent_at + timeout) + settle)
+        if reply.result not in ("refused", "not-sent"):
+            effect.seen = ""
         saga.tries = 0
         if act.status == "unknown":
             saga.since = now
@@ -226,14 +231,15 @@ class SagaStep(Verification):
         effect = saga.effects[saga.about]
         act, before = effect.undo if saga.back else effect.do, effect.status
         if reply.result in ("done", "undone") and not saga.back:
-            effect.do.found(now)
-            effect.confirmed = True
-            if reply.result == "undone":
-                effect.undo.found(now)
+            self._is_seen(effect, reply.result)
         elif reply.result == "done":
             act.found(now)
         elif reply.result in ("absent", "undone"):
-            if not act.missed(now) and not self._repeat(effect, act):
+            if not saga.back and effect.undo.status == "done":
+                effect.seen = "undone"
+            elif act.missed(now):
+                effect.seen = "absent"
+            elif not self._repeat(effect, act):
                 self._wait(act.open_until + 1 - now)
         else:
             return self._ask_later()
@@ -241,6 +247,15 @@ class SagaStep(Verification):
         if saga.phase == "over" and effect.status != before:
             self._tell()
         return None
+
+    def _is_seen(self, effect: Effect, what: str) -> None:
+        """Take in that the target shows an effect: there, or taken back."""
+        effect.do.found(self.around.now)
+        effect.seen = what
+        if what == "undone":
+            effect.undo.found(self.around.now)
+        elif effect.undo.status == "done":
+            effect.undo.missed(self.around.now)  # said to be taken back, and is there
 
     def _repeat(self, effect: Effect, act: Act) -> bool:
         """Send once more what has had no effect yet though it still may; return whether that is safe, and done."""

@@ -123,7 +123,7 @@ class SagaMoves:
         saga = self.saga
         saga.phase, saga.since, saga.tries = phase, self.around.now, 0
         for effect in saga.effects:
-            effect.confirmed = False
+            effect.seen = ""
 
     def _enter(self, state: State) -> None:
         self.saga.state = state
@@ -132,6 +132,9 @@ class SagaMoves:
     def _end(self, state: State, reason: str) -> None:
         saga = self.saga
         saga.phase, saga.reason, saga.wake_at, saga.tries = "over", reason, None, 0
+        for effect in saga.effects:
+            if not self.around.traits(effect.target).queryable:
+                effect.seen = "untold"
         self._enter(state)
         self._tell()
         if saga.is_open:

@@ -49,8 +49,9 @@ class Effect(msgspec.Struct, array_like=True):
     """Evaluated once: under one key goes one request."""
     do: Act
     undo: Act
-    confirmed: bool = False
-    """The target was asked since, and says that it is there."""
+    seen: str = ""
+    """What the target said of it when it was last asked: `done`, `undone`, `absent`; `untold` where it tells nothing.
+    Empty since something new was asked for, or since that may have changed."""
 
     @property
     def status(self) -> str:
@@ -58,6 +59,13 @@ class Effect(msgspec.Struct, array_like=True):
         if self.undo.status == "done":
             return "undone"
         return "unknown" if self.do.is_open or self.undo.is_open else self.do.status
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the target still has to be asked what became of it."""
+        if self.status == "unknown":
+            return self.seen != "untold"
+        return self.status in ("done", "undone") and not self.seen
 
     @property
     def stands(self) -> bool:
@@ -111,7 +119,7 @@ class Saga(msgspec.Struct, array_like=True):
     @property
     def is_open(self) -> bool:
         """Whether anything is left to do or to ask."""
-        return not self.ended or any(effect.status == "unknown" for effect in self.effects)
+        return not self.ended or any(effect.is_uncertain for effect in self.effects)
 
     def effect_of(self, step_id: str) -> Effect | None:
         """Return the effect of a step that was begun."""

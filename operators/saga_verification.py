@@ -21,7 +21,7 @@ class Verification(SagaMoves):
         """Ask about each effect, then for the state of the entity; then judge."""
         saga, verify, now = self.saga, book.verify, self.around.now
         ends = saga.since + verify.after + verify.patience
-        asks = [effect for effect in saga.effects if effect.do.status == "done" and not effect.confirmed]
+        asks = [effect for effect in saga.effects if effect.do.status == "done" and not effect.seen]
         asks = [effect for effect in asks if self.around.traits(effect.target).queryable]
         target, operation = (asks[0].target, "query") if asks else (verify.target, "measure")
         if not asks and not self.around.traits(target).measurable:

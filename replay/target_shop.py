@@ -111,10 +111,11 @@ class Shop:
 
     Args:
         path: Its file; made when it is not there. None for one in memory.
+        keyless: Systems that know no idempotency keys: what is asked for twice is done twice.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, path: Path | None = None, keyless: frozenset[str] = frozenset()) -> None:
+        self._lock, self._keyless = threading.Lock(), keyless
         self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         if path is not None:
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -141,8 +142,11 @@ class Shop:
         """
         fingerprint = sha256(order.path.encode() + b"\0" + order.body).digest()
         with self._transaction() as run:
-            known = run("SELECT fingerprint, status, body FROM answers WHERE key = ?", order.key).fetchone()
-            if known is not None:
+            known = run("SELECT fingerprint, status, body, again FROM answers WHERE key = ?", order.key).fetchone()
+            if known is not None and order.system in self._keyless:
+                run("UPDATE answers SET again = again + 1 WHERE key = ?", order.key)
+                order = order._replace(key=f"{order.key}#{known[3] + 2}")
+            elif known is not None:
                 if known[0] != fingerprint:
                     raise Refused(422, "this idempotency key was used for another request")
                 run("UPDATE answers SET again = again + 1 WHERE key = ?", order.key)
@@ -169,11 +173,9 @@ class Shop:
 
     def effects(self) -> list[dict[str, Any]]:
         """Return all effects, in the order of their keys, for those who compare."""
+        names = ("key", "system", "operation", "entity", "status", "undoes", "body", "at")
         with self._transaction() as run:
-            rows = run(
-                "SELECT key, system, operation, entity, status, undoes, body FROM effects ORDER BY key"
-            ).fetchall()
-        names = ("key", "system", "operation", "entity", "status", "undoes", "body")
+            rows = run(f"SELECT {', '.join(names)} FROM effects ORDER BY key").fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def refuse(self, key: str, path: str, why: str, now: float) -> None:

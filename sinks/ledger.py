@@ -117,13 +117,6 @@ class Ledger(Place):
 
         return self.patiently(transact)
 
-    def other_breakers(self, shard: str) -> list[BreakerRow]:
-        """Return what the other shards know of targets that are not as they should be."""
-        b = breakers.c
-        query = sa.select(b.name, b.state, b.until, b.body).where(b.shard != shard, b.state != "closed")
-        with self.read() as connection:
-            return [BreakerRow(*row) for row in connection.execute(query)]
-
     def acted_on(self, entity: str, since: int, but: str) -> bool:
         """Return whether any action but one has asked for an effect on `entity` since an instant."""
         e = effects.c
@@ -242,16 +235,23 @@ class ShardWriter:
             last = connection.execute(sent.where(a.shard == self.shard)).scalar()
         return max((at for at in (*found, last) if at is not None), default=0)
 
-    def wished(self) -> list[tuple[str, str]]:
-        """Return (action id, reason) of those that shall be taken back and were not heeded yet."""
-        query = (
+    def hear(self) -> tuple[list[tuple[str, str]], list[BreakerRow]]:
+        """Return what others say: (action id, reason) of actions of the shard that shall be taken back and were not
+        heeded yet; and what the other shards know of targets that are not as they should be.
+        """
+        wished = (
             sa.select(wishes.c.action_id, wishes.c.reason)
             .join(actions, actions.c.action_id == wishes.c.action_id)
             .where(actions.c.shard == self.shard, ~wishes.c.taken)
             .order_by(wishes.c.action_id)
         )
+        b = breakers.c
+        troubled = sa.select(b.name, b.state, b.until, b.body).where(b.shard != self.shard, b.state != "closed")
         with self._ledger.read() as connection:
-            return [(row.action_id, row.reason) for row in connection.execute(query)]
+            return (
+                [(row.action_id, row.reason) for row in connection.execute(wished)],
+                [BreakerRow(*row) for row in connection.execute(troubled)],
+            )
 
     def breakers(self) -> list[BreakerRow]:
         """Return what the shard knows of targets."""

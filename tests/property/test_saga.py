@@ -54,7 +54,6 @@ class SagaMachine(RuleBasedStateMachine):
         self.world = World({}, [])
         self.call: Call | None = None
         self.blocked: int | None = None
-        self.lied: set[str] = set()
         self.seqs: list[int] = []
 
     @initialize(
@@ -127,9 +126,6 @@ class SagaMachine(RuleBasedStateMachine):
             case "not sent":
                 self.answer("not-sent")
             case "lie":
-                if call.verb == "undo" or self.saga.effects[self.saga.about].do.open_until:
-                    return  # a lie about taking back is found out by nobody but an audit
-                self.lied.add(call.key)
                 self.answer("done")
 
     def may_land(self, call: Call) -> bool:
@@ -242,8 +238,7 @@ class SagaMachine(RuleBasedStateMachine):
         known = {effect.key for effect in saga.effects}
         for effect in saga.effects:
             really = {None: ("absent", "refused", ""), True: ("done",), False: ("undone",)}[there.get(effect.key)]
-            lied = effect.key in self.lied and effect.status == "done" and not effect.confirmed
-            assert effect.status in really or lied, (effect, there)
+            assert effect.status in really, (effect, there)
         undone = {effect.key for effect in saga.effects if effect.status == "undone"}
         assert {key for key, is_there in there.items() if not is_there} == undone
         effects = {key for key in there if key in known}

@@ -196,6 +196,7 @@ def test_wishes_are_heeded_whether_an_action_is_open_or_not(stage: Stage) -> Non
     assert stage.hands.asked == ["a2 measure measure", "a1 query send_message"]
     stage.answers("a1", "done")
     stage.answers("a1", "done")
+    stage.answers("a1", "undone")
     assert stage.states()["a1"] == "compensated"
     stage.answers("a2", "measured", state=BEFORE)
     assert stage.states()["a2"] == "refused"

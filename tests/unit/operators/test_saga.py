@@ -129,8 +129,15 @@ def test_what_does_not_help_is_taken_back_in_reverse_order(two: Playbook) -> Non
     assert story.call.verb == "undo"
     assert (story.call.operation, story.call.undoes) == ("reverse_credit", effect_key("a1", "credit"))
     assert story.call.key == undo_key("a1", "credit")
-    story.says("done").says("done").says("done")
-    assert story.asked[-4:] == ["query credit", "undo reverse_credit", "query send_message", "undo withdraw_message"]
+    story.says("done").says("undone").says("done").says("done").says("undone")
+    assert story.asked[-6:] == [
+        "query credit",
+        "undo reverse_credit",
+        "query credit",
+        "query send_message",
+        "undo withdraw_message",
+        "query send_message",
+    ]
     assert story.statuses == ["undone", "undone"]
     assert story.told[-2:] == [("ineffective", "ineffective"), ("compensated", "ineffective")]
 
@@ -165,7 +172,7 @@ def test_the_next_rung_is_taken_when_the_first_does_not_help(tmp_path: Path) -> 
     late = Story(book, action(valid_until=AT + MINUTE)).state(BEFORE)
     done_rung(late)
     assert late.asked[-1] == "query send_message"
-    late.says("done").says("done")
+    late.says("done").says("done").says("undone")
     assert late.told[-1] == ("compensated", "ineffective")
 
 
@@ -234,7 +241,7 @@ def test_a_target_that_tells_nothing_gets_one_attempt_and_then_a_person(one: Pla
     assert story.told == [("escalated", None)]
     assert story.statuses == ["unknown"]
     assert story.asked.count("do send_message") == 1
-    assert story.wakes().saga.wake_at is None
+    assert not story.saga.is_open
     assert not any(asked.startswith("query") for asked in story.asked)
 
 
@@ -277,7 +284,7 @@ def test_what_a_target_refuses_is_refused(one: Playbook) -> None:
 def test_earlier_steps_are_taken_back_when_a_later_one_is_refused(two: Playbook) -> None:
     story = Story(two).state(BEFORE).says("done").says("refused").says("done")
     assert story.asked[-2:] == ["query send_message", "undo withdraw_message"]
-    story.says("done")
+    story.says("done").says("undone")
     assert story.told == [("compensated", None)]
     assert story.statuses == ["undone", "refused"]
 
@@ -299,8 +306,31 @@ def test_taking_back_what_was_lost_is_asked_about_too(one: Playbook) -> None:
     assert (story.call.verb, story.call.key) == ("undo", undo_key("a1", "message"))
     story.restarts().wakes()
     assert story.call.verb == "query"
-    story.says("done")
+    story.says("done").says("undone")
     assert story.told[-1] == ("compensated", None)
+
+
+def test_a_lie_about_taking_back_is_found_out_and_it_is_tried_again(one: Playbook) -> None:
+    story = done(one).undone().says("done")
+    for _ in range(3):
+        assert story.asked[-1] == "undo withdraw_message"
+        story.says("done")
+        assert story.asked[-1] == "query send_message"
+        story.says("done")
+    assert story.told[-1] == ("escalated", None)
+    assert (story.statuses, "3 times in vain" in story.saga.reason) == (["done"], True)
+
+
+def test_what_is_left_standing_unseen_is_asked_about_after_the_end(two: Playbook) -> None:
+    story = Story(two, action(valid_until=AT + MINUTE)).state(BEFORE).says("done").says("unknown")
+    while not story.told:
+        story = story.says("unavailable") if story.saga.asked else story.wakes()
+    assert story.told == [("escalated", None)]
+    story.wakes().says("absent")
+    assert story.statuses == ["absent", "unknown"]
+    story.says("done")
+    assert (story.statuses, story.saga.is_open) == (["absent", "done"], False)
+    assert story.told == [("escalated", None)] * 3
 
 
 def test_what_cannot_be_taken_back_is_left_and_told(tmp_path: Path) -> None:
@@ -434,13 +464,13 @@ def test_a_person_is_asked_when_a_target_tells_nothing_for_a_day_and_it_is_asked
 def test_an_action_can_be_undone_at_any_time(one: Playbook) -> None:
     settled = done(one).wakes().says("done").state(HELPED)
     assert not settled.saga.is_open
-    settled.undone().says("done").says("done")
+    settled.undone().says("done").says("done").says("undone")
     assert settled.told[-2:] == [("settled", "verified"), ("compensated", "verified")]
     settled.undone()
     assert not settled.saga.is_open
     before = Story(one).undone().state(BEFORE)
     assert (before.told, before.asked) == ([("refused", None)], ["measure measure"])
-    during = Story(one).state(BEFORE).undone().says("done").says("done").says("done")
+    during = Story(one).state(BEFORE).undone().says("done").says("done").says("done").says("undone")
     assert (during.told, during.statuses) == ([("compensated", None)], ["undone"])
     refused = Story(one).state(BEFORE).says("refused").undone()
     assert (refused.told, refused.saga.is_open) == ([("refused", None)], False)

@@ -135,8 +135,8 @@ def test_breakers_are_kept_by_shard_and_told_to_others(ledger: Ledger) -> None:
     one.commit(breaker_rows=[BreakerRow("crm/a", "open", 9, b"z")])
     assert one.breakers() == [BreakerRow("crm/a", "open", 9, b"z"), BreakerRow("crm/b", "closed", 0, b"y")]
     assert two.breakers() == []
-    assert ledger.other_breakers("s1") == [BreakerRow("crm/a", "open", 9, b"z")]
-    assert ledger.other_breakers("s0") == []
+    assert two.hear() == ([], [BreakerRow("crm/a", "open", 9, b"z")])
+    assert one.hear() == ([], [])
 
 
 def test_wishes_are_heeded_once(ledger: Ledger) -> None:
@@ -144,9 +144,10 @@ def test_wishes_are_heeded_once(ledger: Ledger) -> None:
     writer = ledger.open_shard("s0")
     assert ledger.wish_undone(["a", "a", "b"], "rolled back", AT) == 2
     assert ledger.wish_undone(["a"], "again", AT) == 0
-    assert writer.wished() == [("a", "rolled back"), ("b", "rolled back")]
+    assert writer.hear() == ([("a", "rolled back"), ("b", "rolled back")], [])
+    assert ledger.open_shard("s1").hear() == ([], [])
     writer.commit(taken=["a"])
-    assert writer.wished() == [("b", "rolled back")]
+    assert writer.hear() == ([("b", "rolled back")], [])
     assert ledger.wish_undone(["a"], "once more", AT) == 1
 
 

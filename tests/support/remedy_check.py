@@ -1,0 +1,69 @@
+"""Runs one world of remedies and reckons up what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.errors import StoreError
+from tests.support.remedy_oracle import violations
+from tests.support.remedy_world import Setting, World
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of a world."""
+
+    seed: int
+    wrong: list[str]
+    """What must not be."""
+    kills: list[str]
+    """Where its processes died."""
+    states: dict[str, int]
+    effects: int
+    undone: int
+
+
+def check(seed: int, setting: Setting, control: str = "") -> Checked:
+    """Run the world of a seed.
+
+    Args:
+        seed: The seed.
+        setting: Shared with other worlds.
+        control: See `World`.
+    """
+    world = World(seed, setting, control)
+    try:
+        wrong: list[str] = []
+        try:
+            world.run()
+        except (AssertionError, StoreError) as error:
+            wrong.append(str(error))
+        there = world.shop.effects()
+        entities = {one["entity"] for one in there}
+        decided = {
+            one.action_id: {
+                "remedy": one.remedy,
+                "consent": one.approval is not None,
+                "needs_consent": setting.playbooks[one.remedy].always_approved,
+                "valid_until": one.valid_until,
+            }
+            for one in world.actions
+        }
+        wrong += violations(
+            world.folder / "ledger.db",
+            there,
+            {entity: world.shop.numbers(entity) for entity in entities},
+            world.shop.refusals(),
+            decided,
+            {name: [(step.id, step.rung) for step in book.steps] for name, book in setting.playbooks.items()},
+        )
+        if world.zombie_writes:
+            wrong.append(f"a process that was replaced wrote or asked {world.zombie_writes} times")
+        states: dict[str, int] = {}
+        for state in world.states().values():
+            states[state] = states.get(state, 0) + 1
+        forward = [one for one in there if one["undoes"] is None]
+        undone = sum(one["status"] == "undone" for one in forward)
+        return Checked(seed, wrong, world.killed, states, len(forward), undone)
+    finally:
+        world.close()
