@@ -98,7 +98,7 @@ def take_in(store: Store, ledger: Ledger, part: str, shards: list[str]) -> None:
         refused: list[Reject] = []
         for record in recorded:
             try:
-                new.append(new_action(decode_action(record.body), shards))
+                new.append(new_action(decode_action(record.body), record.key, shards))
             except InputError as error:
                 refused.append(Reject(record.position, error.message[:REASON_MAX], record.body))
         ledger.take_in(source, position, recorded[-1].position, new, refused)

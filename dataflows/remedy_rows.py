@@ -11,6 +11,9 @@ from operators.saga_state import Effect, Outcome, Saga, decode, encode
 from sinks.chain import canonical
 from sinks.ledger_rows import BreakerRow, EffectRow, NewAction, Open, OutcomeRow, Progress
 
+REASON_MAX = 1_000
+"""Characters of a reason that are told."""
+
 
 def shard_names(count: int) -> list[str]:
     """Return the names of `count` shards, in order."""
@@ -22,12 +25,19 @@ def shard_of(action: Action, shards: list[str]) -> str:
     return shards[key_group(action.about, len(shards))]
 
 
-def new_action(action: Action, shards: list[str]) -> NewAction:
-    """Return an action as it is taken in."""
+def new_action(action: Action, case_key: str, shards: list[str]) -> NewAction:
+    """Return an action as it is taken in.
+
+    Args:
+        action: What was decided.
+        case_key: What it was released under.
+        shards: The names of all shards.
+    """
     return NewAction(
         action_id=action.action_id,
         shard=shard_of(action, shards),
         case_id=action.case_id,
+        case_key=case_key,
         decision_id=action.decision_id,
         remedy=action.remedy,
         entity=action.about,
@@ -94,10 +104,16 @@ def _effect_row(action_id: str, effect: Effect) -> EffectRow:
     )
 
 
-def outcome_row(outcome: Outcome) -> OutcomeRow:
-    """Return what is told of an action."""
-    body = canonical(msgspec.to_builtins(outcome))
-    return OutcomeRow(outcome.action_id, outcome.seq, outcome.at, outcome.case_id, body)
+def outcome_row(outcome: Outcome, case_key: str) -> OutcomeRow:
+    """Return what is told of an action, by its contract (`config/contracts/action.outcome.yaml`).
+
+    Args:
+        outcome: What came of it.
+        case_key: What the action was released under.
+    """
+    told = msgspec.to_builtins(outcome) | {"case_key": case_key, "reason": outcome.reason[:REASON_MAX]}
+    body = canonical({name: value for name, value in told.items() if value is not None})
+    return OutcomeRow(outcome.action_id, outcome.seq, outcome.at, case_key, body)
 
 
 def breaker_row(breaker: Breaker) -> BreakerRow:

@@ -28,7 +28,7 @@ from operators.saga import SagaStep
 from operators.saga_moves import Around
 from operators.saga_state import Outcome, Saga
 from sinks.ledger import Ledger
-from sinks.ledger_rows import Open
+from sinks.ledger_rows import NewAction, Open
 
 MOVES_MAX = 2_000
 """Sagas moved in one transaction: more would make those that wait for their commit wait for too long."""
@@ -72,6 +72,7 @@ class _Running:
 
     action: Action
     saga: Saga
+    case_key: str
     call: Call | None = None
 
 
@@ -125,11 +126,11 @@ class Shard:
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
-    def take(self, rows: Iterable[Open], now: int) -> None:
-        """Begin with actions that were taken in since; those under way already are passed over."""
-        for row in rows:
-            if row.action_id not in self._running:
-                running = self._load(row)
+    def take(self, new: Iterable[NewAction], now: int) -> None:
+        """Begin with those of the shard's actions that were taken in since; those under way are passed over."""
+        for one in new:
+            if one.shard == self.name and one.action_id not in self._running:
+                running = self._load(Open(one.action_id, one.case_key, one.body, b""))
                 self._wake(running, self._means.begins(running.action, now))
 
     def turn(self, now: int) -> int:
@@ -242,7 +243,7 @@ class Shard:
         self._writer.commit(
             [progress_of(saga) for saga in sagas],
             [row for saga in sagas for row in effect_rows(saga)],
-            [outcome_row(outcome) for outcome in turn.outcomes],
+            [outcome_row(outcome, turn.moved[outcome.action_id].case_key) for outcome in turn.outcomes],
             changed,
             turn.heeded,
         )
@@ -275,7 +276,7 @@ class Shard:
 
     def _load(self, row: Open) -> _Running:
         action, saga = opened(row)
-        running = self._running[row.action_id] = _Running(action, saga)
+        running = self._running[row.action_id] = _Running(action, saga, row.case_key)
         self._entities.note(action.about, action.action_id, acts=saga.acts_now)
         return running
 

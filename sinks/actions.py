@@ -16,6 +16,8 @@ class Recorded(NamedTuple):
     """An action as it was recorded."""
 
     position: int
+    key: str
+    """What it was released under."""
     body: bytes
 
 
@@ -29,7 +31,7 @@ def action_sources(store: Store) -> list[str]:
 def actions_after(store: Store, part: str, position: int, limit: int) -> Sequence[Recorded]:
     """Return the actions of a sink part after a position, at most so many."""
     o = outputs.c
-    query = sa.select(o.seq, o.body).where(o.part == part, o.seq > position, o.kind == "action")
+    query = sa.select(o.seq, o.key, o.body).where(o.part == part, o.seq > position, o.kind == "action")
     with store.read() as connection:
         return [Recorded(*row) for row in connection.execute(query.order_by(o.seq).limit(limit))]
 

@@ -23,7 +23,7 @@ from sinks.projections import IN_MAX
 REVISION = "0001"
 """The newest step in `sinks/migrations/ledger`."""
 
-OUTCOME = "outcome"
+OUTCOME = "action.outcome"
 """Type of what is told of an action."""
 
 SINCE = "since"
@@ -210,18 +210,20 @@ class ShardWriter:
 
     def open_actions(self) -> list[Open]:
         """Return the actions of the shard of which something is left to do or to ask, the oldest first."""
-        query = sa.select(actions.c.action_id, actions.c.body, actions.c.saga)
-        query = query.where(actions.c.shard == self.shard, actions.c.open).order_by(actions.c.at, actions.c.action_id)
+        query = (
+            sa.select(*_OPEN)
+            .where(actions.c.shard == self.shard, actions.c.open)
+            .order_by(actions.c.at, actions.c.action_id)
+        )
         with self._ledger.read() as connection:
             return [Open(*row) for row in connection.execute(query)]
 
     def actions(self, action_ids: Sequence[str]) -> list[Open]:
         """Return actions of the shard, whether anything is left of them or not."""
         found: list[Open] = []
-        columns = (actions.c.action_id, actions.c.body, actions.c.saga)
         with self._ledger.read() as connection:
             for ids in _chunks(action_ids):
-                query = sa.select(*columns).where(actions.c.shard == self.shard, actions.c.action_id.in_(ids))
+                query = sa.select(*_OPEN).where(actions.c.shard == self.shard, actions.c.action_id.in_(ids))
                 found += [Open(*row) for row in connection.execute(query.order_by(actions.c.action_id))]
         return found
 
@@ -270,6 +272,7 @@ class ShardWriter:
             )
 
 
+_OPEN = tuple(actions.c[name] for name in Open._fields)
 _ACTION = [column.name for column in actions.columns]
 _PROGRESS = [name for name in Progress._fields if name != "action_id"]
 _INSERT_ACTIONS = inserting(actions)

@@ -62,7 +62,7 @@ def find_action(ledger: Ledger, action_id: str) -> Row:
     del row["saga"]
     query = sa.select(outcomes.c.body).where(outcomes.c.action_id == row["action_id"]).order_by(outcomes.c.seq)
     with ledger.read() as connection:
-        told = [orjson.loads(body) for (body,) in connection.execute(query)]
+        told = [{"verdict": None} | orjson.loads(body) for (body,) in connection.execute(query)]
     return row | {"decided": orjson.loads(row.pop("body")), "outcomes": told}
 
 

@@ -11,6 +11,8 @@ class NewAction(NamedTuple):
     action_id: str
     shard: str
     case_id: str
+    case_key: str
+    """The key that the action was released under: its case's."""
     decision_id: str
     remedy: str
     entity: str
@@ -91,6 +93,7 @@ class Open(NamedTuple):
     """An action of which something is left to do or to ask."""
 
     action_id: str
+    case_key: str
     body: bytes
     saga: bytes
     """Empty for one that was only taken in."""

@@ -33,6 +33,7 @@ actions = sa.Table(
     sa.Column("state", TEXT, nullable=False),
     sa.Column("open", sa.Boolean(create_constraint=False), nullable=False),
     sa.Column("case_id", TEXT, nullable=False),
+    sa.Column("case_key", TEXT, nullable=False),
     sa.Column("decision_id", TEXT, nullable=False),
     sa.Column("remedy", TEXT, nullable=False),
     sa.Column("entity", TEXT, nullable=False),

@@ -11,7 +11,17 @@ from tests.support.playbooks import AT, action
 
 def new(action_id: str, shard: str = "s0", **more: Any) -> NewAction:
     one = action(action_id, **more)
-    fields = (one.case_id, one.decision_id, one.remedy, one.about, one.customer, one.bundle, one.at, one.valid_until)
+    fields = (
+        one.case_id,
+        one.customer,
+        one.decision_id,
+        one.remedy,
+        one.about,
+        one.customer,
+        one.bundle,
+        one.at,
+        one.valid_until,
+    )
     return NewAction(action_id, shard, *fields, encode_action(one))
 
 

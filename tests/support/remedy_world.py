@@ -30,7 +30,6 @@ from replay.target_shop import OPERATIONS, Shop
 from sinks.http_target import HttpTarget, reply_of
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_actions
-from sinks.ledger_rows import Open
 from tests.support.playbooks import AT, action, playbook, step
 from tests.support.remedies import targets_file
 from tests.support.target import KEYS
@@ -335,12 +334,12 @@ class World:
             return 0
         self.boundary("before it is taken in")
         position = self.ledger.position(SOURCE)
-        rows = [new_action(one, SHARDS) for one in self.actions[position : self._arrived + len(due)]]
+        rows = [new_action(one, one.customer, SHARDS) for one in self.actions[position : self._arrived + len(due)]]
         fresh = self.ledger.take_in(SOURCE, position, position + len(rows), rows) if rows else []
         self._arrived = self.ledger.position(SOURCE)
         self.boundary("after it is taken in")
         for shard in self._shards:
-            shard.take([Open(one.action_id, one.body, b"") for one in fresh if one.shard == shard.name], self.now)
+            shard.take(fresh, self.now)
         return len(rows)
 
     def _wish(self, one: Action) -> None:

@@ -15,7 +15,6 @@ from dataflows.remedy_shard import Means, Shard
 from operators.saga_state import Outcome
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_actions
-from sinks.ledger_rows import Open
 from tests.support.playbooks import AT
 from tests.support.remedies import targets_file
 
@@ -72,9 +71,9 @@ class Stage:
     def take(self, *actions: Action) -> None:
         """Take actions in."""
         position = self.ledger.position("test")
-        new = [new_action(action, NAMES) for action in actions]
+        new = [new_action(action, action.customer, NAMES) for action in actions]
         fresh = self.ledger.take_in("test", position, position + len(new), new)
-        self.shard.take([Open(one.action_id, one.body, b"") for one in fresh], self.now)
+        self.shard.take(fresh, self.now)
 
     def turn(self, seconds: float = 0) -> int:
         """Let time pass, and take a turn."""
