@@ -275,7 +275,7 @@ def test_release_survives_a_crash_of_the_server_and_what_was_confirmed_is_there(
 
 @pytest.mark.slow
 def test_server_that_stays_away_stops_the_release(durable: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sinks.store.BUSY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("sinks.place.BUSY_TIMEOUT_S", 1.0)
     with begun(durable.database()) as store:
         writer = opened(store)
         durable.stop()

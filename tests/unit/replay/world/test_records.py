@@ -90,7 +90,7 @@ def test_a_telemetry_world_holds_nothing_else() -> None:
 
 def test_every_type_of_the_shop_occurs(told: Taken) -> None:
     made = {r.event["type"] for r in told.well()}
-    assert made == {contract.type for contract in load_contracts(BUILT_IN)}
+    assert made == {contract.type for contract in load_contracts(BUILT_IN) if contract.flow != "control"}
 
 
 @pytest.mark.parametrize("name", ["world", "told"])
