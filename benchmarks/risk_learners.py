@@ -13,8 +13,6 @@ from operators.features.vector import NAMES
 
 START = RecursiveLogisticParameters().start
 """Said by who has learned nothing."""
-ROWS_MAX = 6
-"""Checkpoints of an order, the last, that who takes no weights learns: each counts as an example there."""
 
 
 class Learner(Protocol):

@@ -95,7 +95,7 @@ def judged(given: Floats, examples: Examples, since: int) -> dict[str, Any]:
         before = [row for row in rows if answered_at is not None and examples.judgements[row].at < answered_at]
         scores += [given[row] for row in before]
         truths += [outcome.complained_at is not None] * len(before)
-        weights += [1 / len(before)] * len(before)
+        weights += [1 / max(len(before), 1)] * len(before)
     at_point = point(kept, first)
     p, y, w = np.clip(scores, 1e-6, 1 - 1e-6), np.array(truths), np.array(weights)
     return {
@@ -150,7 +150,7 @@ def main() -> None:
         if asked.only not in name:
             continue
         for number in [0, *asked.runs]:
-            if chance == (number == 0):
+            if chance and number == 0:
                 continue
             part = examples if chance or number == 0 else examples.without(number - 1, 3)
             learner = make(number)
