@@ -139,6 +139,15 @@ class Keys:
         raw = _decoded(public, PUBLIC_BYTES)
         return next((key for owned in self.by_person.values() for key in owned if key.public == raw), None)
 
+    def holders(self, role: str) -> tuple[str, ...]:
+        """Return the people who have a key for a role, by name, whether it is valid yet or no longer."""
+        return tuple(sorted(name for name, owned in self.by_person.items() if any(role in key.roles for key in owned)))
+
+    def person_of(self, key: Ed25519PrivateKey) -> str | None:
+        """Return whose private key it is, None where the file does not tell."""
+        public = key.public_key().public_bytes_raw()
+        return next((each.person for owned in self.by_person.values() for each in owned if each.public == public), None)
+
     @property
     def _who(self) -> str:
         return self.owner or "whoever sets up the key file"

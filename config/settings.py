@@ -215,6 +215,8 @@ class Policy:
     """Folder of a policy: `bundle.yaml` and its decision tables, or folders of such, one for each version."""
     candidate: Annotated[Path | None, Spec("place")]
     """Folder of a policy that decides beside it in shadow, for the record only; "" for none."""
+    enforce: Annotated[bool, Spec("results")]
+    """Whether a version decides only when the people it takes have signed it (`approvals.keys`); else it shadows."""
     mode: Annotated[Outcome, Spec("results")]
     """The most that the job does without a person: observe, recommend, approve or act."""
 

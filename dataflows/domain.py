@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
-from config.agents.load import load_manifests
+from config.agents.load import Manifest, load_manifests
 from config.clock import micros
 from config.contracts import BUILT_IN, ContractSet, load_contracts
 from config.features.load import load_views
-from config.keys import load_keys
-from config.policies.versions import load_policy
+from config.keys import Keys, load_keys
+from config.policies.signatures import judge_signatures, read_signatures
+from config.policies.versions import Versions, load_policy, load_versions
 from config.services.load import load_service_map
 from config.settings import Settings
 from dataflows.detection import Logics
@@ -32,6 +35,7 @@ from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
+from operators.policy_trust import Trust, enforced, judge
 from operators.risk import RiskLogic
 from operators.streams import build_streams
 from operators.telemetry import STOCK_TYPE, TelemetryLogic
@@ -44,6 +48,30 @@ def load_contract_set(settings: Settings) -> ContractSet:
         ContractError: a contract is at fault.
     """
     return load_contracts(BUILT_IN, *settings.contracts.folders)
+
+
+def load_policies(settings: Settings, manifests: Mapping[str, Manifest], keys: Keys) -> Versions:
+    """Return the policy; where it is enforced, only what the people it takes have signed decides.
+
+    Raises:
+        PolicyError: a bundle, or a file of signatures, is at fault.
+    """
+    if not settings.policy.enforce:
+        return load_policy(settings.policy.bundle, manifests)
+    return enforced(judge_folder(settings.policy.bundle, manifests, keys))
+
+
+def judge_folder(folder: Path, manifests: Mapping[str, Manifest], keys: Keys) -> list[Trust]:
+    """Return what each version of the policy in `folder` may do where it is enforced.
+
+    Raises:
+        PolicyError: a bundle, or a file of signatures, is at fault.
+    """
+    versions = [
+        (bundle, judge_signatures(bundle, read_signatures(place), keys))
+        for bundle, place in load_versions(folder, manifests)
+    ]
+    return judge(versions, keys, manifests)
 
 
 def load_logics(settings: Settings) -> Logics:
@@ -63,12 +91,12 @@ def load_logics(settings: Settings) -> Logics:
 
     rule, calls = manifests["outage"].parameters("fleet", FleetRule), load_service_map(settings.fleet.service_map)
     telemetry()  # tells a fault of the manifest here, not in a worker
-    policy, beside = load_policy(settings.policy.bundle, manifests), settings.policy.candidate
+    keys, beside = load_keys(settings.approvals.keys), settings.policy.candidate
+    policy = load_policies(settings, manifests, keys)
     candidate = None if beside is None else load_policy(beside, manifests).newest
     decider, sources = Decider(policy, settings.policy.mode, candidate), Sources(manifests)
     budgets = {agent: manifest.budget for agent, manifest in manifests.items() if manifest.budget is not None}
     case_settings = CaseSettings(key_groups=settings.runtime.key_groups.case, dedupe_ttl=settings.state.dedupe_ttl)
-    keys = load_keys(settings.approvals.keys)
     journey_settings = _journey_settings(settings)
     views, risk_parameters = load_views(), manifests["experience"].parameters("complaint_risk", ComplaintRiskParameters)
     drift_parameters = manifests["experience"].parameters("feature_drift", FeatureDriftParameters)

@@ -8,7 +8,7 @@ and flags. What it decides in shadow is recorded beside, and has no other effect
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from config.policies.documents import FactDocument, Outcome, Value
 from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
 from operators.flags import Limit, restraint
-from operators.policy import Verdict, decide, none_in_force
+from operators.policy import NOTHING, Verdict, decide, none_in_force
 
 SHADOW = "shadow"
 """Type of the event that records what was decided in shadow: no decision, so that nobody takes it for one."""
@@ -131,10 +131,15 @@ class Decider:
             now: Event time, microseconds.
             approval: Who consented to what the policy asks consent for.
         """
-        in_force = self.policy.at(now)
-        bundle = in_force or self.policy.first
+        in_force, beside = self.policy.at(now), self.policy.beside(now)
+        bundle = in_force or beside or self.policy.first
         facts = self.facts(bundle, case, row, around, now)
-        verdict = none_in_force(bundle) if in_force is None else decide(bundle, facts)
+        if in_force is not None:
+            verdict = decide(bundle, facts)
+        elif beside is not None:
+            verdict = replace(NOTHING, reason=f"{NOTHING.reason} {self.policy.shadow_only[beside.hash]}")
+        else:
+            verdict = none_in_force(bundle)
         outcome, why = _restrain(bundle, verdict, case, around, now, approval)
         decision = {
             "decision_id": derived_id("decision", case.case_id, case.decisions + 1),
@@ -172,12 +177,16 @@ class Decider:
         around: Surroundings,
         now: int,
     ) -> Iterator[tuple[Bundle, Verdict, dict[str, Any]]]:
-        """Yield what is said in shadow, each with its bundle and facts: by rules of the policy, by the candidate."""
+        """Yield what is said in shadow, each with its bundle and facts.
+
+        That is by rules of the policy that are in shadow, by a version of it that may not decide, and by the candidate.
+        """
         if verdict.shadow is not None:
             yield bundle, verdict.shadow, facts
-        if self.candidate is not None:
-            seen = facts | self.facts(self.candidate, case, row, around, now)
-            yield self.candidate, decide(self.candidate, seen), seen
+        for other in (self.policy.beside(now), self.candidate):
+            if other is not None:
+                seen = facts | self.facts(other, case, row, around, now)
+                yield other, decide(other, seen), seen
 
 
 def _record(

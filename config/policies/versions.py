@@ -22,15 +22,25 @@ class Versions:
     """The versions of one bundle, at least one, in the order of the dates from which they decide."""
 
     bundles: tuple[Bundle, ...]
+    shadow_only: Mapping[str, str] = field(default_factory=dict)
+    """By the hash of a version that may not decide, the reason, and who may change that."""
     _dates: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_dates", tuple(bundle.effective_from for bundle in self.bundles))
 
     def at(self, now: int) -> Bundle | None:
-        """Return the version in force at an event time, None before the first."""
-        position = bisect_right(self._dates, now)
-        return self.bundles[position - 1] if position else None
+        """Return the version in force at an event time: the latest that has come and may decide; None without any."""
+        return next((bundle for bundle in self._come(now) if bundle.hash not in self.shadow_only), None)
+
+    def beside(self, now: int) -> Bundle | None:
+        """Return the version that would be in force at an event time if it might decide, None where it does."""
+        latest = next(iter(self._come(now)), None)
+        return None if latest is None or latest.hash not in self.shadow_only else latest
+
+    def _come(self, now: int) -> tuple[Bundle, ...]:
+        """Return the versions whose date has come, the latest first."""
+        return self.bundles[: bisect_right(self._dates, now)][::-1]
 
     @property
     def first(self) -> Bundle:
@@ -44,7 +54,8 @@ class Versions:
 
     def is_live(self, agent: str, kind: str, now: int) -> bool:
         """Return whether findings of a kind can lead to anything at an event time, whatever the facts."""
-        mode = standing((self.at(now) or self.first).modes, agent, kind)
+        bundle = self.at(now)
+        mode = None if bundle is None else standing(bundle.modes, agent, kind)
         return mode is None or mode.is_live
 
     @property
@@ -63,14 +74,23 @@ def load_policy(folder: Path = DEFAULT_FOLDER, manifests: Mapping[str, Manifest]
     Raises:
         PolicyError: as `load_bundle`; or the versions have different names, or two the same version or date.
     """
+    return Versions(tuple(bundle for bundle, _ in load_versions(folder, manifests)))
+
+
+def load_versions(folder: Path, manifests: Mapping[str, Manifest] | None = None) -> list[tuple[Bundle, Path]]:
+    """Load the versions of a policy, in the order of their dates, each with its folder; see `load_policy`.
+
+    Raises:
+        PolicyError: as `load_policy`.
+    """
     loaded = sorted(
-        ((load_bundle(each, manifests), each / MAIN) for each in version_folders(folder)),
+        ((load_bundle(each, manifests), each) for each in version_folders(folder)),
         key=lambda pair: pair[0].effective_from,
     )
-    for position, (bundle, file) in enumerate(loaded):
+    for position, (bundle, place) in enumerate(loaded):
         for other, _ in loaded[:position]:
-            _check_apart(bundle, other, file)
-    return Versions(tuple(bundle for bundle, _ in loaded))
+            _check_apart(bundle, other, place / MAIN)
+    return loaded
 
 
 def version_folders(folder: Path) -> list[Path]:

@@ -12,17 +12,22 @@ import click
 from config.agents.load import Manifest, load_manifests
 from config.clock import TIME_MAX, to_text
 from config.errors import CheckFailed
+from config.keys import load_keys
 from config.policies.bundle import Bundle
 from config.policies.cases import load_cases
 from config.policies.grants import ungranted
 from config.policies.load import load_bundle
-from config.policies.versions import version_folders
+from config.policies.versions import load_policy, version_folders
+from config.settings import environment, load
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
 from dataflows.cli.instant import Instant
 from dataflows.cli.policy_diff import diff
 from dataflows.cli.policy_explain import explain
-from dataflows.cli.policy_options import config_option, folder_argument, load_named, named_folder
+from dataflows.cli.policy_options import config_option, folder_argument, named_folder
+from dataflows.cli.policy_sign import sign
+from dataflows.domain import judge_folder
 from operators.policy_cases import Tested, coverage, run_cases
+from operators.policy_trust import enforced
 
 Row = dict[str, Any]
 
@@ -34,24 +39,46 @@ def policy() -> None:
 
 policy.add_command(explain)
 policy.add_command(diff)
+policy.add_command(sign)
 
 
 @policy.command()
 @folder_argument
 @click.option("--at", type=Instant(), metavar="TIME", help="What is in force then. [now]")
+@click.option(
+    "--enforce/--no-enforce", default=None, help="Whether versions have to be signed to decide. [policy.enforce]"
+)
+@click.option(
+    "--keys", "keys_file", type=click.Path(path_type=Path), metavar="FILE", help="All public keys. [approvals.keys]"
+)
 @config_option
 @json_option
-def check(folder: Path | None, at: int | None, config: Path | None, as_json: bool) -> None:
+def check(
+    folder: Path | None,
+    at: int | None,
+    enforce: bool | None,
+    keys_file: Path | None,
+    config: Path | None,
+    as_json: bool,
+) -> None:
     """Load the policy in DIR strictly; show its versions, who owns what, and what is wrong with it.
 
-    Exit with 1 where a rule does what the agent of a finding is not granted.
+    Where versions have to be signed, tell who signed which, and what that comes to.
+
+    Exit with 1 where a rule does what the agent of a finding is not granted, or a version may shadow only.
 
     \b
-    Example:
+    Examples:
       forestall policy check config/policies/default
+      forestall policy check my/policy --enforce --keys keys.yaml
     """
     now = time.time_ns() // 1000 if at is None else at
-    loaded, manifests = load_named(folder, config), load_manifests()
+    settings, manifests = load(config, environment()), load_manifests()
+    folder = named_folder(folder, config)
+    trusts = []
+    if settings.policy.enforce if enforce is None else enforce:
+        trusts = judge_folder(folder, manifests, load_keys(keys_file or settings.approvals.keys))
+    loaded = enforced(trusts) if trusts else load_policy(folder, manifests)
     dates = [bundle.effective_from for bundle in loaded.bundles]
     document: Row = {
         "name": loaded.first.name,
@@ -59,6 +86,17 @@ def check(folder: Path | None, at: int | None, config: Path | None, as_json: boo
         "versions": [
             _checked(bundle, manifests, loaded.at(now) is bundle, until, now)
             for bundle, until in zip(loaded.bundles, [*dates[1:], TIME_MAX], strict=True)
+        ],
+        "signatures": [
+            {
+                "version": trust.bundle.version,
+                "change": trust.change,
+                "needed": trust.needed,
+                "signed_by": list(trust.signed.people),
+                "faults": list(trust.signed.faults),
+                "refusal": trust.refusal,
+            }
+            for trust in trusts
         ],
     }
     if as_json:
@@ -70,6 +108,10 @@ def check(folder: Path | None, at: int | None, config: Path | None, as_json: boo
         raise CheckFailed(
             f"{faults} rules do what the agents of their findings are not granted.",
             remedy="Change the rule, or have the owner of the agent add the class to side_effects in its manifest.",
+        )
+    if loaded.shadow_only:
+        raise CheckFailed(
+            f"{len(loaded.shadow_only)} versions may shadow only.", remedy="Have them signed: `forestall policy sign`."
         )
 
 
@@ -112,6 +154,14 @@ def _show_checked(document: Row) -> None:
     columns = ("version", "effective_from", "until", "in_force", "escalation", "hash")
     rows = [version | {"in_force": "yes" if version["in_force"] else "no"} for version in document["versions"]]
     print_rows(f"Policy {document['name']} at {document['at']}", columns, rows)
+    signatures = [
+        row | {"signed_by": ", ".join(row["signed_by"]), "may": "shadow only" if row["refusal"] else "decide"}
+        for row in document["signatures"]
+    ]
+    print_rows("Signatures", ("version", "change", "needed", "signed_by", "may"), signatures)
+    for row in signatures:
+        if row["refusal"]:
+            out.print(row["refusal"], markup=False)
     for version in document["versions"]:
         held = ("mode", "agent", "kind", "rule", "when", "owner", "reason")
         print_rows(f"How far it may go in {version['version']}", held, version["modes"])

@@ -14,6 +14,7 @@ from config.agents.load import load_manifests
 from config.errors import CheckFailed, UsageError
 from config.policies.bundle import Bundle, show
 from config.policies.documents import OUTCOMES
+from config.policies.signatures import ROLE
 from config.policies.versions import load_policy
 from dataflows.cli.console import json_option, out, print_json, print_rows, progress
 from operators.looser import Comparison, Place, compare
@@ -184,7 +185,11 @@ def _show_recorded(recorded: Row | None, top: int) -> None:
 
 
 def _show_comparison(found: Comparison, old: Bundle, new: Bundle, top: int) -> None:
-    out.print(f"On any facts: {found.change}. The new policy {CHANGES[found.change]}.")
+    people = "one person" if found.change in ("equivalent", "tightening") else "two people"
+    out.print(
+        f"On any facts: {found.change}. The new policy {CHANGES[found.change]}. Where policies have to be signed, it "
+        f"takes {people} with the role {ROLE}."
+    )
     for title, places in (
         ("Looser, for example", found.looser),
         ("Not to be told", found.undecided),

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dataflows.cli.console import json_option, out, print_json, progress
+from dataflows.cli.policy_options import say_what_shadows
 from dataflows.cli.results import absolute_url, print_counts, results
 from replay.play import Job, default_recovery, play
 
@@ -56,6 +57,7 @@ def replay(
         drain=drain,
         metrics_port=metrics_port,
     )
+    say_what_shadows(config)
     with progress() as bar:
         task = bar.add_task("records", total=None)
         play(job, lambda done, total: bar.update(task, completed=done, total=total))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dataflows.cli.console import ForestallGroup, err, json_option, out, print_json
+from dataflows.cli.policy_options import say_what_shadows
 from dataflows.cli.results import absolute_url, print_counts, results
 from dataflows.job import default_recovery
 from dataflows.live import LiveJob, live
@@ -65,6 +66,7 @@ def detection(
         processes=processes,
         metrics_port=metrics_port,
     )
+    say_what_shadows(config)
     outcome = live(job, _say_start, _say_death)
     if as_json:
         print_json({**results(store_url), "restarts": outcome.deaths})

@@ -69,3 +69,18 @@ def test_candidate_in_shadow_changes_nothing_and_is_recorded_beside_every_decisi
     assert len(shadows) >= len(before["decision"]) > 5
     assert {each.bundle for each in shadows} == {load_bundle(looser).hash}
     assert all("near" in each.facts for each in shadows)
+
+
+@pytest.mark.slow
+def test_policy_that_has_to_be_signed_and_is_not_only_shadows(world: Path, tmp_path: Path) -> None:
+    config = tmp_path / "job.toml"
+    config.write_text('[policy]\nenforce = true\nmode = "act"\n')
+    url = f"sqlite:///{tmp_path}/store.db"
+    ended = forestall("replay", world, "--store", url, "--config", config, "--json")
+    assert ended.document["actions"] == 0
+    assert "Policy default 1.0.0 may shadow only: it has 0 of 2 signatures" in ended.err
+    with Store.open(url) as store:
+        said, shadows = contents(store), list(bodies(store, "shadow"))
+    assert said["case"]
+    assert {(each["outcome"], each["rule"]) for each in said["decision"]} == {("observe", "none")}
+    assert "act" in {each["outcome"] for each in shadows}

@@ -219,6 +219,7 @@ def changed(name: str) -> Settings:
     samples = {
         "overload.held_bytes_max": "2000000",
         "overload.steps": "3,4",
+        "policy.enforce": "true",
         "policy.mode": "act",
         "registry.timeout": "2s",
         "runtime.epoch_interval": "2s",

@@ -6,7 +6,7 @@ import pytest
 from config.clock import from_text
 from config.errors import PolicyError
 from config.policies.load import DEFAULT_FOLDER, load_default
-from config.policies.versions import load_policy
+from config.policies.versions import Versions, load_policy
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
 
@@ -63,3 +63,19 @@ def test_versions_that_cannot_stand_beside_each_other_are_refused(
 def test_folder_without_any_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"bundle\.yaml: cannot be read"):
         load_policy(tmp_path)
+
+
+def test_version_that_may_not_decide_stands_beside_the_one_that_does(folder: Path) -> None:
+    whole = load_policy(folder)
+    first, second = whole.bundles
+    policy = Versions(whole.bundles, {second.hash: "nobody signed it"})
+    at, later = from_text(FIRST), from_text(SECOND)
+    assert [(policy.at(now), policy.beside(now)) for now in (at - 1, at, later)] == [
+        (None, None),
+        (first, None),
+        (first, second),
+    ]
+    assert Versions(whole.bundles, {first.hash: "…"}).at(at) is None
+    assert Versions(whole.bundles, {first.hash: "…"}).beside(at) == first
+    assert Versions(whole.bundles, {first.hash: "…"}).beside(later) is None
+    assert [whole.beside(now) for now in (at, later)] == [None, None]

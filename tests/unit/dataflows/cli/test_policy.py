@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from config.clock import DAY, from_text
@@ -213,3 +214,78 @@ def test_diff_names_facts_that_were_not_recorded(url: str, tmp_path: Path) -> No
 def test_diff_takes_decisions_from_one_place(url: str, tmp_path: Path) -> None:
     said = run("diff", DEFAULT_FOLDER, DEFAULT_FOLDER, "--store", url, "--recording", tmp_path, code=2).stderr
     assert "either --store URL or --recording DIR" in said
+
+
+@pytest.fixture
+def signers(tmp_path: Path) -> Any:
+    """The key file of three people, and their private keys, by name; kim's is for something else."""
+    entries = []
+    for name in ("ben", "maria", "kim"):
+        role = "policy-author" if name != "kim" else "customer-operations"
+        made = CliRunner().invoke(
+            main,
+            [
+                "keys",
+                "make",
+                f"{tmp_path}/{name}.key",
+                "--person",
+                name,
+                "--roles",
+                role,
+                "--valid-from",
+                "2020-01-01",
+                "--json",
+            ],
+        )
+        entries.append(orjson.loads(made.stdout))
+    file = tmp_path / "keys.yaml"
+    file.write_text(yaml.safe_dump({"owner": "security", "keys": entries}))
+    return lambda name: ("--key", tmp_path / f"{name}.key", "--keys", file)
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Path:
+    """A policy of two versions, the second of them looser."""
+    folder = tmp_path / "policy"
+    for name, date, sure in (("1.0.0", "1970-01-01T00:00:00Z", "0.9"), ("1.1.0", "2026-01-01T00:00:00Z", "0.8")):
+        main_file = copytree(DEFAULT_FOLDER, folder / name) / "bundle.yaml"
+        text = main_file.read_text().replace("version: 1.0.0", f"version: {name}")
+        main_file.write_text(
+            text.replace("1970-01-01T00:00:00Z", date).replace("sure: {value: 0.9", f"sure: {{value: {sure}")
+        )
+    return folder
+
+
+def test_version_decides_once_the_people_it_takes_have_signed_it(versions: Path, signers: Any) -> None:
+    keys = signers("ben")[2:]
+    assert "2 versions may shadow only" in run("check", versions, "--enforce", *keys, code=1).stderr
+    first = orjson.loads(run("sign", versions, *signers("ben"), "--version", "1.0.0", "--json").stdout)
+    assert (first["change"], first["signed_by"], first["needed"], first["may_decide"]) == ("first", ["ben"], 2, False)
+    assert "maria may sign it; security may give that role" in first["refusal"]
+    assert (
+        "It may decide: 2 of 2 signatures, by ben, maria."
+        in run("sign", versions, *signers("maria"), "--version", "1.0.0").output
+    )
+    second = orjson.loads(run("sign", versions, *signers("ben"), "--json").stdout)
+    assert (second["version"], second["change"], second["may_decide"]) == ("1.1.0", "loosening", False)
+    document = orjson.loads(run("check", versions, "--enforce", *keys, "--json", code=1).stdout)
+    assert [version["in_force"] for version in document["versions"]] == [True, False]
+    assert [row["signed_by"] for row in document["signatures"]] == [["ben", "maria"], ["ben"]]
+    run("sign", versions, *signers("maria"))
+    document = orjson.loads(run("check", versions, "--enforce", *keys, "--json").stdout)
+    assert [version["in_force"] for version in document["versions"]] == [False, True]
+    guards = versions / "1.1.0" / "guards.yaml"
+    guards.write_text(guards.read_text().replace("doubtful", "likely"))
+    assert "has been changed since" in run("check", versions, "--enforce", *keys, code=1).output
+
+
+def test_only_whose_key_is_for_policies_can_sign(versions: Path, signers: Any, tmp_path: Path) -> None:
+    said = run("sign", versions, *signers("kim"), code=2).stderr
+    assert "kim has no key for the role policy-author" in said
+    assert "security may give that role" in said
+    CliRunner().invoke(main, ["keys", "make", f"{tmp_path}/eve.key", "--person", "eve", "--roles", "policy-author"])
+    said = run("sign", versions, *signers("eve"), code=2).stderr
+    assert "nobody's that is known" in said
+    assert "security may add its public half" in said
+    assert "has no version '9'" in run("sign", versions, *signers("ben"), "--version", "9", code=2).stderr
+    assert not list(versions.glob("*/signatures.json"))
