@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -31,6 +32,11 @@ def requests(store: Store) -> list[Row]:
         for type_, body in connection.execute(query):
             _fold(found, type_, orjson.loads(body))
     return list(found.values())
+
+
+def requests_by_end(store: Store) -> Row:
+    """Return the number of requests by how they ended, `open` for those that wait."""
+    return dict(sorted(Counter(row["end"] or "open" for row in requests(store)).items()))
 
 
 def find_request(store: Store, request_id: str) -> Row:

@@ -17,6 +17,7 @@ from replay.score import score
 from replay.world.labels import Labels
 from sinks import queries
 from sinks.audit import verify_chain
+from sinks.requests import requests_by_end
 from sinks.store import Store
 
 store_option = click.option(
@@ -63,6 +64,7 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
             "lead_hours": queries.lead_times(opened),
             "decisions": queries.decisions_by_outcome(opened),
             "shadows": queries.shadows_by_outcome(opened),
+            "requests": requests_by_end(opened),
             "top": queries.top_open_cases(opened, top),
             "drift": queries.drifts(opened),
             "dead_letters": queries.dead_letters_by_reason(opened),
@@ -94,6 +96,7 @@ def _show_report(document: dict[str, Any]) -> None:
         print_rows("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_counts("Decided in shadow, without effect", "outcome", document["shadows"])
+    _show_counts("Requests to people", "state", document["requests"])
     _show_top(document["top"])
     columns = ("feature", "since", "ended", "distance", "by_chance", "moved_most")
     drifts = [_drift(row) for row in document["drift"]]

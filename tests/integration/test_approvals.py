@@ -109,6 +109,8 @@ def test_a_request_is_shown_answered_and_done_and_the_recording_goes_on(desk: De
     assert request["request_id"] not in [row["request_id"] for row in desk.open_requests()]
     desk.approvals("reject", other["request_id"], *given, "--into", desk.folder / "no")
     assert desk.replay(desk.folder / "no")["actions"] == 1
+    report = forestall("report", "--store", desk.store, "--json").document
+    assert (report["requests"]["granted"], report["requests"]["rejected"]) == (1, 1)
     case = forestall("case", request["case_id"], "--store", desk.store).out
     assert "maria (customer-operations): approve" in case
     desk.approvals("approve", request["request_id"], *given, "--into", desk.folder / "again").says(

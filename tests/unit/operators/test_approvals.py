@@ -197,6 +197,9 @@ def test_consent_to_a_state_that_is_past_is_refused_as_stale_with_the_difference
     assert desk.of("action") == []
     again = desk.of("approval.requested")[-1]
     assert again["action"]["parameters"] == {"hours": 3.0}
+    assert {each["decision_id"]: each["parameters"] for each in desk.of("decision")}[again["decision_id"]] == {
+        "hours": 3.0
+    }
     desk.feed(event_of(signed(again, "maria", 4 * HOUR + 1), 4 * HOUR + 1))
     assert len(desk.of("action")) == 1
 
