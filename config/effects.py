@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+import orjson
 
 from config.actions import Value
 from config.clock import SECOND
@@ -53,6 +54,13 @@ class Call(msgspec.Struct, frozen=True):
     parameters: dict[str, Value] = {}
     undoes: str = ""
     """Of an undo: the key of the effect it takes back."""
+
+    def body(self) -> bytes:
+        """Return what an effect is asked for with, as canonical JSON: the same however often it is asked for."""
+        content = {**self.parameters, "entity": self.entity}
+        if self.undoes:
+            content["undoes"] = self.undoes
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -28,6 +28,8 @@ Network = IPv4Network | IPv6Network
 BYTES_MAX = 16 << 20
 CONCURRENCY_MAX = 256
 WAITING_MAX = 100_000
+SQL_SETTLE = MINUTE
+"""So long a transaction that was begun may take, locks included: see `sinks/postgres.py`."""
 
 
 class BreakerDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,12 +170,7 @@ def _target(name: str, document: TargetDocument, folder: Path) -> Target:
         secret=read_secret(folder / document.secret_file) if document.secret_file else None,
         ca_file=folder / document.ca_file if document.ca_file else None,
         networks=tuple(ip_network(network) for network in document.networks),
-        traits=Traits(
-            keyed=document.keyed,
-            queryable=document.queryable,
-            measurable=document.measurable,
-            settle=micros(parse_duration(document.settle)),
-        ),
+        traits=_traits(document),
         concurrency=document.concurrency,
         waiting=document.waiting,
         response_bytes=document.response_bytes,
@@ -188,6 +185,16 @@ def _target(name: str, document: TargetDocument, folder: Path) -> Target:
             probes=breaker.probes,
         ),
     )
+
+
+def _traits(document: TargetDocument) -> Traits:
+    settle = micros(parse_duration(document.settle))
+    if document.kind == "topic":
+        return Traits(keyed=True, queryable=False, measurable=False, settle=settle)
+    if document.kind == "sql":
+        # A transaction may wait for another one for a while before it commits.
+        return Traits(keyed=True, queryable=True, measurable=False, settle=max(settle, SQL_SETTLE))
+    return Traits(document.keyed, document.queryable, document.measurable, settle)
 
 
 def _mistakes(target: TargetDocument, folder: Path) -> Iterator[str]:

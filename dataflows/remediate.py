@@ -13,28 +13,22 @@ from contextlib import ExitStack
 
 import msgspec
 
-from config.actions import decode_action
 from config.clock import TIME_MAX
-from config.errors import InputError
 from config.settings import Settings
 from dataflows.remedy_clock import EventClock
-from dataflows.remedy_rows import new_action
-from dataflows.remedy_setup import Setup, means_of, shards_of
+from dataflows.remedy_setup import Setup, client_of, means_of, shards_of
 from dataflows.remedy_shard import Shard
+from dataflows.remedy_sources import Intake, store_readers
 from operators.saga_state import Outcome
-from sinks.actions import action_sources, actions_after, complete_until, history_since
+from sinks.actions import complete_until, history_since
 from sinks.engine import store_path
 from sinks.ledger import Ledger
-from sinks.ledger_rows import NewAction, Reject
 from sinks.lock import FileLock
 from sinks.remediation import make_hands
 from sinks.store import Store
 
-BATCH = 1_000
-"""Actions taken in at once."""
 POLL_S = 0.002
 """How long to wait for an answer before it is looked for again."""
-REASON_MAX = 500
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +69,13 @@ def remediate(
         store = stack.enter_context(Store.open(trial.store_url))
         ledger = stack.enter_context(Ledger.open(trial.ledger_url, create=True))
         shards = shards_of(ledger, settings)
-        for part in action_sources(store):
-            take_in(store, ledger, part, shards)
+        for reader in store_readers(store):
+            intake = Intake(ledger, reader, shards)
+            while intake.take()[1]:
+                pass
         since = history_since(store)
         observed = ledger.observed_since(since) if since is not None else 0
-        hands = make_hands(setup.targets, replay=True)
+        hands = make_hands(setup.targets, client_of(settings), replay=True)
         stack.callback(hands.close)
         means = means_of(
             setup, settings, ledger, hands, observed, replay=True, real_targets=trial.real_targets, told=told
@@ -87,22 +83,6 @@ def remediate(
         until = TIME_MAX if trial.drain else complete_until(store)
         made = [Shard(name, means, None) for name in shards]
         return _to_the_end([(shard, EventClock(shard.began_at)) for shard in made], until, stopping)
-
-
-def take_in(store: Store, ledger: Ledger, part: str, shards: list[str]) -> None:
-    """Write the actions of a sink part that the ledger does not know yet into it."""
-    source = f"store/{part}"
-    position = ledger.position(source)
-    while recorded := actions_after(store, part, position, BATCH):
-        new: list[NewAction] = []
-        refused: list[Reject] = []
-        for record in recorded:
-            try:
-                new.append(new_action(decode_action(record.body), record.key, shards))
-            except InputError as error:
-                refused.append(Reject(record.position, error.message[:REASON_MAX], record.body))
-        ledger.take_in(source, position, recorded[-1].position, new, refused)
-        position = recorded[-1].position
 
 
 def _to_the_end(shards: list[tuple[Shard, EventClock]], until: int, stopping: Callable[[], int]) -> bool:

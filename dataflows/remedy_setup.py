@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from config.actions import Action
 from config.errors import SettingsError, StoreError
+from config.kafka import client_config
 from config.playbooks.load import load_playbooks
 from config.playbooks.model import Playbook
 from config.settings import Settings
@@ -56,6 +58,15 @@ def shards_of(ledger: Ledger, settings: Settings) -> list[str]:
             remedy=f"Set remediation.shards = {there}, or name another ledger.",
         )
     return shard_names(int(there))
+
+
+def client_of(settings: Settings) -> dict[str, Any] | None:
+    """Return how to reach the brokers: librdkafka's properties; None where the settings name none.
+
+    Raises:
+        SettingsError: [kafka] is at fault.
+    """
+    return None if settings.kafka.bootstrap_servers is None else client_config(settings.kafka)
 
 
 def means_of(

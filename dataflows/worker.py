@@ -35,7 +35,7 @@ def run_worker(
     process: int,
     addresses: str,
     failure: Path,
-    recovery: Path,
+    recovery: Path | None,
     epoch_interval: timedelta,
 ) -> int:
     """Run the flow that `build` makes until its input ends or SIGTERM comes; return the exit code.
@@ -46,7 +46,7 @@ def run_worker(
         process: This process's number.
         addresses: Of all processes, separated by ";", or "-" for one process.
         failure: Where to write a `Failure`.
-        recovery: Folder of Bytewax's recovery files.
+        recovery: Folder of Bytewax's recovery files; None for a flow that has its state elsewhere.
         epoch_interval: Wall time between snapshots.
     """
     stop = threading.Event()
@@ -62,7 +62,7 @@ def run_worker(
     gc.set_threshold(*GC_THRESHOLDS)
     several = addresses != "-"
     try:
-        if (recovery / FOLDER).is_dir():
+        if recovery is not None and (recovery / FOLDER).is_dir():
             switch_on(recovery / FOLDER, process)
             STARTS.add(1, str(process))
         cli_main(
@@ -71,7 +71,7 @@ def run_worker(
             process_id=process if several else None,
             addresses=addresses.split(";") if several else None,
             epoch_interval=epoch_interval,
-            recovery_config=RecoveryConfig(str(recovery), timedelta(0)),
+            recovery_config=None if recovery is None else RecoveryConfig(str(recovery), timedelta(0)),
         )
     except BaseException as raised:
         error = first_noted() or raised

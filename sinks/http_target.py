@@ -113,7 +113,7 @@ class HttpTarget:
         headers: dict[str, str] = {"accept": "application/json", "accept-encoding": "identity"}
         method, body = "GET", b""
         if call.verb in ("do", "undo"):
-            method, body = "POST", _body(call)
+            method, body = "POST", call.body()
             headers |= {
                 "content-type": "application/json",
                 DIGEST: content_digest(body),
@@ -214,13 +214,6 @@ def _failed(call: Call, result: Result, detail: str) -> Reply:
 
 def _reply(call: Call, result: Result, detail: str) -> Reply:
     return Reply(call.action_id, call.turn, result, detail)
-
-
-def _body(call: Call) -> bytes:
-    content = {**call.parameters, "entity": call.entity}
-    if call.undoes:
-        content["undoes"] = call.undoes
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
-from dataflows.cli.console import ForestallGroup, err, json_option, out, print_json
+from config.errors import UsageError
+from dataflows.cli.console import ForestallGroup, err, json_option, out, print_json, table
 from dataflows.cli.policy_options import say_what_shadows
 from dataflows.cli.results import absolute_url, print_counts, results
 from dataflows.job import default_recovery
 from dataflows.live import LiveJob, live
+from dataflows.remedy_job import RemediationJob, run_remediation
 from dataflows.restarts import Death
+from sinks.engine import store_path
+from sinks.ledger import Ledger
+from sinks.ledger_queries import actions_by_state, effects_by_status
 
 
 @click.group(cls=ForestallGroup)
@@ -84,3 +89,74 @@ def _say_start(job: LiveJob) -> None:
 def _say_death(death: Death) -> None:
     seconds = death.delay.total_seconds()
     err.print(f"the workers died: {death.error.message}; starting them again in {seconds:.0f} s", markup=False)
+
+
+@run.command()
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML) over the defaults.")
+@click.option(
+    "--ledger",
+    "ledger_url",
+    default="sqlite:///var/ledger.db",
+    show_default=True,
+    metavar="URL",
+    help="Where effects are written down.",
+)
+@click.option(
+    "--store", "store_url", metavar="URL", help="Carry out what a job on this machine decides. [topics.actions]"
+)
+@click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="Where logs of workers go. [beside it]")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads per process.")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@json_option
+def remediation(
+    config: Path | None,
+    ledger_url: str,
+    store_url: str | None,
+    folder: Path | None,
+    workers: int,
+    processes: int,
+    as_json: bool,
+) -> None:
+    """Carry out what was decided, each effect once, until the job is stopped by SIGTERM or Ctrl-C.
+
+    Actions come from the topic that `topics.actions` names, or from the store of a detection job. What is done stands
+    in the ledger before it is asked for: a job with the same ledger goes on where it stopped, also after a crash.
+    Which target systems there are is in `remediation.targets` of the settings.
+
+    Exit codes: 0 stopped as asked, 2 misused, 3 settings, playbooks, targets, brokers, store or ledger at fault.
+
+    \b
+    Example:
+      forestall run remediation --config job.toml --ledger sqlite:///var/ledger.db
+      forestall run remediation --config job.toml --store sqlite:///var/live.db --ledger sqlite:///var/live.db
+    """
+    ledger_url = absolute_url(ledger_url)
+    job = RemediationJob(
+        ledger_url=ledger_url,
+        folder=str((folder or _beside(ledger_url)).resolve()),
+        store_url=None if store_url is None else absolute_url(store_url),
+        config=None if config is None else str(config.resolve()),
+        workers=workers,
+        processes=processes,
+    )
+    outcome = run_remediation(job, _say_source, _say_death)
+    with Ledger.open(ledger_url) as ledger:
+        states, effects = actions_by_state(ledger), effects_by_status(ledger)
+    if as_json:
+        print_json({"actions": states, "effects": effects, "restarts": outcome.deaths, "ledger": ledger_url})
+        return
+    out.print("stopped; run the same command again to go on")
+    out.print(table("Actions", ("state", "actions"), list(states.items())))
+    out.print(f"what was done: forestall actions list --ledger {ledger_url}", markup=False)
+
+
+def _beside(ledger_url: str) -> Path:
+    path = store_path(ledger_url)
+    if path is None:
+        raise UsageError("the ledger has no file, so there is no place for logs", remedy="Name one with --folder.")
+    return path.with_name(path.name + ".remediation")
+
+
+def _say_source(job: RemediationJob) -> None:
+    what = job.store_url or f"{len(job.channels)} partitions of {job.channels[0].rpartition('/')[0]}"
+    err.print(f"carrying out actions of {what}; stop with Ctrl-C", markup=False)

@@ -10,11 +10,13 @@ from pathlib import Path
 from random import Random
 from subprocess import Popen
 
+import msgspec
 import pytest
 
-from config.clock import MINUTE
+from config.clock import HOUR, MINUTE
+from dataflows.remedy_clock import wall_clock
 from replay.target_shop import Shop
-from tests.support.commands import end, forestall, start, store_url
+from tests.support.commands import end, eventually, forestall, start, store_url
 from tests.support.playbooks import document, step, written
 from tests.support.remedies import many, store_with, target_process, targets_file
 
@@ -131,3 +133,46 @@ def test_killed_again_and_again_every_effect_is_there_once(tmp_path: Path, targe
         ("escalated", "inconclusive"),
     }
     assert (found, told["actions"]["settled"] > 12) == ({"done": 48}, True)
+
+
+@pytest.mark.slow
+def test_a_live_job_that_is_killed_does_everything_once(tmp_path: Path, target: Start, books: Path) -> None:
+    chance, now = Random(11), wall_clock()
+    decided = [msgspec.structs.replace(one, at=now, valid_until=now + HOUR) for one in many(24, "tell-and-credit")]
+    url = store_with(store_url(tmp_path / "store.db"), decided)
+    address = target("--seed", 5, "--faults", "slow=0.1,fail_after=0.1,lose_reply=0.1,lose_request=0.05", "--slow", 1.5)
+    settings = tmp_path / "job.toml"
+    file = targets_file(tmp_path, address)
+    for book in books.glob("*.yaml"):
+        book.write_text(book.read_text().replace("after: 30m", "after: 1s"))
+    settings.write_text(f'[remediation]\ntargets = "{file}"\nplaybooks = "{books}"\nwarmup = "0s"\n')
+    command = ("run", "remediation", "--config", settings, "--store", url, "--ledger", url, "--processes", 2, "--json")
+    for _ in range(4):
+        process = start(*command)
+        time.sleep(2.5 + 2 * chance.random())
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = start(*command)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    eventually(lambda: len(children.read_text().split()) == 2, "both workers have started")
+
+    def all_ended() -> bool:
+        states = forestall("actions", "list", "--ledger", url, "--json").document["actions"]
+        return len(states) == 24 and not any(one["open"] for one in states)
+
+    eventually(all_ended, "all actions come to their end")
+    process.terminate()
+    assert end(process).document["effects"] == {"done": 48}
+    assert agree(tmp_path, url) == {"done": 48}
+
+
+def test_a_live_job_says_what_is_at_fault(tmp_path: Path, books: Path) -> None:
+    settings = tmp_path / "job.toml"
+    file = targets_file(tmp_path, "http://127.0.0.1:9")
+    settings.write_text(f'[remediation]\ntargets = "{file}"\nplaybooks = "{books}"\n')
+    ledger = ("--ledger", store_url(tmp_path / "ledger.db"))
+    forestall("run", "remediation", *ledger).says(3, "remediation.targets")
+    forestall("run", "remediation", "--config", settings, *ledger).says(3, "topics.actions", "--store")
+    forestall("run", "remediation", "--config", settings, *ledger, "--store", store_url(tmp_path / "none.db")).says(
+        3, "no store", "none.db"
+    )
