@@ -43,20 +43,19 @@ class Ours:
 
 
 class OfRiver:
-    """A classifier of River. What is corrected is learned once more, as what it was."""
+    """A classifier of River. What is corrected is learned once more, as what it was.
 
-    def __init__(self, model: Any, weighted: bool) -> None:
-        self._model, self._weighted = model, weighted
+    Each checkpoint counts as a whole example: trees split on a number of examples, and take no fractions of one.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
 
     def probability(self, x: list[float]) -> float:
         return float((self._model.predict_proba_one(dict(zip(NAMES, x, strict=True))) or {}).get(True, START))
 
     def learn(self, x: list[float], positive: bool, weight: float) -> None:
-        named = dict(zip(NAMES, x, strict=True))
-        if self._weighted:
-            self._model.learn_one(named, positive, w=weight)
-        else:
-            self._model.learn_one(named, positive)
+        self._model.learn_one(dict(zip(NAMES, x, strict=True)), positive)
 
     def correct(self, x: list[float], weight: float) -> None:
         self.learn(x, True, weight)
@@ -88,20 +87,20 @@ class Mean:
 
 def _logistic(seed: int) -> Learner:
     steps = preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.AdaGrad(0.1), l2=1e-4)
-    return OfRiver(steps, weighted=False)
+    return OfRiver(steps)
 
 
 def _tree(seed: int) -> Learner:
-    return OfRiver(tree.HoeffdingAdaptiveTreeClassifier(grace_period=100, seed=seed), weighted=True)
+    return OfRiver(tree.HoeffdingAdaptiveTreeClassifier(grace_period=100, seed=seed))
 
 
 def _forest(seed: int) -> Learner:
-    return OfRiver(forest.ARFClassifier(n_models=5, leaf_prediction="mc", seed=seed), weighted=True)
+    return OfRiver(forest.ARFClassifier(n_models=5, leaf_prediction="mc", seed=seed))
 
 
 def _mean(seed: int) -> Learner:
     bayes: Any = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call]
-    return Mean(_logistic(seed), _tree(seed), OfRiver(bayes, weighted=False))
+    return Mean(_logistic(seed), _tree(seed), OfRiver(bayes))
 
 
 LEARNERS: dict[str, tuple[Callable[[int], Learner], bool]] = {

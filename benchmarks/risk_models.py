@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.risk_examples import CORRECT, LEARN, SCORE, Examples, Floats, examples_of
 from benchmarks.risk_learners import LEARNERS, Learner
 from config.agents.load import load_manifests
-from config.clock import from_text
+from dataflows.cli.instant import Instant
 from detectors.classifier import ODDS_MAX, Platt
 from operators.agents.experience import ComplaintRiskParameters
 from operators.features.vector import NAMES
@@ -127,7 +127,14 @@ def _without(examples: Examples, starts: Sequence[str]) -> Examples:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.risk_models", description=__doc__)
     parser.add_argument("recording", type=Path)
-    parser.add_argument("--since", default="2017-11-01T00:00:00Z", help="judge the orders placed from then on")
+    instant = Instant()
+    parser.add_argument(
+        "--since",
+        type=lambda text: instant.convert(text, None, None),
+        default="2017-11-01",
+        metavar="TIME",
+        help="judge the orders placed from then on",
+    )
     parser.add_argument("--only", default="", help="part of the name of the learners to run")
     parser.add_argument("--runs", type=int, nargs="+", default=[1, 2, 3], help="seeds, or thirds left out")
     parser.add_argument("--rows-max", type=int, default=24, help="checkpoints of one order that are learned, the last")
@@ -139,7 +146,7 @@ def main() -> None:
     """Run what is asked for, and print a line for each run."""
     asked = _asked()
     parameters = load_manifests()["experience"].parameters("complaint_risk", ComplaintRiskParameters)
-    examples, since = examples_of(asked.recording, parameters), from_text(asked.since)
+    examples, since = examples_of(asked.recording, parameters), asked.since
     if asked.ablate:
         make, _ = LEARNERS["recursive logistic regression"]
         for group, starts in {"nothing": (), **GROUPS}.items():
