@@ -16,7 +16,7 @@ import pytest
 from config.clock import HOUR, MINUTE
 from dataflows.remedy_clock import wall_clock
 from replay.target_shop import Shop
-from tests.support.commands import end, eventually, forestall, start, store_url
+from tests.support.commands import children, end, eventually, forestall, start, store_url
 from tests.support.playbooks import document, step, written
 from tests.support.remedies import many, store_with, target_process, targets_file
 
@@ -153,8 +153,7 @@ def test_a_live_job_that_is_killed_does_everything_once(tmp_path: Path, target: 
         process.send_signal(signal.SIGKILL)
         process.communicate()
     process = start(*command)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    eventually(lambda: len(children.read_text().split()) == 2, "both workers have started")
+    eventually(lambda: len(children(process)) == 2, "both workers have started")
 
     def all_ended() -> bool:
         states = forestall("actions", "list", "--ledger", url, "--json").document["actions"]

@@ -93,6 +93,11 @@ def end(process: subprocess.Popen[str]) -> Ended:
     return Ended(process.returncode, out, err)
 
 
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Return the process ids of a running command's workers."""
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
 def eventually(condition: Callable[[], bool], what: str) -> None:
     """Wait until `condition` holds."""
     deadline = time.monotonic() + PATIENCE_S

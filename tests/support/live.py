@@ -20,7 +20,7 @@ from replay.recording import Recording
 from replay.world import Spec, simulate
 from replay.writer import RecordingWriter
 from sinks.preflight import inspect
-from tests.support.commands import Ended, end, eventually, start
+from tests.support.commands import Ended, children, end, eventually, start
 from tests.support.kafka import Broker
 from tests.support.recordings import MADE_AT
 
@@ -181,8 +181,7 @@ class Job:
     def workers(self) -> list[int]:
         """Return the process ids of its workers."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children]
+        return children(self.process)
 
     def stop(self) -> Ended:
         """Ask it to stop and wait for it."""

@@ -22,7 +22,7 @@ from config.targets import load_targets
 from dataflows.remedy_clock import wall_clock
 from replay.target_shop import Shop
 from sinks.topic_target import TopicTarget
-from tests.support.commands import end, eventually, forestall, start, store_url
+from tests.support.commands import children, end, eventually, forestall, start, store_url
 from tests.support.kafka import Broker
 from tests.support.playbooks import document, step, written
 from tests.support.remedies import many, target_process, targets_file
@@ -69,11 +69,6 @@ def target(tmp_path: Path) -> Iterator[str]:
     process.communicate()
 
 
-def both_workers(process: Popen[str]) -> None:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    eventually(lambda: len(children.read_text().split()) == 2, "both workers have started")
-
-
 def produce(kafka: Broker, topic: str) -> None:
     """Write a dozen actions of now onto both partitions, and what is none between them."""
     now = wall_clock()
@@ -98,17 +93,21 @@ def test_actions_of_a_topic_are_done_once_however_often_the_job_is_killed(
         f'[remediation]\ntargets = "{targets_file(tmp_path, target)}"\nplaybooks = "{books}"\nwarmup = "0s"\n'
     )
     command = ("run", "remediation", "--config", settings, "--ledger", ledger, "--processes", 2, "--json")
-    for life in range(4):
+
+    def started() -> Popen[str]:
         process = start(*command)
-        both_workers(process)
+        eventually(lambda: len(children(process)) == 2, "both workers have started")
+        return process
+
+    for life in range(4):
+        killed = started()
         if life == 0:
             # What was decided before anybody watched would only be recommended.
             produce(kafka, topic)
         time.sleep(1 + 2 * chance.random())
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    process = start(*command)
-    both_workers(process)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+    process = started()
 
     def all_ended() -> bool:
         assert process.poll() is None, process.communicate()
