@@ -53,6 +53,8 @@ class Action(msgspec.Struct, frozen=True):
     customer: str = ""
     agent: str = ""
     kind: str = ""
+    segment: str = ""
+    """Of the cases for which the policy lets autonomy be earned apart; its outcomes say it again."""
     parameters: dict[str, Value] = {}
     facts: dict[str, Value] = {}
     """Those that were decided on."""
@@ -96,7 +98,7 @@ def _wrong(action: Action) -> str:
     for name in ("action_id", "case_id", "decision_id", "remedy"):
         if not _NAME.fullmatch(getattr(action, name)):
             return f"{name} is no name"
-    for name in ("target", "entity", "customer", "agent", "kind", "bundle"):
+    for name in ("target", "entity", "customer", "agent", "kind", "segment", "bundle"):
         text = getattr(action, name)
         if len(text) > TEXT_MAX or "\0" in text:
             return f"{name} is no text of up to {TEXT_MAX} characters"

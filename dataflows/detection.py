@@ -4,6 +4,7 @@
             ├──────────────┼──► journey ├─► risk ──► case
             │              ├──► cause   └──────────► case
             │              └──► fleet ─► cause
+            ├─► autonomy ─► case (control topics, and drift from risk)
             ├─► case (control topics)
             └─► outbox (late records, dead letters; what each stage has open at the end)
 
@@ -30,6 +31,8 @@ from sinks.outlets import StoreOutlet
 
 RISK_GROUPS = 1
 """Key groups of the risk stage: its key is the model, and there is one."""
+AUTONOMY_GROUPS = 1
+"""Key groups of the autonomy stage: evidence is not divided."""
 FLEETS = 1
 """Key groups of the fleet stage: a job watches one fleet, and one group sees all of it."""
 
@@ -45,6 +48,7 @@ class Logics:
     journey: MakeLogic
     risk: MakeLogic
     cause: MakeLogic
+    autonomy: MakeLogic
     case: MakeLogic
 
 
@@ -72,7 +76,7 @@ def receivers_of(key_groups: KeyGroups) -> dict[str, int]:
 
 def control_receivers_of(key_groups: KeyGroups) -> dict[str, int]:
     """Return the stages that control partitions send to, with their key groups."""
-    return {"case": key_groups.case}
+    return {"autonomy": AUTONOMY_GROUPS, "case": key_groups.case}
 
 
 def stages(
@@ -111,11 +115,13 @@ def stages(
         cause=groups.cause,
         case=groups.case,
     )
-    risk = stage("risk", RISK_GROUPS, logics.risk, journey.outlets, case=groups.case)
+    risk = stage("risk", RISK_GROUPS, logics.risk, journey.outlets, autonomy=AUTONOMY_GROUPS, case=groups.case)
+    autonomy = stage("autonomy", AUTONOMY_GROUPS, logics.autonomy, risk.outlets + controls, case=groups.case)
     speakers = telemetry.outlets + fleet.outlets + journey.outlets
     cause = stage("cause", groups.cause, logics.cause, speakers, case=groups.case)
-    case = stage("case", groups.case, logics.case, journey.outlets + risk.outlets + cause.outlets + controls)
-    return {each.name: each for each in (telemetry, fleet, journey, risk, cause, case)}
+    told = journey.outlets + risk.outlets + cause.outlets + autonomy.outlets
+    case = stage("case", groups.case, logics.case, told + controls)
+    return {each.name: each for each in (telemetry, fleet, journey, risk, cause, autonomy, case)}
 
 
 def build(
@@ -145,7 +151,7 @@ def build(
     """
     sources, controls = source.data_parts(), source.control_parts()
     made = stages(layout, logics, sources, place, controls)
-    telemetry, fleet, journey, risk, cause, case = made.values()
+    telemetry, fleet, journey, risk, cause, autonomy, case = made.values()
 
     flow = Dataflow("detection")
     gate = op.input("gate", flow, Gate(finished))
@@ -173,6 +179,15 @@ def build(
             frames_for("journey_to_cause", "cause", journey_items),
         ),
     )
+    autonomy_items = build_stage(
+        "autonomy",
+        autonomy,
+        op.merge(
+            "to_autonomy",
+            frames_for("source_to_autonomy", "autonomy", items),
+            frames_for("risk_to_autonomy", "autonomy", risk_items),
+        ),
+    )
     case_items = build_stage(
         "case",
         case,
@@ -182,6 +197,7 @@ def build(
             frames_for("journey_to_case", "case", journey_items),
             frames_for("risk_to_case", "case", risk_items),
             frames_for("cause_to_case", "case", cause_items),
+            frames_for("autonomy_to_case", "case", autonomy_items),
         ),
     )
     releases = op.merge(
@@ -193,6 +209,7 @@ def build(
         releases_of("journey_releases", journey_items),
         releases_of("risk_releases", risk_items),
         releases_of("cause_releases", cause_items),
+        releases_of("autonomy_releases", autonomy_items),
         releases_of("case_releases", case_items),
     )
     senders = frozenset(sources + controls).union(*(stage.outlets for stage in made.values()))

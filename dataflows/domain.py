@@ -10,6 +10,7 @@ from config.agents.load import Manifest, load_manifests
 from config.clock import micros
 from config.contracts import BUILT_IN, ContractSet, load_contracts
 from config.features.load import load_views
+from config.findings import FLEET_AGENT
 from config.keys import Keys, load_keys
 from config.policies.signatures import judge_signatures, read_signatures
 from config.policies.versions import Versions, load_policy, load_versions
@@ -26,11 +27,13 @@ from operators.agents.fulfilment import FulfilmentAgent
 from operators.agents.listening import ListeningAgent
 from operators.agents.outage import OutageAgent
 from operators.agents.stock import OversoldWatch
+from operators.autonomy_stage import AutonomyLogic
 from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
 from operators.evidence import Sources
 from operators.feature_drift import FeatureDriftParameters
+from operators.features.checkpoints import MODEL
 from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
@@ -117,6 +120,7 @@ def load_logics(settings: Settings) -> Logics:
         journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
         risk=lambda: RiskLogic(views, risk_parameters, drift_parameters),
         cause=lambda: CauseLogic(watches=watches, is_live=policy.is_live),
+        autonomy=lambda: AutonomyLogic(policy, frozenset({*manifests, FLEET_AGENT}), {MODEL: "experience"}),
         case=lambda: CaseLogic(decider, case_settings, sources, budgets, keys),
     )
 

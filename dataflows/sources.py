@@ -24,6 +24,7 @@ from dataflows.epoch_pace import EpochPace
 from dataflows.overload import Sampling
 from dataflows.partition_metrics import PartitionMetrics
 from dataflows.stages import Emitter, StageItem, release_frames, route
+from operators.autonomy_stage import routed
 from operators.batch import RawBatch
 from operators.channel import Channel, Position, Taken
 from operators.control import ControlChannel
@@ -104,7 +105,7 @@ class SourceSettings:
     floors: Mapping[str, int] = field(default_factory=dict)
     """Watermarks, microseconds, that partitions begin with, by channel: those who read already have come so far."""
     control_receivers: Mapping[str, int] = field(default_factory=dict)
-    """The same as `receivers` of control partitions: `case`."""
+    """The same as `receivers` of control partitions: `autonomy` and `case`."""
     follow: bool = False
     """Whether control partitions promise what the slowest data partition has come to: live they do, while of a
     recording it is known what they promised."""
@@ -324,10 +325,8 @@ class PartitionTicks(StatefulSourcePartition[StageItem, bytes]):
         partials = {}
         released: list[Event] = []
         if taken is not None and self._control:
-            events, released = (
-                route((("case", event) for event in taken.events), settings.control_receivers),
-                taken.released,
-            )
+            gone = (each for event in taken.events for each in routed(event))
+            events, released = route(gone, settings.control_receivers), taken.released
         elif taken is not None:
             groups = settings.receivers["journey"]
             for event in taken.events:

@@ -10,6 +10,7 @@ from operators.budget import Spent
 from operators.case import Case
 from operators.escalation import Told
 from operators.flags import Limit
+from operators.standing import Standing
 
 LINK = "link"
 
@@ -70,4 +71,6 @@ class CaseState(msgspec.Struct):
     answered: dict[str, EndedRequest] = {}
     """By request id, those that are over."""
     told: dict[str, Told] = {}
-    """Under the key BROADCAST alone: by role, how often it was told of requests that wait."""
+    """Under the key BROADCAST alone: by role, how often it was told of requests that wait,"""
+    standings: dict[str, Standing] = {}
+    """and the levels of autonomy that have changed, by agent, remedy and segment."""

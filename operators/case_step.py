@@ -214,6 +214,7 @@ class CaseStep:
             contacts=sum(1 for name in state.contacts if name != case.case_id),
             kind_confidence=kind_confidence(case, logic.sources),
             flags=self.context.shared().flags,
+            standings=self.context.shared().standings,
         )
         return row, logic.decider.decide(case, row, around, now, approval)
 

@@ -1,8 +1,8 @@
 """The case stage: findings become cases, cases get decisions.
 
 Key: the correlation key, a customer or a fleet entity (a cause). In: `finding` events; `link` events by which the
-cause stage tells a customer that a cause it named has a case of its own; and, by control channels, flags, answers and
-outcomes.
+cause stage tells a customer that a cause it named has a case of its own; `autonomy.changed` of the autonomy stage; and,
+by control channels, flags, answers and outcomes.
 Out, to the outbox: the finding, the case event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), the
 decision and action of the same step, and what people are asked and said (`operators/approval_step.py`).
 
@@ -35,6 +35,8 @@ from operators.evidence import Sources
 from operators.flags import FLAG, note
 from operators.logic import Context
 from operators.outcomes import OUTCOME
+from operators.standing import CHANGED
+from operators.standing import note as note_standing
 
 SWEEP = "sweep"
 
@@ -98,13 +100,16 @@ class CaseLogic:
         return CaseState()
 
     def on_event(self, key: str, state: CaseState, event: Event, context: Context) -> None:
-        """Handle a finding, a link, or a control record: a flag, a person's answer, or an outcome.
+        """Handle a finding, a link, a level of autonomy, or a control record: a flag, a person's answer, or an outcome.
 
         Raises:
             ValueError: the event is of another type: the stages are wired wrongly.
         """
         if event.type == FLAG:
             note(state.flags, event)
+            return
+        if event.type == CHANGED:
+            note_standing(state.standings, event)
             return
         for each, _ in _states(state):
             self._forget_ended(each, context.now)
@@ -122,7 +127,7 @@ class CaseLogic:
         elif event.type == OUTCOME:
             CaseStep(self, key, state, context).on_outcome(event)
         else:
-            raise ValueError(f"stage {self.name} takes findings, links and control records, not {event.type}")
+            raise ValueError(f"stage {self.name} takes findings, links, levels and control records, not {event.type}")
         self._set_sweep(state, context)
 
     def _is_live(self, finding: Finding, state: CaseState, now: int) -> bool:

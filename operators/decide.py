@@ -24,6 +24,7 @@ from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
 from operators.flags import Limit, restraint
 from operators.policy import NOTHING, Verdict, decide, none_in_force
+from operators.standing import Reach, Standing, reach, within
 
 SHADOW = "shadow"
 """Type of the event that records what was decided in shadow: no decision, so that nobody takes it for one."""
@@ -43,6 +44,8 @@ class Surroundings:
     """How likely what the leading finding says is so; the case's confidence is that anything is wrong."""
     flags: Mapping[str, Limit] = field(default_factory=dict)
     """How far people let the job go, by scope."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """The levels of autonomy that have changed."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -140,16 +143,17 @@ class Decider:
             verdict = replace(NOTHING, reason=f"{NOTHING.reason} {self.policy.shadow_only[beside.hash]}")
         else:
             verdict = none_in_force(bundle)
-        outcome, why = _restrain(bundle, verdict, case, around, now, approval)
+        far = _reach(bundle, verdict, case, facts, around)
+        outcome, why = _restrain(bundle, verdict, case, around, far, now, approval)
         decision = {
             "decision_id": derived_id("decision", case.case_id, case.decisions + 1),
-            **_record(bundle, verdict, case, facts, outcome, why, now),
+            **_record(bundle, verdict, case, facts, outcome, why, far, now),
             "bundle": "" if in_force is None else bundle.hash,
         }
         remedy = bundle.remedies.get(verdict.remedy)
         action = None
         if outcome in ("act", "approve") and remedy is not None:
-            action = _action(remedy, verdict, case, row, decision, now)
+            action = _action(remedy, verdict, case, row, decision, now) | _earned(far)
         if outcome == "act" and action is not None and approval is not None:
             decision["approval"] = action["approval"] = msgspec.to_builtins(approval)
         return Decided(
@@ -190,7 +194,14 @@ class Decider:
 
 
 def _record(
-    bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], outcome: Outcome, why: str, now: int
+    bundle: Bundle,
+    verdict: Verdict,
+    case: Case,
+    facts: dict[str, Any],
+    outcome: Outcome,
+    why: str,
+    far: Reach | None,
+    now: int,
 ) -> dict[str, Any]:
     """Return what is recorded of a verdict, whether live or in shadow."""
     return {
@@ -207,22 +218,46 @@ def _record(
         "parameters": dict(verdict.parameters),
         "error": verdict.error,
         "approver": verdict.owner if outcome == "approve" else "",
+        **_earned(far),
     }
+
+
+def _earned(far: Reach | None) -> dict[str, Any]:
+    """Return what is recorded of how far a verdict may go: under which name its outcome counts."""
+    return {} if far is None else {"segment": far.segment, "autonomy": far.level}
 
 
 def _shadow(
     bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], around: Surroundings, now: int
 ) -> dict[str, Any]:
     """Return the data of a shadow event, without its id: what would be recorded if it were live."""
-    outcome, why = _restrain(bundle, verdict, case, around, now, None)
-    return {"shadow": True} | _record(bundle, verdict, case, facts, outcome, why, now)
+    far = _reach(bundle, verdict, case, facts, around)
+    outcome, why = _restrain(bundle, verdict, case, around, far, now, None)
+    return {"shadow": True} | _record(bundle, verdict, case, facts, outcome, why, far, now)
+
+
+def _reach(
+    bundle: Bundle, verdict: Verdict, case: Case, facts: Mapping[str, Any], around: Surroundings
+) -> Reach | None:
+    quality = case.leading().features.get(DATA_QUALITY, 1.0)
+    return reach(bundle, verdict, facts, quality, around.standings)
 
 
 def _restrain(
-    bundle: Bundle, verdict: Verdict, case: Case, around: Surroundings, now: int, approval: Approval | None
+    bundle: Bundle,
+    verdict: Verdict,
+    case: Case,
+    around: Surroundings,
+    far: Reach | None,
+    now: int,
+    approval: Approval | None,
 ) -> tuple[Outcome, str]:
-    """Return what the case and people's flags leave of a verdict, and why it is less than the rule wants."""
+    """Return what the case, what was earned, and people's flags leave of a verdict, and why it is less than the rule
+    wants.
+    """
     outcome, why = _restrain_by_case(verdict, case, now)
+    if far is not None and (left := within(far, outcome)) != outcome:
+        outcome, why = left, far.why
     if approval is not None and outcome == "approve" and verdict.remedy:
         outcome, why = "act", f"Approved by {', '.join(approval.approvers)}."
     flagged = restraint(around.flags, case.leading().agent, bundle.remedies.get(verdict.remedy), now)

@@ -55,7 +55,7 @@ def near_rules(bundle: Bundle, facts: Mapping[str, Any], verdict: Verdict) -> li
     """Return the rules that nearly fired, in the order in which they are tried."""
     rules = {rule.id: rule for rule in bundle.rules}
     try:
-        bound = Bound(_as_bound(bundle, facts))
+        bound = Bound(bundle.bindable(facts))
     except ExpressionError:
         return []
     return [
@@ -106,12 +106,3 @@ def _holds(part: Any, bound: Bound) -> bool:
         return bool(part.holds(bound))
     except ExpressionError:
         return False
-
-
-def _as_bound(bundle: Bundle, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts as conditions see them: numbers as floats."""
-    return {
-        name: float(value) if bundle.facts[name].type == "number" and type(value) is int else value
-        for name, value in facts.items()
-        if name in bundle.facts
-    }

@@ -3,7 +3,7 @@
 Key: a model. In: from the journeys, `checkpoint` events (an order at an instant of its life, and what has just happened
 to it) and `label` events (its customer answered, or it was cancelled). Out: the finding `order.complaint_likely` of the
 agent `experience`, to `case` by customer; its end when the customer is content or has complained, or stays silent. What
-drifts of the numbers it reads (`feature_drift`) is released.
+drifts of the numbers it reads (`feature_drift`) is released, and told `autonomy`.
 
 It scores before it learns: a checkpoint is judged with what was known by then, and kept; when the outcome is known,
 weeks later, all checkpoints of the order are learned, together as one example. What is scored is therefore never what
@@ -190,6 +190,7 @@ class RiskLogic:
                 counted = fresh(order_progress.VIEW, progress, before)
                 for drift in self._drift.watch(MODEL, state.drift, counted, now):
                     context.emit(RELEASE, drift)
+                    context.emit("autonomy", drift)
             pending.rows = [*pending.rows, packed(Seen(progress, history, log_odds, probability))]
         delivered_days = progress["since_delivered_days"]
         if delivered_days is not None:

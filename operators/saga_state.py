@@ -142,6 +142,8 @@ class Outcome(msgspec.Struct, frozen=True):
     action_id: str
     case_id: str
     remedy: str
+    agent: str
+    segment: str
     bundle: str
     state: State
     verdict: Verdict | None
@@ -159,6 +161,8 @@ def outcome_of(saga: Saga, action: Action, at: int) -> Outcome:
         action_id=action.action_id,
         case_id=action.case_id,
         remedy=action.remedy,
+        agent=action.agent,
+        segment=action.segment,
         bundle=action.bundle,
         state=saga.state,
         verdict=saga.verdict,

@@ -16,6 +16,7 @@ from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
 from config.policies.approvals import Approvals
+from config.policies.autonomy import Autonomy
 from config.policies.documents import FactDocument, FactType, Outcome, Value
 from config.policies.modes import Entry
 
@@ -138,6 +139,8 @@ class Bundle:
     """How far agents, rules and segments may go, the tightest first."""
     approvals: Approvals = field(default_factory=Approvals)
     """How people are asked."""
+    autonomy: Autonomy = field(default_factory=Autonomy)
+    """How far remedies may go by themselves."""
     _by_kind: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def plan(self, kind: str) -> Plan:
@@ -172,6 +175,14 @@ class Bundle:
     def flags_at(self, now: int) -> dict[str, bool]:
         """Return which flags are on at an event time, by name."""
         return {name: flag.value and now < flag.expires for name, flag in self.flags.items()}
+
+    def bindable(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the declared ones of `facts` as conditions see them: CEL adds no integer to a float."""
+        return {
+            name: float(value) if self.facts[name].type == "number" and type(value) is int else value
+            for name, value in facts.items()
+            if name in self.facts
+        }
 
     @property
     def features(self) -> frozenset[str]:

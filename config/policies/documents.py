@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import msgspec
 
 from config.policies.approvals import ApprovalsDocument
+from config.policies.autonomy import AutonomyDocument
 
 Outcome = Literal["observe", "recommend", "approve", "act"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -145,3 +146,4 @@ class BundleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flags: dict[str, FlagDocument] = {}
     modes: list[ModeDocument] = []
     approvals: ApprovalsDocument = ApprovalsDocument()
+    autonomy: AutonomyDocument = AutonomyDocument()

@@ -20,6 +20,7 @@ from config.errors import PolicyError
 from config.expressions import compile_expression
 from config.findings import FLEET_AGENT
 from config.policies.approvals import read_approvals
+from config.policies.autonomy import Known, read_autonomy
 from config.policies.bundle import DEFAULT_RULE, PROVIDED, Bundle, Flag, Remedy, Rule
 from config.policies.documents import (
     BundleDocument,
@@ -89,6 +90,17 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
         default=_default(main, names),
         modes=_modes(main, names, [rule.id for _, rules in ruled for rule in rules], manifests),
         approvals=read_approvals(document.approvals, document.escalation, lambda *path: main.at("approvals", *path)),
+        autonomy=read_autonomy(
+            document.autonomy,
+            Known(
+                [*manifests, FLEET_AGENT],
+                remedies,
+                document.owner,
+                lambda where, source: names.condition(where, source)[0],
+                lambda where, what, pattern, among: _matching(where, what, pattern, list(among)),
+            ),
+            lambda *path: main.at("autonomy", *path),
+        ),
     )
 
 

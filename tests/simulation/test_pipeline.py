@@ -26,12 +26,14 @@ from operators.agents.experience import ComplaintRiskParameters
 from operators.agents.fulfilment import FulfilmentAgent
 from operators.agents.outage import OutageAgent
 from operators.agents.stock import OversoldWatch
+from operators.autonomy_stage import AutonomyLogic
 from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.cause_state import CauseSettings
 from operators.decide import Decider
 from operators.evidence import Sources
 from operators.fan_in import FanInSettings
+from operators.features.checkpoints import MODEL
 from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
@@ -79,7 +81,8 @@ BUDGETS = {"fulfilment": Budget(share=0.3, spare=0.5), "experience": Budget(shar
 
 def logics() -> Logics:
     agents: list[CustomerAgent] = [FulfilmentAgent.of(MANIFESTS["fulfilment"]), BillingAgent.of(MANIFESTS["billing"])]
-    decider = Decider(load_policy(), "act")
+    policy = load_policy()
+    decider = Decider(policy, "act")
     watches: list[Watch] = [
         OversoldWatch.of(MANIFESTS["fulfilment"], STREAMS[STOCK_TYPE].pane),
         SharedCardsWatch.of(MANIFESTS["fraud"]),
@@ -91,6 +94,7 @@ def logics() -> Logics:
         journey=lambda: JourneyLogic(agents, JOURNEYS, judged=True),
         risk=lambda: RiskLogic(VIEWS, RISK),
         cause=lambda: CauseLogic(CAUSES, watches),
+        autonomy=lambda: AutonomyLogic(policy, frozenset(MANIFESTS), {MODEL: "experience"}),
         case=lambda: CaseLogic(decider, CASES, Sources(MANIFESTS), BUDGETS),
     )
 

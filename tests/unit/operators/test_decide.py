@@ -92,6 +92,8 @@ def test_act_makes_an_action_whose_id_does_not_depend_on_the_policy() -> None:
         "parameters": {"new_date": EXPECTED},
         "valid_until": 2 * DAY,
         "at": DAY,
+        "segment": "other",
+        "autonomy": "autonomous",
     }
     other = decided(case(), bundle=replace(BUNDLE, hash="other", version="2.0.0"))
     assert other.decision["bundle"] == "other"

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from config.errors import ForestallError
 from dataflows.cli.main import main
+from dataflows.recovered import STAGES
 from operators.journey import JourneyLogic
 from replay.play import Job, prepared
 from sinks.lock import lock_recovery
@@ -90,7 +91,7 @@ def test_positions_state_and_what_a_start_would_delete_are_told(killed: Path) ->
     assert told["faults"] == []
     assert told["resume_epoch"] > 10
     assert told["versions"]["channels"] == told["versions"]["outboxes"] == told["versions"]["state_logs"] == [1]
-    assert told["versions"]["stages"].keys() == {"telemetry", "fleet", "journey", "risk", "cause", "case"}
+    assert told["versions"]["stages"].keys() == set(STAGES)
     offsets = {channel["channel"]: channel["next_offset"] for channel in told["channels"]}
     assert offsets["telemetry/0"] > 0
     assert sum(offsets.values()) == sum(channel["records"] for channel in told["channels"])
