@@ -16,6 +16,7 @@ from typing import Any, Literal
 from config.agents.load import Manifest
 from config.clock import TIME_MIN
 from config.expressions import Expression, compile_expression, named_values
+from config.findings import FLEET_AGENT
 from config.policies.bundle import Bundle, Rule
 from config.policies.conditions import atoms, take_apart
 from config.policies.documents import OUTCOMES, Outcome
@@ -23,6 +24,7 @@ from config.policies.regions import OTHER
 from config.policies.rules import SAMPLES
 from operators.boxes import Box, Boxes, Space, TooComplex, find, meet
 from operators.decision_table import FAMILIES, JOB_MODES, KIND, MODE, Line, agents_of, space_of, table_of
+from operators.looser_autonomy import differences
 from operators.policy import FAMILIES_MIN, Verdict, bounded, decide
 
 Change = Literal["equivalent", "tightening", "loosening", "undecided"]
@@ -79,6 +81,7 @@ def compare(old: Bundle, new: Bundle, manifests: Mapping[str, Manifest]) -> Comp
     found = Comparison(kinds_of((old, new), manifests.values()))
     _compare_facts(old, new, found)
     _compare_approvals(old, new, found)
+    _compare_autonomy(old, new, [*(manifest.agent for manifest in manifests.values()), FLEET_AGENT], found)
     for flags in _flags((old, new)):
         pair = [fixed(bundle, states) for bundle, states in zip((old, new), flags, strict=True)]
         seen: set[Any] = set()
@@ -162,6 +165,14 @@ def _compare_approvals(old: Bundle, new: Bundle, found: Comparison) -> None:
         found.tighter.append(_unknown("*", "two people have to agree where one person's consent was enough"))
     if before.ladders != after.ladders:
         found.undecided.append(_unknown("*", "others may answer when nobody does: the ladders are not the same"))
+
+
+def _compare_autonomy(old: Bundle, new: Bundle, agents: Sequence[str], found: Comparison) -> None:
+    """Note where remedies may go further by themselves, or less far."""
+    places = {1: found.looser, -1: found.tighter, 0: found.undecided}
+    for sign, because in differences(old, new, agents):
+        if len(places[sign]) < FOUND_MAX:
+            places[sign].append(_unknown("*", because))
 
 
 def _unknown(kind: str, because: str) -> Place:
