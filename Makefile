@@ -28,6 +28,9 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= true
 endif
 
+# Tests and commands start many processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast lint format bench bench-kafka soak chaos chaos-replay chaos-remediation parts broker registry bundled clean
 

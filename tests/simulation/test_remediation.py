@@ -21,6 +21,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return Setting(tmp_path_factory.mktemp("worlds"))
 
 
+@pytest.mark.slow
 def test_what_is_there_is_what_the_ledger_says(setting: Setting) -> None:
     states: Counter[str] = Counter()
     kills: Counter[str] = Counter()

@@ -188,6 +188,7 @@ def test_commits_are_on_disk_whatever_the_server_is_set_to(server: Server) -> No
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "remote_apply"
 
 
+@pytest.mark.slow
 def test_process_that_hangs_in_a_transaction_does_not_hold_up_its_successor(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +207,7 @@ def test_process_that_hangs_in_a_transaction_does_not_hold_up_its_successor(
         assert successor.counts() == {"finding": 1}
 
 
+@pytest.mark.slow
 def test_parts_that_bring_the_same_outputs_at_once_store_each_once(postgres: str) -> None:
     ids = [f"id-{number}" for number in range(300)]
     with begun(postgres) as store:

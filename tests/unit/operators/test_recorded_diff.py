@@ -2,6 +2,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +133,7 @@ FACTS = st.fixed_dictionaries(
 """Changes of the facts given: few, so that many are alike but for the one that matters."""
 
 
+@pytest.mark.slow
 @given(RULES, RULES, st.lists(FACTS, min_size=20, max_size=60))
 @examples(150)
 def test_deciding_once_on_what_is_alike_is_deciding_on_each(old: Any, new: Any, recorded: list[dict[str, Any]]) -> None:

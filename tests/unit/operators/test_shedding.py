@@ -202,6 +202,7 @@ def run(
     return events, released, merged(partials), source.counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_batches_and_restarts_do_not_matter_to_what_is_shed(seed: int) -> None:
     rng = random.Random(seed)
@@ -299,6 +300,7 @@ def test_a_pane_knows_how_much_of_it_was_seen_however_it_was_merged() -> None:
     assert Pane.of(whole).quality == 1.0
 
 
+@pytest.mark.slow
 def test_features_of_a_sample_are_those_of_all_records_but_for_chance() -> None:
     rng = random.Random(3)
     values, at = [], START

@@ -256,6 +256,7 @@ def versions(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_version_decides_once_the_people_it_takes_have_signed_it(versions: Path, signers: Any) -> None:
     keys = signers("ben")[2:]
     assert "2 versions may shadow only" in run("check", versions, "--enforce", *keys, code=1).stderr

@@ -33,6 +33,7 @@ def test_the_recording_is_whole_and_carries_its_labels(tmp_path: Path) -> None:
     assert {(p.topic, p.partition) for p in opened.partitions} == set(World(SPEC).partitions)
 
 
+@pytest.mark.slow
 def test_the_same_spec_makes_the_same_files(tmp_path: Path) -> None:
     simulate(SPEC, tmp_path / "one")
     simulate(SPEC, tmp_path / "two")

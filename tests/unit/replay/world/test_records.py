@@ -21,6 +21,8 @@ from replay.world import Spec, World
 if TYPE_CHECKING:
     from tests.unit.replay.world.conftest import Taken
 
+pytestmark = pytest.mark.slow
+
 DIGEST = """
 from hashlib import blake2b
 from replay.world import Spec, World
@@ -31,7 +33,6 @@ print(digest.hexdigest())
 """
 
 
-@pytest.mark.slow
 def digest(spec: Spec) -> str:
     made = blake2b()
     for b in World(spec).batches():

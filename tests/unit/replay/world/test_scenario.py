@@ -93,6 +93,7 @@ def test_without_a_scenario_somebody_has_to_say_how_many_events() -> None:
         spec_of(PLAIN, seed=1)
 
 
+@pytest.mark.slow
 def test_where_only_decoys_occur_only_bad_luck_is_labelled() -> None:
     world = World(spec_of(load_scenario("decoys-only"), 3, events=20_000))
     for _ in world.batches():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from replay.world.labels import Decoy, Issue
     from tests.unit.replay.world.conftest import Record, Taken
 
+pytestmark = pytest.mark.slow
+
 
 def issues(told: Taken, kind: str) -> list[Issue]:
     found = [issue for issue in told.labels.issues if issue.kind == kind]
@@ -307,7 +309,6 @@ def test_the_same_seed_and_scenario_make_the_same_stories() -> None:
     assert one.labels() == two.labels()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["outage", "fulfilment", "billing", "fraud", "experience"])
 def test_every_scenario_makes_a_world_of_its_size(name: str) -> None:
     spec = spec_of(load_scenario(name), 9)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.unit.replay.world.conftest import Taken
 
+pytestmark = pytest.mark.slow
+
 
 def issues(world: Taken, kind: str) -> list[Issue]:
     return [i for i in world.labels.issues if i.entity.startswith(f"{kind}:")]
