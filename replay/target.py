@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -240,19 +240,3 @@ def serving(service: Service, host: str = "127.0.0.1", port: int = 0) -> Iterato
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def serve(service: Service, host: str, port: int, told: Callable[[str], None], stopping: Callable[[], int]) -> None:
-    """Serve until asked to stop.
-
-    Args:
-        service: Who answers.
-        host: Address to listen on.
-        port: Port to listen on; 0 for one that is free.
-        told: Told the address.
-        stopping: Whether to stop.
-    """
-    with serving(service, host, port) as address:
-        told(address)
-        while not stopping():
-            time.sleep(0.05)

@@ -10,9 +10,16 @@ import sqlalchemy as sa
 from config.errors import UsageError
 from sinks.ledger import Ledger
 from sinks.ledger_schema import actions, effects, outcomes
+from sinks.place import Place
 from sinks.projections import IN_MAX
 
 Row = dict[str, Any]
+
+
+def holds_ledger(place: Place) -> bool:
+    """Return whether the database of a store, or of whatever else, holds a ledger too."""
+    with place.read() as connection:
+        return Ledger.kind.version_table in sa.inspect(connection).get_table_names()
 
 
 def actions_by_state(ledger: Ledger) -> dict[str, int]:
@@ -23,6 +30,21 @@ def actions_by_state(ledger: Ledger) -> dict[str, int]:
 def effects_by_status(ledger: Ledger) -> dict[str, int]:
     """Return the number of effects by status."""
     return _counted(ledger, effects.c.status)
+
+
+def actions_by_remedy(ledger: Ledger) -> list[Row]:
+    """Return remedy, state, reason and how many actions, of each of them that there is."""
+    a = actions.c
+    by = (a.remedy, a.state, a.reason)
+    with ledger.read() as connection:
+        found = connection.execute(sa.select(*by, sa.func.count()).group_by(*by).order_by(*by))
+        return [dict(zip(("remedy", "state", "reason", "actions"), row, strict=True)) for row in found]
+
+
+def effects_by_key(ledger: Ledger) -> dict[str, str]:
+    """Return the status of each effect by its idempotency key."""
+    with ledger.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(sa.select(effects.c.key, effects.c.status))}
 
 
 def _counted(ledger: Ledger, column: sa.Column[str]) -> dict[str, int]:

@@ -111,6 +111,13 @@ class _Loader:
             or max(rungs) > RUNGS_MAX
         ):
             self._fail("steps: rung", f"goes {rungs}; rungs begin at 1, rise by one and are at most {RUNGS_MAX}")
+        steps, verify = tuple(self._step(step) for step in document.steps), self._verify(document.verify)
+        for step in steps:
+            if verify.otherwise == "compensate" and step.inverse is not None and step.inverse.within <= verify.after:
+                self._fail(
+                    f"steps: {step.id}: inverse: within",
+                    "is over before `verify: after`, so what did not help could not be taken back",
+                )
         return Playbook(
             name=document.playbook,
             owner=document.owner,
@@ -119,8 +126,8 @@ class _Loader:
             description=document.description,
             inputs=document.inputs,
             facts=document.facts,
-            steps=tuple(self._step(step) for step in document.steps),
-            verify=self._verify(document.verify),
+            steps=steps,
+            verify=verify,
             always_approved=document.approval == "always",
             digest=_digest(document),
         )

@@ -11,12 +11,15 @@ import click
 from config.clock import HOUR, to_text
 from config.errors import CheckFailed
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line, print_rows, table
+from dataflows.cli.done import done, print_done
 from dataflows.cli.request_lines import said_of_request
 from replay.backtest.labels import SHOWN, judged
 from replay.score import score
 from replay.world.labels import Labels
 from sinks import queries
 from sinks.audit import verify_chain
+from sinks.ledger import Ledger
+from sinks.ledger_queries import holds_ledger
 from sinks.requests import requests_by_end
 from sinks.store import Store
 
@@ -45,9 +48,18 @@ HEADED = frozenset({"case_id", "correlation_key", "customer", "entity", "agent",
     metavar="FILE",
     help="What was true, of a simulated recording: tells what was found in time, and what was missed.",
 )
+@click.option("--ledger", "ledger_url", metavar="URL", help="What was done of it. [in the store, if it is there]")
+@click.option(
+    "--target-db",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The database of `forestall target`: tells whether it holds what the ledger says.",
+)
 @json_option
-def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) -> None:
-    """Show what was found: cases, lead times, decisions, and records that could not be used.
+def report(
+    store_url: str, top: int, labels_file: Path | None, ledger_url: str | None, target_db: Path | None, as_json: bool
+) -> None:
+    """Show what was found and done: cases, lead times, decisions, actions, and records that could not be used.
 
     \b
     Example:
@@ -76,6 +88,9 @@ def report(store_url: str, top: int, labels_file: Path | None, as_json: bool) ->
         }
         if labels is not None:
             document["labelled"] = judged(score(labels, queries.bodies(opened, "finding")))
+        if ledger_url is not None or holds_ledger(opened):
+            with Ledger.open(ledger_url or store_url) as ledger:
+                document["done"] = done(opened, ledger, target_db)
     if as_json:
         print_json(document)
     else:
@@ -97,6 +112,8 @@ def _show_report(document: dict[str, Any]) -> None:
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_counts("Decided in shadow, without effect", "outcome", document["shadows"])
     _show_counts("Requests to people", "state", document["requests"])
+    if "done" in document:
+        print_done(document["done"])
     _show_top(document["top"])
     columns = ("feature", "since", "ended", "distance", "by_chance", "moved_most")
     drifts = [_drift(row) for row in document["drift"]]

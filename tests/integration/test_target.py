@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from replay.target import BODY_BYTES_MAX, Request
-from tests.support.commands import end, forestall, start
+from tests.support.commands import children, end, forestall, start
 from tests.support.target import SECRET, get, post
 
 
@@ -86,6 +87,37 @@ def test_loses_replies_over_http(secret: Path, tmp_path: Path) -> None:
     assert lossy.get("/crm/effects/k1").json()["status"] == "done"
     lossy.process.terminate()
     assert end(lossy.process).code == 0
+
+
+def test_serves_for_as_long_as_a_command_runs_and_exits_as_it_does(secret: Path, tmp_path: Path) -> None:
+    targets = tmp_path / "more" / "targets.yaml"
+    options = ("target", "--secret-file", secret, "--port", 0, "--targets", targets, "--")
+    asks = f"""
+import sys, httpx
+from config.targets import load_targets
+url = load_targets(__import__("pathlib").Path({str(targets)!r})).by_name["crm"].url
+print(httpx.get(url.removesuffix("/crm") + "/health", trust_env=False).json(), url)
+sys.exit(3)
+"""
+    ended = end(start(*options, sys.executable, "-c", asks))
+    assert (ended.code, "{'status': 'ok'}" in ended.out) == (3, True), ended
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(ended.out.split()[-1], trust_env=False)
+    assert end(start(*options, sys.executable, "-c", "")).code == 0
+    end(start(*options, tmp_path / "no-program")).says(3, "no-program", "cannot be run")
+    killed = "import os; os.kill(os.getpid(), 9)"
+    end(start(*options, sys.executable, "-c", killed)).says(3, "ended by signal 9")
+
+
+def test_stopped_it_stops_the_command_that_it_serves(secret: Path) -> None:
+    waits = "print('ready', flush=True); import time; time.sleep(600)"
+    process = start("target", "--secret-file", secret, "--port", 0, "--", sys.executable, "-c", waits)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    (command,) = children(process)
+    process.terminate()
+    assert end(process).code == 3
+    assert not Path(f"/proc/{command}").exists()
 
 
 def test_says_what_is_wrong_with_its_options(secret: Path, tmp_path: Path, served: Served) -> None:

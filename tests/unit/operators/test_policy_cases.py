@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from config.policies.cases import load_cases
-from config.policies.load import DEFAULT_FOLDER, load_default
+from config.policies.load import DEFAULT_FOLDER, load_bundle
 from operators.policy_cases import coverage, run_cases
 from tests.support.policies import bundle_of, rule, write_cases
 
@@ -46,8 +48,9 @@ def test_case_may_expect_a_rule_in_shadow_and_rules_that_are_off_need_none(tmp_p
     assert coverage(bundle, tested) == {"t/a": 2, "default": 3}
 
 
-def test_every_rule_of_the_default_bundle_is_reached_and_every_case_holds() -> None:
-    bundle = load_default()
-    tested = run_cases(bundle, load_cases(DEFAULT_FOLDER, bundle))
+@pytest.mark.parametrize("folder", [DEFAULT_FOLDER, DEFAULT_FOLDER.with_name("hands_on")], ids=lambda path: path.name)
+def test_every_rule_of_what_comes_along_is_reached_and_every_case_holds(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    tested = run_cases(bundle, load_cases(folder, bundle))
     assert [each.case.name for each in tested if each.differs] == []
     assert [name for name, count in coverage(bundle, tested).items() if not count] == []

@@ -12,7 +12,7 @@ from config.errors import ExpressionError, PlaybookError
 from config.expressions import Bound
 from config.playbooks.check import mismatches
 from config.playbooks.load import load_playbook, load_playbooks
-from config.policies.load import load_default
+from config.policies.load import DEFAULT_FOLDER, load_bundle, load_default
 from tests.support.commands import forestall
 from tests.support.playbooks import AT, action, document, step, written
 
@@ -53,6 +53,13 @@ def test_digest_is_of_the_content(tmp_path: Path) -> None:
         ({"steps": [step("a", rung=2), step("b")]}, ["rung", "[2, 1]"]),
         ({"steps": [step("a"), step("b", rung=3)]}, ["rung"]),
         ({"steps": [step(inverse=None)]}, ["message", "inverse", "irreversible"]),
+        (
+            {
+                "steps": [step(inverse={"operation": "withdraw_message", "within": "30m"})],
+                "verify": {"after": "30m", "otherwise": "compensate"},
+            },
+            ["steps: message: inverse: within", "verify: after", "taken back"],
+        ),
         ({"steps": [step(irreversible="so")]}, ["message", "inverse", "irreversible"]),
         ({"steps": [step(target="http://evil")]}, ["steps: message: target", "http://evil"]),
         ({"steps": [step(operation="a/b")]}, ["steps: message: operation", "a/b"]),
@@ -134,6 +141,7 @@ def test_instants_go_out_as_text(tmp_path: Path) -> None:
 
 def test_playbooks_that_come_along_fit_the_policy_that_comes_along() -> None:
     assert mismatches(load_playbooks(), load_default()) == []
+    assert mismatches(load_playbooks(), load_bundle(DEFAULT_FOLDER.with_name("hands_on"))) == []
 
 
 def test_money_is_capped_whatever_is_asked() -> None:

@@ -1,0 +1,119 @@
+"""`make run`, as somebody runs it who has just come: it finds, decides, acts, and tells what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from replay.target_shop import Shop
+from tests.support.commands import PATIENCE_S, ROOT, end, eventually, forestall, store_url, unmeasured
+
+GOLDEN = ROOT / "tests" / "golden" / "bundled.json"
+
+
+def make_run(store: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["make", "run", f"STORE={store}"],
+        cwd=ROOT,
+        env=unmeasured(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def of_session(session: int) -> Iterator[int]:
+    """Yield the ids of the processes of a session."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                yield int(status.parent.name)
+        except OSError:
+            continue  # it has ended meanwhile
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    store = tmp_path_factory.mktemp("run") / "run.db"
+    process = make_run(store)
+    ended = end(process)
+    assert ended.code == 0, ended.err
+    assert not list(of_session(process.pid))
+    return store, ended.out
+
+
+@pytest.mark.slow
+def test_it_acts_takes_back_asks_and_agrees_with_its_target(ran: tuple[Path, str]) -> None:
+    store, _ = ran
+    url, database = store_url(store), store.with_name("run.db.target")
+    document = forestall("report", "--store", url, "--target-db", database, "--json").document
+    golden, done = json.loads(GOLDEN.read_text()), document["done"]
+    assert document["complete"]
+    assert document["digest"] == golden["acting"]["digest"]
+    ends = {name: sum(row[name] for row in done["actions"]) for name in done["actions"][0] if name != "remedy"}
+    assert ends["actions"] == document["outputs"]["action"] == golden["acting"]["actions"]
+    assert ends["done"] > 300
+    assert ends["taken_back"] == len(done["taken_back"]) == 1
+    assert len(done["waiting"]) >= 1
+    assert all(row["expires_at"] > 0 for row in done["waiting"])
+    with closing(Shop(database)) as shop:
+        effects = shop.effects()
+    forward = [one for one in effects if one["undoes"] is None]
+    assert len(forward) == ends["done"] + ends["taken_back"] + ends["to_a_person"] + ends["under_way"]
+    assert [one["status"] for one in forward].count("undone") == 1
+    assert done["target"]["different"] == []
+
+
+@pytest.mark.slow
+def test_it_says_so_to_people(ran: tuple[Path, str]) -> None:
+    store, said = ran
+    document = forestall("report", "--store", store_url(store), "--json").document
+    for text in (
+        document["digest"][:32],
+        "What was done",
+        "Taken back, for example: expedite_shipment for order:",
+        "It did not help: 'after.trouble < before.trouble' does not hold.",
+        "Waiting for people",
+        f"{document['done']['waiting'][0]['remedy']} for order:",
+        "just what the ledger says",
+        "found in time",
+    ):
+        assert text in said
+
+
+@pytest.mark.slow
+def test_a_target_that_holds_something_else_is_found_out(ran: tuple[Path, str], tmp_path: Path) -> None:
+    store, _ = ran
+    database = tmp_path / "target.db"
+    Shop(database).close()
+    found = forestall("report", "--store", store_url(store), "--target-db", database)
+    assert "it differs" in found.out
+    assert "Effects that differ" in found.out
+    forestall("report", "--store", store_url(store), "--target-db", tmp_path / "none").says(2, "--target-db", "none")
+
+
+@pytest.mark.parametrize("everybody", [True, False])
+def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, everybody: bool) -> None:
+    process = make_run(tmp_path / "run.db")
+    try:
+        eventually(lambda: (tmp_path / "run.db").exists(), "the replay has begun")
+        if everybody:  # Ctrl-C goes to all that runs in the foreground
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+        eventually(lambda: not list(of_session(process.pid)), "all processes have ended")
+    finally:
+        for pid in of_session(process.pid):
+            os.kill(pid, signal.SIGKILL)
+    assert process.returncode != 0
