@@ -87,14 +87,14 @@ class ApprovalStep:
     def asks_else(self, case: Case, decided: Decided) -> bool:
         """Return whether a decision asks for something else than the open request of its case."""
         request = self.state.requests.get(case.case_id)
-        return request is not None and judge_state(request, decided.decision) is not None
+        return request is not None and self._stale(request, decided) is not None
 
     def follow(self, case: Case, decided: Decided, row: dict[str, Any]) -> None:
         """Ask, or take a request back, as the last decision about a case says."""
         request = self.state.requests.get(case.case_id)
         wanted = decided.outcome == "approve" and case.denial(decided.remedy) is None
         if request is not None:
-            if wanted and judge_state(request, decided.decision) is None:
+            if wanted and self._stale(request, decided) is None:
                 return
             self._end(request, "withdrawn", f"Something else is wanted now: {decided.decision['reason']}")
         if wanted:
@@ -139,6 +139,14 @@ class ApprovalStep:
 
     def _open(self) -> list[Request]:
         return list(self.state.requests.values())
+
+    def _stale(self, request: Request, decided: Decided) -> Refusal | None:
+        """Return why a request cannot be granted by what is decided now, None where it can."""
+        bundle = self._bundle
+        remedy = bundle.remedies.get(decided.remedy)
+        reversible = remedy is None or remedy.reversible
+        people = bundle.approvals.people(decided.decision["facts"]["money_at_risk"], reversible=reversible)
+        return judge_state(request, decided.decision, people)
 
     def _case_of(self, request: Request) -> Case:
         return next(case for case in self.state.open.values() if case.case_id == request.case_id)
@@ -196,7 +204,7 @@ class ApprovalStep:
         if answer.answer == APPROVE:
             granted = approval if request.action is not None else None
             _, decided = self.cases.decided(case, customer, granted)
-            if (refusal := judge_state(request, decided.decision)) is not None:
+            if (refusal := self._stale(request, decided)) is not None:
                 return refusal
         request.heard.append(answer.identity)
         who = f"{answer.approver} ({answer.role})"

@@ -189,8 +189,14 @@ def said_of(request: Request, decision: Mapping[str, Any], case_key: str) -> dic
     }
 
 
-def differences(request: Request, decision: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return in what matters a decision of now differs from what was asked: none where the same is still wanted."""
+def differences(request: Request, decision: Mapping[str, Any], people: int) -> list[dict[str, Any]]:
+    """Return in what matters a decision of now differs from what was asked: none where the same is still wanted.
+
+    Args:
+        request: What was asked.
+        decision: Data of the decision of now.
+        people: How many have to agree to what it wants.
+    """
     if request.action is None:
         asked: dict[str, Any] = {"outcome": APPROVE, "remedy": ""}
         found: dict[str, Any] = {"outcome": decision["outcome"], "remedy": decision["remedy"]}
@@ -199,6 +205,9 @@ def differences(request: Request, decision: Mapping[str, Any]) -> list[dict[str,
         asked = {"outcome": APPROVE, "remedy": request.remedy} | _flat(request.action["parameters"])
         found = {"outcome": APPROVE if wanted else decision["outcome"], "remedy": decision["remedy"]}
         found |= _flat(decision["parameters"])
+        if people > request.people:
+            # There is more at risk than when it was asked; fewer than were asked for would do no harm.
+            asked["people"], found["people"] = request.people, people
     names = sorted({*asked, *found})
     return [
         {"name": name, "asked": asked.get(name), "now": found.get(name)}
@@ -248,14 +257,14 @@ def judge(answer: Answer, request: Request | None, ended: Ended | None, keys: Ke
     return None
 
 
-def judge_state(request: Request, decision: Mapping[str, Any]) -> Refusal | None:
-    """Return why what is asked cannot be granted by what is decided now, None where it can."""
+def judge_state(request: Request, decision: Mapping[str, Any], people: int) -> Refusal | None:
+    """Return why what is asked cannot be granted by what is decided now, None where it can: see `differences`."""
     if decision["bundle"] != request.bundle:
         changed = [{"name": "bundle", "asked": request.bundle, "now": decision["bundle"]}]
         return Refusal(
             "other-policy", "another version of the policy is in force; it asks anew if it wants to", changed
         )
-    if different := differences(request, decision):
+    if different := differences(request, decision, people):
         return Refusal("stale", f"what was asked is not what is wanted now: {decision['reason']}", different)
     return None
 

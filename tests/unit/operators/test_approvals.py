@@ -72,6 +72,22 @@ def test_two_different_people_have_to_consent_to_what_cannot_be_undone(credit: B
     assert desk.of("action")[0]["approval"]["approvers"] == ["maria", "joao"]
 
 
+def test_when_more_is_at_risk_than_was_asked_about_more_people_are_asked_anew(tmp_path: Path) -> None:
+    notify = rule("notify", "true", "approve", "notify")
+    desk = Desk(bundle_of(tmp_path, notify, approvals={"two_people_from": 100}))
+    request = desk.ask(late(money_at_risk=80.0))
+    assert request["people"] == 1
+    again = desk.ask(late(2 * HOUR, kind="order.stuck", money_at_risk=100.0))
+    assert (desk.ended, again["people"]) == (["withdrawn"], 2)
+    assert desk.refused(request, "maria", 3 * HOUR) == "closed"
+    desk.answer(again, "maria", 4 * HOUR)
+    assert desk.of("action") == []
+    # What has become less is asked of no more people than it was.
+    desk.feed(late(5 * HOUR, kind="order.stuck", money_at_risk=90.0, occurrence="later"))
+    desk.answer(again, "joao", 5 * HOUR + MINUTE)
+    assert desk.of("action")[0]["approval"]["approvers"] == ["maria", "joao"]
+
+
 def test_one_no_is_enough_and_the_remedy_is_asked_for_again_only_when_the_case_gets_worse(credit: Bundle) -> None:
     desk = Desk(credit)
     request = desk.ask(late(money_at_risk=80.0))
