@@ -21,6 +21,7 @@ KILLS ?= 200
 MINUTES ?= 30
 CRASH_POINTS ?= 100
 WORLDS ?= 2000
+CASES ?= 10000
 
 # One thread per worker: with more, Polars and the workers fight over the same cores.
 export POLARS_MAX_THREADS ?= 1
@@ -82,8 +83,9 @@ chaos-replay: $(READY)  ## Kill replays, KILLS=200 and at CRASH_POINTS=100 syste
 	$(BIN)/python -m tests.chaos.campaign --seed $(SEED) --kills $(KILLS) --crash-points $(CRASH_POINTS) \
 	    --points 10 --zombies 4 --holds 2 --rescales 2 --errors 10 --processes 1,2
 
-chaos-remediation: $(READY)  ## Carry out remedies in WORLDS=2000 worlds of kills and misbehaving targets (a quarter of an hour)
+chaos-remediation: $(READY)  ## Carry out remedies in WORLDS=2000 worlds of kills and misbehaving targets, decide CASES=10000 (20 minutes)
 	$(BIN)/python -m tests.chaos.remediation_campaign --seed $(SEED) --seeds $(WORLDS)
+	$(BIN)/python -m tests.chaos.procedure_campaign --seed $(SEED) --cases $(CASES)
 
 parts:  ## Get what the tests talk to: Kafka, PostgreSQL, Prometheus (Debian's packages only as root)
 	@mkdir -p var

@@ -18,7 +18,7 @@ from dataflows.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(Path(sys.executable).with_name("forestall"))
-PATIENCE_S = 180.0
+PATIENCE_S = 420.0
 """Wall time for anything to happen; far more than it takes, for machines that are busy."""
 
 

@@ -88,13 +88,15 @@ class Setting:
     """What all worlds of a process share."""
 
     folder: Path
+    make: Callable[[Path], dict[str, Playbook]] = books
+    """Makes the playbooks in a folder."""
     playbooks: dict[str, Playbook] = field(init=False)
     targets: Targets = field(init=False)
     http: dict[str, HttpTarget] = field(init=False)
     now: int = AT
 
     def __post_init__(self) -> None:
-        self.playbooks = books(self.folder)
+        self.playbooks = self.make(self.folder)
         changed = {"settle": "5s", "breaker": {"failures": 6, "open_first": "5s", "open_most": "1m"}}
         file = targets_file(self.folder, "http://shop", **changed)
         text = file.read_text()
