@@ -67,6 +67,7 @@ class Remedy:
     contacts_customer: bool
     moves_money: bool
     reversible: bool
+    description: str = ""
     side_effect: str = ""
     owner: str = ""
 

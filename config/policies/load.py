@@ -240,6 +240,7 @@ def _remedy(main: Source[BundleDocument], name: str, document: RemedyDocument) -
         document.contacts_customer,
         document.moves_money,
         document.reversible,
+        document.description,
         document.side_effect,
         document.owner or main.document.owner,
     )

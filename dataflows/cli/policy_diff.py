@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from config.policies.bundle import Bundle, show
 from config.policies.documents import OUTCOMES
 from config.policies.signatures import ROLE
 from config.policies.versions import load_policy
-from dataflows.cli.console import json_option, out, print_json, print_rows, progress
+from dataflows.cli.console import json_option, out, print_json, print_line, print_rows, progress
 from operators.looser import Comparison, Place, compare
 from operators.recorded_diff import RecordedDiff, Segment, Treated
 from replay.backtest.dumps import recorded as recorded_folder
@@ -27,6 +27,13 @@ from sinks.store import Store
 Row = dict[str, Any]
 BUNDLE, CANDIDATE = "FORESTALL_POLICY_BUNDLE", "FORESTALL_POLICY_CANDIDATE"
 
+SAID = {
+    "observe": "watched only",
+    "recommend": "shown to a person",
+    "approve": "done if people consent",
+    "act": "done without asking",
+}
+ID_SHOWN = 12
 CHANGES = {
     "equivalent": "decides the same on all facts",
     "tightening": "is nowhere looser, and tighter in places",
@@ -93,13 +100,17 @@ def diff(
     if as_json:
         print_json(document)
     else:
-        _show_recorded(document["recorded"], top)
+        _show_recorded(document["recorded"], _described(before) | _described(after), top)
         _show_comparison(comparison, before, after, top)
     if fail_if_looser and comparison.change not in ("equivalent", "tightening"):
         raise CheckFailed(
             f"The new policy {CHANGES[comparison.change]}.",
             remedy="See the examples; a loosening change needs the signatures of two people.",
         )
+
+
+def _described(bundle: Bundle) -> dict[str, str]:
+    return {name: f"{name} ({remedy.description.rstrip('.')})" for name, remedy in bundle.remedies.items()}
 
 
 def _name(bundle: Bundle) -> Row:
@@ -165,7 +176,7 @@ def _segment(segment: Segment, treated: Treated, customers: Row) -> Row:
     }
 
 
-def _show_recorded(recorded: Row | None, top: int) -> None:
+def _show_recorded(recorded: Row | None, remedies: Mapping[str, str], top: int) -> None:
     if recorded is None:
         return
     acted, paid = recorded["newly_acted"], recorded["money_newly_moved"]
@@ -179,9 +190,22 @@ def _show_recorded(recorded: Row | None, top: int) -> None:
     )
     for fact, count in recorded["unknown"].items():
         out.print(f"{count:,} decisions cannot be judged: they do not hold the fact {fact}; --recording can.")
-    columns = ("agent", "kind", "is", "would_be", "decisions", "cases", "customers", "money_at_risk")
-    print_rows("What would be done instead", columns, recorded["segments"][:top])
+    for segment in recorded["segments"][:top]:
+        for line in _instead(segment, remedies):
+            print_line(line)
     _tell_more(recorded["segments"], top)
+
+
+def _instead(segment: Row, remedies: Mapping[str, str]) -> Iterator[str]:
+    """Yield what would be done instead of what, with whom, as lines for a person who knows no rule by name."""
+    money = f", {segment['money_at_risk']:,.2f} at risk" if segment["money_at_risk"] else ""
+    yield f"{segment['cases']:,} cases of {segment['kind']} (found by {segment['agent']}){money}"
+    for when, what in (("today", segment["is"]), ("would be", segment["would_be"])):
+        outcome, _, remedy = what.partition(" ")
+        yield f"  {when + ':':10}{SAID[outcome]}{f': {remedies.get(remedy, remedy)}' if remedy else ''}"
+    rules = [f"{row['is']} → {row['would_be']} ({row['decisions']:,})" for row in segment["rules"]]
+    yield f"  {'rules:':10}{'; '.join(rules)}"
+    yield f"  {'such as:':10}{', '.join(case[:ID_SHOWN] for case in segment['examples'])}"
 
 
 def _show_comparison(found: Comparison, old: Bundle, new: Bundle, top: int) -> None:
@@ -198,9 +222,9 @@ def _show_comparison(found: Comparison, old: Bundle, new: Bundle, top: int) -> N
         rows = [
             {
                 "kind": place.kind,
-                "is": f"{place.old_outcome} {place.old_remedy}".rstrip(),
-                "would_be": f"{place.new_outcome} {place.new_remedy}".rstrip(),
-                "rules": f"{place.old_rule} → {place.new_rule}",
+                "is": f"{place.old_outcome} {place.old_remedy}".rstrip() if place.old_rule else "",
+                "would_be": f"{place.new_outcome} {place.new_remedy}".rstrip() if place.new_rule else "",
+                "rules": f"{place.old_rule} → {place.new_rule}" if place.old_rule or place.new_rule else "",
                 "where": place.because or _told(place, old, new),
             }
             for place in places[:top]

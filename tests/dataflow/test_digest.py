@@ -11,15 +11,13 @@ import sqlalchemy as sa
 
 from config.clock import DAY, HOUR, SECOND, from_text, to_text
 from replay.cut import cut
-from replay.kcat import import_dumps
 from replay.recording import Recording
 from replay.world.model import Spec
 from replay.world.record import simulate
-from replay.writer import RecordingWriter
 from sinks import schema
 from sinks.store import Store
 from tests.support.cloudevents import cloud_event
-from tests.support.recordings import MADE_AT, Record, record
+from tests.support.recordings import MADE_AT, Record, between, imported, record
 from tests.support.replays import Left, Run, replayed
 from tests.support.shop import START, recorded, shop
 
@@ -123,19 +121,6 @@ def in_pieces(recording: Recording, borders: Sequence[int], folder: Path) -> tup
         pieces.append(folder / f"piece-{number}")
         cut(recording, pieces[-1], created_at=MADE_AT, from_=since, until=until)
     return tuple(pieces)
-
-
-def between(recording: Recording, since: str, until: str, folder: Path) -> Recording:
-    """Return a part of a recording."""
-    cut(recording, folder, created_at=MADE_AT, from_=from_text(since), until=from_text(until))
-    return Recording.open(folder)
-
-
-def imported(dumps: Sequence[Path], folder: Path) -> Recording:
-    with RecordingWriter(folder, created_at=MADE_AT) as writer:
-        import_dumps(dumps, writer)
-        writer.finish()
-    return Recording.open(folder)
 
 
 def test_pieces_of_heavy_ties(tmp_path: Path) -> None:

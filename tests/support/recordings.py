@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from config.clock import from_text
 from operators.batch import RawBatch
+from replay.cut import cut
+from replay.kcat import import_dumps
 from replay.manifest import Idle
 from replay.reader import PartitionReader
 from replay.recording import Recording
@@ -55,3 +58,17 @@ def records_of(reader: PartitionReader, limit: int = 1_000, start: int = 0) -> l
         found.extend(zip(batch.offsets, batch.timestamps, batch.keys, batch.values, strict=True))
         start = batch.offsets[-1] + 1
     return found
+
+
+def between(recording: Recording, since: str, until: str, folder: Path) -> Recording:
+    """Return a part of a recording."""
+    cut(recording, folder, created_at=MADE_AT, from_=from_text(since), until=from_text(until))
+    return Recording.open(folder)
+
+
+def imported(dumps: Sequence[Path], folder: Path) -> Recording:
+    """Return a recording made of dumps."""
+    with RecordingWriter(folder, created_at=MADE_AT) as writer:
+        import_dumps(dumps, writer)
+        writer.finish()
+    return Recording.open(folder)

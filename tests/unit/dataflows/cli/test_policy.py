@@ -184,6 +184,9 @@ def test_diff_tells_what_past_cases_would_have_met_and_where_it_is_looser(url: s
     ]
     shown = run(*arguments).output
     assert "Of 2 decisions 1 would have been others: on 1 cases, of 1 customers." in shown
+    assert "today:    shown to a person: notify_new_date (Tell the customer honestly" in shown
+    assert "would be: done without asking: notify_new_date (" in shown
+    assert "rules:    fulfilment/recommend-new-date → fulfilment/tell-new-date (1)" in shown
     assert "The new policy is looser in places." in shown
     assert "more: --top" in run(*arguments, "--top", 1).output
 
