@@ -155,6 +155,17 @@ DRIFTS = Counter(
     "Lasting changes of a number that a model reads, released into the store, by number.",
     ("feature",),
 )
+LEVELS = Counter(
+    "forestall_autonomy_changes_total",
+    "Changes of how far a remedy may go by itself, released into the store, by agent, cause and level; none where a "
+    "drift is over.",
+    ("agent", "cause", "level"),
+)
+OUTCOMES = Counter(
+    "forestall_autonomy_outcomes_total",
+    "Outcomes of actions that bear on autonomy, released into the store: verified, failed, false, unclear or ignored.",
+    ("result",),
+)
 REQUESTS = Counter(
     "forestall_requests_total",
     "Requests for approval released into the store, by the role that is asked first.",

@@ -42,15 +42,13 @@ def differences(old: Bundle, new: Bundle, agents: Iterable[str]) -> Iterator[tup
         agents: That there are.
     """
     before, after = old.autonomy, new.autonomy
-    if not before.limits and not after.limits:
-        return
     segments = [[(name, when.source) for name, when in each.segments] for each in (before, after)]
-    if segments[0] != segments[1]:
+    if before.limits and after.limits and segments[0] != segments[1]:
         yield 0, "autonomy is earned for other segments of cases"
         return
     told: set[tuple[Sign, str]] = set()
     remedies = sorted({*old.remedies, *new.remedies})
-    for agent, remedy, segment in product(agents, remedies, sorted(before.names)):
+    for agent, remedy, segment in product(agents, remedies, sorted(before.names | after.names)):
         for each in _of(before.limit(agent, remedy, segment), after.limit(agent, remedy, segment)):
             if each not in told:
                 told.add(each)

@@ -15,8 +15,10 @@ from config.metrics import (
     DRIFTS,
     DURABLE_SECONDS,
     FINDINGS,
+    LEVELS,
     OUTBOX_ENTRIES,
     OUTBOX_OLDEST,
+    OUTCOMES,
     RELEASE_SECONDS,
     RELEASED,
     SNAPSHOT_SECONDS,
@@ -42,6 +44,24 @@ class _Decision(msgspec.Struct):
 
 class _Drift(msgspec.Struct):
     feature: str
+
+
+class _Level(msgspec.Struct):
+    agent: str
+    cause: str
+    level: str
+
+
+class _Result(msgspec.Struct):
+    verified: bool = False
+    failed: bool = False
+    false: bool = False
+    ignored: str = ""
+
+    @property
+    def name(self) -> str:
+        named = ("ignored", "false", "failed", "verified")
+        return next((name for name in named if getattr(self, name)), "unclear")
 
 
 def count_released(sink: str, entries: Sequence[Entry], began: float) -> None:
@@ -71,6 +91,11 @@ def _count_meaning(entry: Entry) -> None:
         DECISIONS.add(1, msgspec.json.decode(entry.body, type=_Decision).outcome)
     elif entry.type == "drift.begun":
         DRIFTS.add(1, msgspec.json.decode(entry.body, type=_Drift).feature)
+    elif entry.type == "autonomy.changed":
+        told = msgspec.json.decode(entry.body, type=_Level)
+        LEVELS.add(1, told.agent, told.cause, told.level)
+    elif entry.kind == "autonomy":
+        OUTCOMES.add(1, msgspec.json.decode(entry.body, type=_Result).name)
     elif entry.kind == "case":
         CASES.add(1, entry.type.partition(".")[2])
 

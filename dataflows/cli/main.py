@@ -25,6 +25,7 @@ COMMANDS = {
     "target": "dataflows.cli.target:target",
     "flag": "dataflows.cli.flags:flag",
     "approvals": "dataflows.cli.approvals:approvals",
+    "autonomy": "dataflows.cli.autonomy:autonomy",
     "keys": "dataflows.cli.keys:keys",
     "report": "dataflows.cli.reports:report",
     "review": "dataflows.cli.review:review",

@@ -18,6 +18,7 @@ from replay.score import score
 from replay.world.labels import Labels
 from sinks import queries
 from sinks.audit import verify_chain
+from sinks.autonomy import changes_by_level
 from sinks.ledger import Ledger
 from sinks.ledger_queries import holds_ledger
 from sinks.requests import requests_by_end
@@ -77,6 +78,7 @@ def report(
             "decisions": queries.decisions_by_outcome(opened),
             "shadows": queries.shadows_by_outcome(opened),
             "requests": requests_by_end(opened),
+            "autonomy": changes_by_level(opened),
             "top": queries.top_open_cases(opened, top),
             "drift": queries.drifts(opened),
             "dead_letters": queries.dead_letters_by_reason(opened),
@@ -114,6 +116,8 @@ def _show_report(document: dict[str, Any]) -> None:
     _show_counts("Requests to people", "state", document["requests"])
     if "done" in document:
         print_done(document["done"])
+    columns = ("agent", "level", "cause", "changes")
+    print_rows("Autonomy: levels that were earned or lost", columns, document["autonomy"])
     _show_top(document["top"])
     columns = ("feature", "since", "ended", "distance", "by_chance", "moved_most")
     drifts = [_drift(row) for row in document["drift"]]

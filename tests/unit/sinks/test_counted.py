@@ -33,18 +33,28 @@ ENTRIES = [
     entry(7, "dead_letter", reason="not-json"),
     entry(8, "drift.begun", feature="order_progress.items"),
     entry(9, "drift.ended", feature="order_progress.items"),
+    entry(10, "autonomy.changed", agent="billing", cause="earned", level="autonomous"),
+    entry(11, "autonomy.counted", verified=True, failed=False, false=False),
+    entry(12, "autonomy.counted", verified=False, failed=True, false=True),
+    entry(13, "autonomy.counted", verified=False, failed=False, false=False),
+    entry(14, "autonomy.ignored", ignored="it is unknown"),
 ]
 
 
 def test_a_release_into_the_store_is_counted_by_what_it_means(counting: Callable[[], Series]) -> None:
     count_released(STORE, ENTRIES, time.perf_counter())
     found = counting()
-    kinds = {"finding": 2, "case": 2, "decision": 1, "late": 1, "dead_letter": 1, "drift": 2}
+    kinds = {"finding": 2, "case": 2, "decision": 1, "late": 1, "dead_letter": 1, "drift": 2, "autonomy": 5}
     assert {k: value(found, "forestall_released_total", sink="store", kind=k) for k in kinds} == kinds
     assert value(found, "forestall_findings_total", agent="billing", kind="refund.overdue") == 2
     assert value(found, "forestall_decisions_total", outcome="approve") == 1
     assert value(found, "forestall_case_events_total", change="opened") == 1
     assert value(found, "forestall_feature_drifts_total", feature="order_progress.items") == 1
+    levels = {"agent": "billing", "cause": "earned", "level": "autonomous"}
+    assert value(found, "forestall_autonomy_changes_total", **levels) == 1
+    for result in ("verified", "false", "unclear", "ignored"):
+        assert value(found, "forestall_autonomy_outcomes_total", result=result) == 1
+    assert total(found, "forestall_autonomy_outcomes_total") == 4
     assert value(found, "forestall_release_seconds_count", sink="store") == 1
     # Late records and dead letters are of the past by their nature: they tell nothing of how quick the job is.
     assert value(found, "forestall_end_to_end_seconds_count") == 5

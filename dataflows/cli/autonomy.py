@@ -1,0 +1,59 @@
+"""`forestall autonomy`: how far remedies may go by themselves, and what they earned and lost that by."""
+
+from __future__ import annotations
+
+import click
+
+from config.clock import to_text
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows
+from dataflows.cli.reports import store_option
+from sinks.autonomy import KEY, Row, standings
+from sinks.store import Store
+
+
+@click.group(cls=ForestallGroup)
+def autonomy() -> None:
+    """Show how far remedies may go by themselves."""
+
+
+@autonomy.command()
+@store_option
+@click.option("--agent", metavar="NAME", help="Only what this agent finds.")
+@click.option("--remedy", metavar="NAME", help="Only this remedy.")
+@json_option
+def show(store_url: str, agent: str | None, remedy: str | None, as_json: bool) -> None:
+    """Show the level of each remedy, for each agent and segment of cases: since when and why, what counts of the
+    outcomes of its actions, and what is missing for the next level.
+
+    \b
+    Example:
+      forestall autonomy show --store sqlite:///var/world.db
+    """
+    with Store.open(store_url) as opened:
+        rows = [row for row in standings(opened) if agent in (None, row["agent"]) and remedy in (None, row["remedy"])]
+    if as_json:
+        print_json({"autonomy": rows})
+        return
+    if not rows:
+        out.print("Nothing was decided that autonomy bounds.")
+    counts = ("outcomes", "verified", "failed", "false", "success", "wrong")
+    print_rows("Autonomy", (*KEY, "level", "since", *counts, "missing"), [_cells(row) for row in rows])
+    changed = [row | {"since": to_text(row["since"])} for row in rows if row["since"] is not None]
+    print_rows("Last changes", (*KEY, "since", "level", "cause", "reason"), changed)
+    foreign = sum(row["foreign"] for row in rows)
+    if foreign:
+        out.print(
+            f"{foreign:,} outcomes that counted are of actions that this store does not hold: see who writes them."
+        )
+
+
+def _cells(row: Row) -> Row:
+    heard = row["outcomes"] > 0
+    return row | {
+        "level": row["level"] or "",
+        "since": "" if row["since"] is None else to_text(row["since"]),
+        "false": row["false_actions"],
+        "success": f">= {row['success_low']:.1%}" if heard else "",
+        "wrong": f"<= {row['false_high']:.1%}" if heard else "",
+        "missing": "; ".join(row["missing"]),
+    }
