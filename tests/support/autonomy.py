@@ -84,7 +84,8 @@ class Steward:
         found = {"kind": "order.late", "at": at, "entity": f"order:{number}", "customer": f"c{number}"} | given
         self.stage.feed([], at + 1)
         made = self.desk.feed(finding(**found).event(f"c{number}"))
-        decision: dict[str, Any] = next(event.data for event in made if event.type == "decision")
+        its = (event.data for event in made if event.type == "decision" and event.key == f"c{number}")
+        decision: dict[str, Any] = next(its)
         return decision
 
     def of(self, kind: str) -> list[dict[str, Any]]:
