@@ -7,15 +7,22 @@ prints the seeds that make it again.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import orjson
 import pytest
 
 from config.agents.load import Budget, load_manifests
-from config.clock import DAY, HOUR, micros
+from config.clock import DAY, HOUR, MINUTE, micros
+from config.events import Event
 from config.features.load import load_views
-from config.policies.versions import load_policy
+from config.policies.autonomy import Autonomy
+from config.policies.versions import Versions, load_policy
 from config.services.load import load_service_map
 from dataflows.detection import Logics
 from operators.agents.base import CustomerAgent
@@ -40,7 +47,8 @@ from operators.fold import JourneyLimits
 from operators.journey import JourneyLogic, JourneySettings
 from operators.risk import RiskLogic
 from operators.telemetry import STOCK_TYPE, TelemetryLogic
-from tests.support.pipeline import Content, Output, Pipeline, Schedule
+from tests.support.autonomy import LIMIT, outcome
+from tests.support.pipeline import Content, Fact, Output, Pipeline, Schedule
 from tests.support.shop import shop
 from tests.support.telemetry import SETTINGS, STREAMS
 
@@ -79,9 +87,9 @@ CASES = CaseSettings(
 BUDGETS = {"fulfilment": Budget(share=0.3, spare=0.5), "experience": Budget(share=0.5, spare=0.5)}
 
 
-def logics() -> Logics:
+def logics(policy: Versions | None = None) -> Logics:
     agents: list[CustomerAgent] = [FulfilmentAgent.of(MANIFESTS["fulfilment"]), BillingAgent.of(MANIFESTS["billing"])]
-    policy = load_policy()
+    policy = policy or load_policy()
     decider = Decider(policy, "act")
     watches: list[Watch] = [
         OversoldWatch.of(MANIFESTS["fulfilment"], STREAMS[STOCK_TYPE].pane),
@@ -130,6 +138,58 @@ def test_outputs_depend_only_on_the_content_of_the_partitions(seed: int, tmp_pat
 def test_cases_open_again_in_what_is_replayed(tmp_path: Path) -> None:
     types = Counter(output[0] for output in plainly(shop(0, lateness=0, disorder=0), tmp_path))
     assert types["case.reopened"] > 0, types
+
+
+SCHEMING = 3
+"""Schedules under which levels of autonomy are tried."""
+
+
+def easily_moved() -> Versions:
+    """Return the default policy, by which levels move with little evidence."""
+    bundle = load_policy().newest
+    limit = replace(
+        LIMIT, start="autonomous", failures=1, verified_min=3, success_min=0.4, false_max=0.6, probation=DAY
+    )
+    return Versions((replace(bundle, autonomy=Autonomy(limits=(limit,))),))
+
+
+def with_outcomes(content: Content, actions: list[dict[str, Any]]) -> Content:
+    """Return `content` with what came of actions: the first ones fail, and those of others, later, help."""
+    agent = actions[0]["agent"]
+    theirs = [each for each in actions if each["agent"] == agent][:2]
+    told = [outcome_of(each, each["at"] + HOUR, state="escalated", verdict="ineffective") for each in theirs]
+    told += [msgspec.structs.replace(event, at=event.at + MINUTE) for event in told]  # told again
+    since = theirs[-1]["at"] + 3 * DAY
+    told += [outcome_of(theirs[0] | {"action_id": f"{n:032x}"}, since + n * HOUR) for n in range(30)]
+    told.sort(key=lambda event: event.order)
+    facts: list[Fact] = [*told]
+    return replace(content, partitions={**content.partitions, "outcomes/0": facts}, controls=frozenset({"outcomes/0"}))
+
+
+def outcome_of(action: dict[str, Any], at: int, **given: Any) -> Event:
+    names = {name: action[name] for name in ("case_id", "agent", "remedy", "segment")}
+    return outcome(at, action["action_id"], **({"case_key": action["customer"] or action["entity"]} | names | given))
+
+
+@pytest.mark.slow
+def test_levels_of_autonomy_depend_only_on_the_content_of_the_partitions(tmp_path: Path) -> None:
+    policy, content = easily_moved(), shop(5, disorder=2 * HOUR)
+    plain = Schedule(0, 1 << 20, 0, 0)
+    before = Pipeline(content, logics(policy), plain, tmp_path).run()
+    acted = sorted((orjson.loads(output[-1]) for output in before if output[0] == "action"), key=itemgetter("at"))
+    told = with_outcomes(content, acted)
+    expected = Pipeline(told, logics(policy), plain, tmp_path).run()
+    levels = sorted((output for output in expected if output[0] == "autonomy.changed"), key=itemgetter(2))
+    assert [orjson.loads(output[-1])["cause"] for output in levels] == [
+        "failures",
+        "failures",
+        "probation-over",
+        "earned",
+    ]
+    assert Counter(output[0] for output in expected)["action"] < len(acted)
+    for number in range(SCHEMING):
+        chosen = schedule(number + 1)
+        assert Pipeline(told, logics(policy), chosen, tmp_path / str(number)).run() == expected, chosen
 
 
 def assert_full(outputs: list[Output]) -> None:

@@ -20,10 +20,10 @@ import polars as pl
 
 from config.clock import TIME_MIN
 from config.events import Event
-from config.identity import key_group
 from config.settings import KeyGroups
-from dataflows.detection import Layout, Logics, receivers_of, stages
-from dataflows.stages import Emitter, Stage, StageItem, StageLogic, StatePlace
+from dataflows.detection import Layout, Logics, control_receivers_of, receivers_of, stages
+from dataflows.stages import Emitter, Stage, StageItem, StageLogic, StatePlace, route
+from operators.autonomy_stage import routed
 from operators.frame import Frame
 from operators.window import combine
 from sinks.chain import canonical
@@ -45,6 +45,8 @@ class Content:
     lateness: int
     until: int
     panes: Mapping[str, int]
+    controls: frozenset[str] = frozenset()
+    """Those of the partitions that are control partitions."""
     accepted: dict[str, list[tuple[int, Fact, int]]] = field(init=False)
     """By partition: offset, fact, and the watermark after it, of all facts that are not late."""
     _combined: dict[tuple[str, int, int], dict[int, list[Any]]] = field(init=False, default_factory=dict)
@@ -69,14 +71,20 @@ class Content:
             made = self._combined[name, begin, end] = combine(frame, name, self.panes, GROUPS.telemetry)
         return made
 
-    def events(self, name: str, begin: int, end: int) -> dict[int, list[Event]]:
-        """Return the business events of a batch, by key group of the journey stage."""
-        routed: dict[int, list[Event]] = {}
-        for offset, fact, _ in self.accepted[name][begin:end]:
-            if isinstance(fact, Event):
-                event = Event(fact.at, fact.id, fact.key, fact.type, fact.data, name, offset)
-                routed.setdefault(key_group(fact.key, GROUPS.journey), []).append(event)
-        return routed
+    def events(self, name: str, begin: int, end: int) -> dict[str, dict[int, list[Event]]]:
+        """Return the events of a batch, by receiving stage and key group."""
+        events = [
+            Event(fact.at, fact.id, fact.key, fact.type, fact.data, name, offset)
+            for offset, fact, _ in self.accepted[name][begin:end]
+            if isinstance(fact, Event)
+        ]
+        if name in self.controls:
+            return route((each for event in events for each in routed(event)), control_receivers_of(GROUPS))
+        return route((("journey", event) for event in events), {"journey": GROUPS.journey})
+
+    def receivers(self, name: str) -> dict[str, int]:
+        """Return the stages that a partition sends to, with their key groups."""
+        return control_receivers_of(GROUPS) if name in self.controls else receivers_of(GROUPS)
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,9 @@ class Pipeline:
         self.now = START
         place = StatePlace(folder, schedule.inline_bytes)
         layout = Layout(GROUPS, 2, schedule.emit_interval)
-        self.stages: dict[str, Stage] = stages(layout, logics, tuple(content.partitions), place)
+        data = tuple(name for name in content.partitions if name not in content.controls)
+        controls = tuple(name for name in content.partitions if name in content.controls)
+        self.stages: dict[str, Stage] = stages(layout, logics, data, place, controls)
         self.queues: dict[tuple[str, int], dict[str, deque[Frame]]] = {}
         self.released: list[Event] = []
         self.crashes = 0
@@ -157,7 +167,7 @@ class Pipeline:
                 end = max(end // CUTS * CUTS, begin + CUTS - begin % CUTS)
             self.positions[name] = end = min(end, len(accepted))
             events, partials = content.events(name, begin, end), content.partials(name, begin, end)
-            frames = self.emitters[name].frames(accepted[end - 1][2], {"journey": events}, {"telemetry": partials})
+            frames = self.emitters[name].frames(accepted[end - 1][2], events, {"telemetry": partials})
         self._send(frames)
 
     def _deliver(self, to: tuple[str, int]) -> None:
@@ -202,8 +212,10 @@ class Pipeline:
         self.nodes = {to: StageLogic(self.stages[to[0]], state) for to, state in snapshots.items()}
         self.positions = dict(positions)
         self.ended = dict.fromkeys(self.content.partitions, False)
-        interval, receivers = self.schedule.emit_interval, receivers_of(GROUPS)
-        self.emitters = {name: Emitter(name, receivers, interval, self._clock) for name in self.content.partitions}
+        interval, content = self.schedule.emit_interval, self.content
+        self.emitters = {
+            name: Emitter(name, content.receivers(name), interval, self._clock) for name in content.partitions
+        }
 
     # -- routing ---------------------------------------------------------------------------------------------------
 

@@ -328,7 +328,7 @@ def test_levels_follow_a_policy_that_lowers_the_ceiling() -> None:
 
 def test_defaults_of_a_limit_can_be_earned(tmp_path: Path) -> None:
     """Thirty verified actions and no false one do."""
-    defaults = {name: {} for name in ("evidence", "promotion", "demotion")}
+    defaults: dict[str, Any] = {name: {} for name in ("evidence", "promotion", "demotion")}
     limit = bounded_bundle(tmp_path, EASY | defaults).autonomy.limits[0]
     ledger = Ledger(trials=trials(*["verified"] * 29))
     assert judge(ledger, limit, HOUR) is None
