@@ -105,8 +105,8 @@ def trial_of(told: Mapping[str, Any], now: int) -> Trial | None:
     verified = verdict == "verified" and state in ("verified", "settled") and not false
     unclear = state in ("verified", "settled", "escalated") and verdict == "inconclusive"
     failed = verdict == "ineffective" or state == "compensated" or (state == "escalated" and not unclear)
-    at = min(told.get("at", now), now)
-    return Trial(at, told["action_id"], told["seq"], verified, failed, false)
+    at = told.get("at")
+    return Trial(now if at is None else min(at, now), told["action_id"], told["seq"], verified, failed, false)
 
 
 def note(ledger: Ledger, trial: Trial, limit: Limit, now: int) -> str:

@@ -48,6 +48,7 @@ def outcome(at: int, action_id: str, state: str = "settled", **given: Any) -> Ev
     offset = next(_offsets)
     data: dict[str, Any] = {"action_id": action_id, "case_id": "case-1", "case_key": "c1", "state": state, "seq": 1}
     data |= {"agent": "fulfilment", "remedy": "notify", "segment": "other"}
+    data |= dict.fromkeys(("verdict", "collateral", "reason", "bundle", "effects", "at"))  # as the contract has it
     if state in ("settled", "verified"):
         data["verdict"] = "verified"
     return Event(at, f"ledger|{offset}", "c1", OUTCOME, data | given, "outcomes/0", offset)
