@@ -22,5 +22,7 @@ class Remediation:
     """Parts that actions are divided into by entity, fixed for the life of a ledger."""
     act_lag_max: Annotated[timedelta, Spec("place", timedelta(seconds=1), timedelta(days=365))]
     """An action that was decided longer ago than this is only recommended: what it was decided on is stale."""
+    flags_stale_after: Annotated[timedelta, Spec("place", timedelta(seconds=1), timedelta(hours=1))]
+    """Nothing is begun any more when it is unknown for so long whether a flag was set: the brokers are away."""
     warmup: Annotated[timedelta, Spec("place", timedelta(0), timedelta(days=3650))]
     """So much history must have been observed before anything is carried out."""

@@ -16,6 +16,7 @@ import msgspec
 from config.clock import TIME_MAX
 from config.settings import Settings
 from dataflows.remedy_clock import EventClock
+from dataflows.remedy_flags import StoreFlags
 from dataflows.remedy_setup import Setup, client_of, means_of, shards_of
 from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import Intake, store_readers
@@ -77,9 +78,8 @@ def remediate(
         observed = ledger.observed_since(since) if since is not None else 0
         hands = make_hands(setup.targets, client_of(settings), replay=True)
         stack.callback(hands.close)
-        means = means_of(
-            setup, settings, ledger, hands, observed, replay=True, real_targets=trial.real_targets, told=told
-        )
+        limits, real = StoreFlags(store).limits, trial.real_targets
+        means = means_of(setup, settings, ledger, hands, observed, limits, replay=True, real_targets=real, told=told)
         until = TIME_MAX if trial.drain else complete_until(store)
         made = [Shard(name, means, None) for name in shards]
         return _to_the_end([(shard, EventClock(shard.began_at)) for shard in made], until, stopping)

@@ -1,8 +1,9 @@
 """The remediation flow: takes actions in from a topic or a store, and carries them out as long as nobody stops it.
 
     actions ─► intake: into the ledger ─► shard, keyed by entity ─► targets
-                                            ▲
-    ticks ──────────────────────────────────┘
+                                            ▲        └─► outcomes, onto their topic
+    ticks ──────────────────────────────────┤
+    flags ─► into the ledger ◄──────────────┘
 
 Bytewax brings the workers and the exchange between them. Its recovery is not used: the ledger is the one truth, and
 what was taken in, asked for and heard stands there before anything follows from it.
@@ -18,7 +19,9 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, FixedPartitionedSource, StatefulSourcePartition, StatelessSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from dataflows.flag_reader import FlagReader
 from dataflows.remedy_clock import wall_clock
+from dataflows.remedy_outcomes import Outcomes
 from dataflows.remedy_shard import Means, Shard
 from dataflows.remedy_sources import Intake
 from sinks.failures import noted
@@ -81,6 +84,54 @@ class ActionSource(FixedPartitionedSource[tuple[str, Item], None]):
         return ActionPart(self._open_intake(for_part), self._stopping)
 
 
+class FlagPart(StatefulSourcePartition[tuple[str, Item], None]):
+    """Who reads flags, as Bytewax calls it: it brings nothing, what it reads stands in the ledger."""
+
+    def __init__(self, reader: FlagReader | None, stopping: Callable[[], bool]) -> None:
+        self._reader, self._stopping = reader, stopping
+        self._awake: datetime | None = None
+        if reader is not None:
+            reader.start()
+
+    @noted
+    def next_batch(self) -> list[tuple[str, Item]]:
+        """See whether all is well."""
+        if self._stopping():
+            raise StopIteration
+        if self._reader is not None:
+            self._reader.check()
+        self._awake = datetime.now(UTC) + LOOK_AGAIN
+        return []
+
+    def next_awake(self) -> datetime | None:
+        """Return when to look again."""
+        return self._awake
+
+    def snapshot(self) -> None:
+        """How far it is stands in the ledger."""
+
+
+class FlagSource(FixedPartitionedSource[tuple[str, Item], None]):
+    """Reads flags, on one worker of all.
+
+    Args:
+        make_reader: Makes who reads them; None where there are none.
+        stopping: Whether to stop.
+    """
+
+    def __init__(self, make_reader: Callable[[], FlagReader | None], stopping: Callable[[], bool]) -> None:
+        self._make_reader, self._stopping = make_reader, stopping
+
+    def list_parts(self) -> list[str]:
+        """Return the one part."""
+        return ["flags"]
+
+    @noted
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> FlagPart:
+        """Begin to read where the ledger stands."""
+        return FlagPart(self._make_reader(), self._stopping)
+
+
 class Ticks(DynamicSource[tuple[str, Item]]):
     """Wakes every shard again and again: answers come and waits end at any time."""
 
@@ -114,8 +165,9 @@ class TickPart(StatelessSourcePartition[tuple[str, Item]]):
 class ShardPart(StatefulSinkPartition[Item, None]):
     """A shard, as Bytewax calls it."""
 
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
+    def __init__(self, shard: Shard, outcomes: Outcomes | None) -> None:
+        self._shard, self._outcomes = shard, outcomes
+        self._relay = None if outcomes is None else outcomes.relay(shard.writer)
 
     @noted
     def write_batch(self, values: list[Item]) -> None:
@@ -125,9 +177,17 @@ class ShardPart(StatefulSinkPartition[Item, None]):
             self._shard.take(new, now)
         while self._shard.turn(now):
             now = wall_clock()
+        if self._relay is not None:
+            self._relay.go_on()
 
     def snapshot(self) -> None:
         """How far it is stands in the ledger."""
+
+    @noted
+    def close(self) -> None:
+        """Tell what is left to tell, if that does not take long."""
+        if self._outcomes is not None and self._relay is not None:
+            self._outcomes.let_out(self._relay)
 
 
 class ShardSink(FixedPartitionedSink[Item, None]):
@@ -136,10 +196,11 @@ class ShardSink(FixedPartitionedSink[Item, None]):
     Args:
         names: Of the shards.
         means: What they work with.
+        outcomes: Where what came of actions is told; None for nowhere but the ledger.
     """
 
-    def __init__(self, names: list[str], means: Means) -> None:
-        self._names, self._means = names, means
+    def __init__(self, names: list[str], means: Means, outcomes: Outcomes | None = None) -> None:
+        self._names, self._means, self._outcomes = names, means, outcomes
 
     def list_parts(self) -> list[str]:
         """Return all shards: any worker can have any of them."""
@@ -152,13 +213,14 @@ class ShardSink(FixedPartitionedSink[Item, None]):
     @noted
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> ShardPart:
         """Take a shard over, and go on with what it has left to do."""
-        return ShardPart(Shard(for_part, self._means, wall_clock()))
+        return ShardPart(Shard(for_part, self._means, wall_clock()), self._outcomes)
 
 
-def build(actions: ActionSource, ticks: Ticks, shards: ShardSink) -> Dataflow:
+def build(actions: ActionSource, ticks: Ticks, flags: FlagSource, shards: ShardSink) -> Dataflow:
     """Return the flow."""
     flow = Dataflow("remediation")
     new = op.input("actions", flow, actions)
     due = op.input("ticks", flow, ticks)
-    op.output("effects", op.merge("to_shards", new, due), shards)
+    told = op.input("flags", flow, flags)
+    op.output("effects", op.merge("to_shards", new, due, told), shards)
     return flow

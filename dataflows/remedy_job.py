@@ -6,7 +6,7 @@ A worker is this module run as a program.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,16 +17,20 @@ from bytewax.dataflow import Dataflow
 from config.errors import SettingsError
 from config.kafka import client_config
 from config.settings import Settings, environment, load
+from dataflows.flag_reader import flag_topics, reader_of
 from dataflows.job import leave
 from dataflows.kafka_reach import partitions_of, reach
 from dataflows.kafka_watch import BrokerWatch
-from dataflows.remediation import ActionSource, ShardSink, Ticks, build
+from dataflows.remediation import ActionSource, FlagSource, ShardSink, Ticks, build
 from dataflows.remedy_clock import wall_clock
+from dataflows.remedy_flags import LOOK_EVERY_S, LedgerFlags, StoreFlags
+from dataflows.remedy_outcomes import Outcomes, check_outcomes
 from dataflows.remedy_setup import client_of, load_setup, means_of, shards_of
 from dataflows.remedy_sources import ActionReader, Intake, StoreReader, TopicReader, store_readers
 from dataflows.restarts import Death, Restarts
 from dataflows.supervisor import Outcome, run_workers, stop_signals
 from dataflows.worker import run_worker
+from operators.flags import Limit
 from sinks.actions import history_since
 from sinks.engine import store_path
 from sinks.ledger import Ledger
@@ -50,6 +54,8 @@ class RemediationJob(msgspec.Struct, frozen=True, kw_only=True):
     processes: int = 1
     channels: list[str] = []
     """Partitions of the topic of actions."""
+    flags: list[str] = []
+    """Partitions of the control topics by which flags come."""
     since: int = 0
     """From which event time on things are observed, microseconds."""
 
@@ -92,8 +98,9 @@ def _prepared(job: RemediationJob, settings: Settings) -> Iterator[tuple[Remedia
             lock = FileLock(path.with_name(path.name + ".remediation.lock"), f"The ledger {path}")
             locks.append(stack.enter_context(lock).descriptor)
         ledger = stack.enter_context(Ledger.open(job.ledger_url, create=True))
-        shards_of(ledger, settings)
+        check_outcomes(settings, shards_of(ledger, settings))
         since = wall_clock()
+        job = msgspec.structs.replace(job, flags=_partitions(settings, flag_topics(settings)))
         if job.store_url is not None:
             with Store.open(job.store_url) as store:
                 found = history_since(store)
@@ -106,10 +113,14 @@ def _prepared(job: RemediationJob, settings: Settings) -> Iterator[tuple[Remedia
                     "topics.actions names no topic: there are no actions to read.",
                     remedy="Name the topic that the detection job writes them to, or a store with --store.",
                 )
-            counts = partitions_of(reach(settings.kafka), (topic,))
-            channels = [f"{topic}/{number}" for number in range(counts[topic])]
-            job = msgspec.structs.replace(job, channels=channels)
+            job = msgspec.structs.replace(job, channels=_partitions(settings, [topic]))
         yield msgspec.structs.replace(job, since=ledger.observed_since(since)), locks
+
+
+def _partitions(settings: Settings, topics: Sequence[str]) -> list[str]:
+    """Return the partitions of topics."""
+    counts = partitions_of(reach(settings.kafka), topics) if topics else {}
+    return [f"{topic}/{number}" for topic in topics for number in range(counts[topic])]
 
 
 def flow_of(job: RemediationJob, stopping: Callable[[], bool]) -> Dataflow:
@@ -119,8 +130,14 @@ def flow_of(job: RemediationJob, stopping: Callable[[], bool]) -> Dataflow:
     shards = shards_of(ledger, settings)
     hands = make_hands(setup.targets, client_of(settings))
     readers: dict[str, Callable[[], ActionReader]] = {}
+    known = LedgerFlags(ledger, settings.remediation.flags_stale_after)
+    limits, held = known.limits, known.held
+    if not job.flags:
+        limits, held = _no_limits, _never
     if job.store_url is not None:
         store = Store.open(job.store_url)
+        if not job.flags:
+            limits = StoreFlags(store, LOOK_EVERY_S).limits
         for reader in store_readers(store):
             readers[reader.source] = _same(reader)
     else:
@@ -131,8 +148,21 @@ def flow_of(job: RemediationJob, stopping: Callable[[], bool]) -> Dataflow:
     def open_intake(name: str) -> Intake:
         return Intake(ledger, readers[name](), shards)
 
-    means = means_of(setup, settings, ledger, hands, job.since)
-    return build(ActionSource(list(readers), open_intake, stopping), Ticks(shards, stopping), ShardSink(shards, means))
+    means = means_of(setup, settings, ledger, hands, job.since, limits, held=held)
+    return build(
+        ActionSource(list(readers), open_intake, stopping),
+        Ticks(shards, stopping),
+        FlagSource(lambda: reader_of(settings, job.flags, ledger, stopping), stopping),
+        ShardSink(shards, means, Outcomes.of(settings, shards)),
+    )
+
+
+def _no_limits(now: int) -> Mapping[str, Limit]:
+    return {}
+
+
+def _never(now: int) -> bool:
+    return False
 
 
 def _same(reader: StoreReader) -> Callable[[], ActionReader]:

@@ -11,9 +11,12 @@ from config.errors import SettingsError, StoreError
 from config.kafka import client_config
 from config.playbooks.load import load_playbooks
 from config.playbooks.model import Playbook
+from config.policies.bundle import Remedy
+from config.policies.versions import load_versions
 from config.settings import Settings
 from config.targets import Targets, load_targets
 from dataflows.admission import Admission
+from dataflows.remedy_flags import Limits, Restraint, remedies_of
 from dataflows.remedy_rows import shard_names
 from dataflows.remedy_shard import Hands, Means
 from operators.saga_state import Outcome
@@ -26,13 +29,16 @@ class Setup:
 
     playbooks: dict[str, Playbook]
     targets: Targets
+    remedies: dict[str, Remedy]
+    """What each remedy does, for flags to judge by."""
 
 
 def load_setup(settings: Settings) -> Setup:
-    """Load playbooks and targets.
+    """Load playbooks, targets, and what the policy says of remedies.
 
     Raises:
         PlaybookError: a playbook is at fault.
+        PolicyError: the policy is at fault.
         SettingsError: there are no targets, or their file is at fault.
     """
     remediation = settings.remediation
@@ -41,7 +47,9 @@ def load_setup(settings: Settings) -> Setup:
             "remediation.targets names no file: there is nothing to act on.",
             remedy="Name the file of your target systems, there or with --targets; see docs/remediation.md.",
         )
-    return Setup(load_playbooks(remediation.playbooks), load_targets(remediation.targets))
+    playbooks = load_playbooks(remediation.playbooks)
+    remedies = remedies_of((bundle for bundle, _ in load_versions(settings.policy.bundle)), playbooks)
+    return Setup(playbooks, load_targets(remediation.targets), remedies)
 
 
 def shards_of(ledger: Ledger, settings: Settings) -> list[str]:
@@ -75,7 +83,9 @@ def means_of(
     ledger: Ledger,
     hands: Hands,
     since: int,
+    limits: Limits,
     *,
+    held: Callable[[int], bool] = lambda now: False,
     replay: bool = False,
     real_targets: bool = True,
     told: Callable[[Outcome], None] = lambda outcome: None,
@@ -88,6 +98,8 @@ def means_of(
         ledger: Where it is written down.
         hands: Who carries calls out.
         since: From which event time on things are observed, microseconds.
+        limits: The flags.
+        held: See `Means`.
         replay: Whether each action begins at its own time, in event time.
         real_targets: Whether targets that are no sandbox may be changed.
         told: Told of each outcome.
@@ -97,7 +109,17 @@ def means_of(
         setup.playbooks, setup.targets, remediation.act_lag_max, remediation.warmup, since, not real_targets
     )
     begins = _at_its_time if replay else _now
-    return Means(ledger, setup.playbooks, setup.targets, hands, admission, begins=begins, told=told)
+    return Means(
+        ledger,
+        setup.playbooks,
+        setup.targets,
+        hands,
+        admission,
+        Restraint(limits, setup.remedies),
+        begins=begins,
+        held=held,
+        told=told,
+    )
 
 
 def _at_its_time(action: Action, now: int) -> int:

@@ -62,6 +62,8 @@ class Means:
     """Why an action may not change anything at an instant; "" where it may."""
     begins: Callable[[Action, int], int] = lambda action, now: now
     """When an action that was taken in by an instant begins."""
+    held: Callable[[int], bool] = lambda now: False
+    """Whether nothing that has done nothing yet may begin at an instant: it is unknown what people want."""
     told: Callable[[Outcome], None] = lambda outcome: None
     """Told of each outcome that was written down."""
 
@@ -101,8 +103,8 @@ class Shard:
     def __init__(self, name: str, means: Means, now: int | None) -> None:
         self.name = name
         self._means = means
-        self._writer = means.ledger.open_shard(name)
-        self._breakers = Breakers(means.targets.by_name, self._writer.breakers())
+        self.writer = means.ledger.open_shard(name)
+        self._breakers = Breakers(means.targets.by_name, self.writer.breakers())
         self._replies: SimpleQueue[Reply] = SimpleQueue()
         self._running: dict[str, _Running] = {}
         self._waits: list[tuple[int, str]] = []
@@ -110,12 +112,12 @@ class Shard:
         self._due: dict[str, int] = {}
         """The valid entry of each action in the heap."""
         self._entities, self._queues = Entities(), Queues()
-        now = self._writer.latest() if now is None else now
+        now = self.writer.latest() if now is None else now
         self.began_at = self._hear_at = now
         self._asked = 0
         """Calls under way."""
         self._restarted: deque[str] = deque()
-        for row in self._writer.open_actions():
+        for row in self.writer.open_actions():
             running = self._load(row)
             if row.saga:
                 self._restarted.append(row.action_id)
@@ -207,6 +209,9 @@ class Shard:
     def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: _Turn) -> None:
         running = self._running[action_id]
         self._queues.leave(action_id)
+        if how is SagaStep.on_time and running.saga.phase == "begin" and self._means.held(now):
+            self._wake(running, now + HEAR_EVERY)
+            return
         step = SagaStep(
             running.saga,
             running.action,
@@ -240,7 +245,7 @@ class Shard:
         changed = self._breakers.changed()
         if not sagas and not changed and not turn.heeded:
             return
-        self._writer.commit(
+        self.writer.commit(
             [progress_of(saga) for saga in sagas],
             [row for saga in sagas for row in effect_rows(saga)],
             [outcome_row(outcome, turn.moved[outcome.action_id].case_key) for outcome in turn.outcomes],
@@ -262,11 +267,11 @@ class Shard:
         if now < self._hear_at:
             return
         self._hear_at = now + HEAR_EVERY
-        wished, elsewhere = self._writer.hear()
+        wished, elsewhere = self.writer.hear()
         self._breakers.hear(elsewhere)
         wishes = dict(wished)
         if ended := [action_id for action_id in wishes if action_id not in self._running]:
-            for row in self._writer.actions(ended):
+            for row in self.writer.actions(ended):
                 self._load(row)
         for action_id, reason in wishes.items():
             turn.heeded.append(action_id)
@@ -288,6 +293,8 @@ class Shard:
 
     def _blocked_until(self, action: Action, now: int, target: str, operation: str) -> int | None:
         asks = operation in ("query", "measure")
+        if not asks and not self._running[action.action_id].saga.effects and self._means.held(now):
+            return now + HEAR_EVERY
         if not asks and not self._entities.is_free(action.about, action.action_id):
             self._queues.wait(f"entity:{action.about}", action.action_id)
             return now + ASK_AGAIN

@@ -18,7 +18,7 @@ from config.events import BROADCAST
 from operators.batch import RawBatch
 from operators.channel import Channel, Taken
 from operators.decode import Decoded, Decoder
-from operators.flags import FLAG
+from operators.flags import FLAG, noted
 
 FOR_ALL = frozenset({FLAG})
 """Types of which every key group is told."""
@@ -41,6 +41,7 @@ class ControlChannel(Channel):
     def take(self, batch: RawBatch) -> Taken:
         """Take in the next records of the partition."""
         taken = super().take(batch)
+        taken.released += [noted(event) for event in taken.events if event.type == FLAG]
         taken.events = [
             msgspec.structs.replace(event, key=BROADCAST) if event.type in FOR_ALL else event for event in taken.events
         ]

@@ -1,7 +1,8 @@
 """Flags: how far people let the job go, whatever its policy says; a kill switch among them.
 
 A flag comes by a control topic (`operators/control.py`) and holds from its effective time on, so a replay comes to the
-same decisions. It only takes away: between policy and flags the stricter one holds. Decisions made before it stand.
+same decisions. It only takes away: between policy and flags the stricter one holds. Decisions made before it stand;
+whether they are still carried out is up to the remediation flow, which heeds flags too.
 """
 
 from __future__ import annotations
@@ -16,10 +17,17 @@ from config.policies.bundle import Remedy
 
 FLAG = "flag.set"
 """Type of the record."""
+NOTED = "flag.noted"
+"""Type of the output that says that a flag was set, and from when on."""
 ALL = "*"
 FLAGS_MAX = 256
 """Flags remembered one by one."""
 MODES = NORMAL, OBSERVE, NOTIFY, REVERSIBLE = "normal", "observe-only", "notify-only", "reversible-only"
+
+
+def noted(event: Event) -> Event:
+    """Return the output that tells of a flag: whoever carries out what was decided before heeds it too."""
+    return msgspec.structs.replace(event, key=event.data["scope"], type=NOTED)
 
 
 class Limit(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +61,33 @@ def note(flags: dict[str, Limit], event: Event) -> None:
     else:
         # Too many to remember must not mean that one is forgotten.
         flags[ALL] = msgspec.structs.replace(flag, mode=OBSERVE, until=None)
+
+
+class Standing(msgspec.Struct):
+    """The flags that were set, and those that are still to come, for who looks at them by another clock."""
+
+    in_force: dict[str, Limit] = {}
+    """By scope."""
+    coming: list[Event] = []
+    """In the order in which they take effect."""
+
+    def take(self, event: Event, now: int) -> None:
+        """Take in a flag that is heard at an instant: it takes effect then, or at its own time where that is later."""
+        self.advance(now)
+        self.coming.append(msgspec.structs.replace(event, at=max(event.at, now)))
+        self.coming.sort(key=lambda each: each.at)
+        while len(self.coming) > FLAGS_MAX:
+            # Too many to remember: what takes away does so at once, what would give back is not heeded.
+            early = self.coming.pop(0)
+            if early.data["mode"] != NORMAL:
+                note(self.in_force, early)
+        self.advance(now)
+
+    def advance(self, now: int) -> Mapping[str, Limit]:
+        """Let what has come by an instant take effect; return the flags by scope."""
+        while self.coming and self.coming[0].at <= now:
+            note(self.in_force, self.coming.pop(0))
+        return self.in_force
 
 
 def restraint(

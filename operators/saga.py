@@ -148,7 +148,7 @@ class SagaStep(Verification):
             )
         elif act.attempts >= step.retry.attempts:
             self._turn_back(f"{step.operation} was tried {act.attempts} times in vain: {act.detail}.", "escalated")
-        elif reason := self._inadmissible() or self._unmet(book, step):
+        elif reason := self._inadmissible() or self._overdue() or self._unmet(book, step):
             self._turn_back(reason, "refused")
         elif not self._blocked(step.target, step.operation, self.action.valid_until + 1):
             if effect is None:

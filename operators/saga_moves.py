@@ -91,6 +91,10 @@ class SagaMoves:
             return f"It was worth doing until {to_text(action.valid_until)} only, as its policy says."
         return self.around.inadmissible(action)
 
+    def _overdue(self) -> str:
+        """Return why an action that has done nothing yet is not begun any more, "" where it may be."""
+        return "" if self.saga.effects else self.around.unfit(self.action)
+
     def _unmet(self, book: Playbook, step: Step) -> str:
         """Return why a step may not be taken, "" where it may."""
         try:

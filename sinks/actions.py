@@ -1,13 +1,15 @@
-"""The actions of a store, as the remediation flow reads them: each sink part is a source, in order of its outputs."""
+"""What the remediation flow reads of a store: actions, each sink part a source in order of its outputs; and flags."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import orjson
 import sqlalchemy as sa
 
 from config.clock import TIME_MIN
+from config.events import Event
 from sinks.schema import channels, outputs, progress
 from sinks.store import Store
 
@@ -34,6 +36,14 @@ def actions_after(store: Store, part: str, position: int, limit: int) -> Sequenc
     query = sa.select(o.seq, o.key, o.body).where(o.part == part, o.seq > position, o.kind == "action")
     with store.read() as connection:
         return [Recorded(*row) for row in connection.execute(query.order_by(o.seq).limit(limit))]
+
+
+def noted_flags(store: Store) -> list[Event]:
+    """Return the flags that a job noted, in the order in which they took effect."""
+    o = outputs.c
+    query = sa.select(o.event_at, o.id, o.key, o.type, o.body).where(o.kind == "flag").order_by(o.event_at, o.id)
+    with store.read() as connection:
+        return [Event(*row[:4], orjson.loads(row.body)) for row in connection.execute(query)]
 
 
 def history_since(store: Store) -> int | None:

@@ -13,8 +13,12 @@ shards = sa.Table(
     metadata,
     sa.Column("shard", TEXT, primary_key=True),
     sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("published", sa.BigInteger, nullable=False, server_default="0"),
 )
-"""One row per shard: who may write. Whoever opens a shard raises its generation; older ones can write nothing more."""
+"""One row per shard: who may write, and how many of its outcomes are known to be on their topic.
+
+Whoever opens a shard raises its generation; older ones can write nothing more.
+"""
 
 sources = sa.Table(
     "ledger_sources",

@@ -24,6 +24,11 @@ IN_MAX = 500
 """Ids in one IN list: below every database's limit on parameters."""
 
 
+def chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Return `ids` in stretches for one IN list each."""
+    return (ids[start : start + IN_MAX] for start in range(0, len(ids), IN_MAX))
+
+
 def fold(rows: dict[str, Row], bodies: Iterable[bytes]) -> set[str]:
     """Apply case events to `rows`, by case id, in place; an event already in its row is passed over.
 

@@ -103,6 +103,7 @@ class Job:
         self.store = folder / "store.db"
         self.recovery = folder / "store.db.recovery"
         self.config = folder / "job.toml"
+        self.topics = topics
         self.group = f"g-{folder.name}-{topics[0]}"
         tables: dict[str, dict[str, Any]] = {
             "kafka": {

@@ -296,7 +296,7 @@ class World:
 
     def _guard(self, shard: Shard) -> None:
         """Have a shard die before or after it commits."""
-        writer = shard._writer
+        writer = shard.writer
         commit = writer.commit
 
         def guarded(progress: Any, effects: Any, *rest: Any) -> None:

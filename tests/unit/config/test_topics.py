@@ -36,3 +36,12 @@ def test_all_names_that_kafka_does_not_take_are_told_at_once() -> None:
 def test_outputs_do_not_go_where_progress_is_kept() -> None:
     with pytest.raises(SettingsError, match=r"'forestall\.progress' is a topic of outputs too"):
         topics(findings="forestall.progress").by_kind()
+
+
+def test_the_topic_of_outcomes_is_nobody_elses() -> None:
+    assert topics(outcomes="told").by_kind() == {}
+    assert topics(transactional_id_prefix="a").outcomes_progress == "a.remediation.progress"
+    with pytest.raises(SettingsError, match=r"topics\.outcomes = 'acts' is a topic that detection writes"):
+        topics(outcomes="acts", actions="acts").by_kind()
+    with pytest.raises(SettingsError, match=r"topics\.outcomes = 'a b' has characters"):
+        topics(outcomes="a b").by_kind()

@@ -10,13 +10,13 @@ from dataflows.control_records import control_record
 from dataflows.remedy_rows import new_action, opened, outcome_row, progress_of, shard_names
 from operators.outcomes import OUTCOME
 from operators.saga_state import Saga, outcome_of
-from sinks import ledger
+from sinks import ledger_shard
 from sinks.ledger_rows import Open
 from tests.support.playbooks import AT, action
 
 
 def test_an_outcome_is_by_its_contract() -> None:
-    assert ledger.OUTCOME == OUTCOME
+    assert ledger_shard.OUTCOME == OUTCOME
     one = action(derived_id("action", "1"))
     saga = Saga(one.action_id, seq=1, reason="x" * 2_000)
     for verdict, collateral in ((None, None), ("verified", False)):

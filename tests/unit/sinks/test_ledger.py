@@ -12,9 +12,10 @@ from alembic.migration import MigrationContext
 
 from config.errors import FencedError, StoreError
 from sinks.chain import GENESIS, link
-from sinks.ledger import OUTCOME, Ledger
+from sinks.ledger import Ledger
 from sinks.ledger_rows import BreakerRow, Reject
 from sinks.ledger_schema import actions, effects, metadata, outcomes, rejects
+from sinks.ledger_shard import OUTCOME
 from sinks.schema import metadata as store_metadata
 from sinks.store import Store
 from tests.support.ledgers import effect, new, outcome, progress
@@ -106,6 +107,20 @@ def test_outcomes_are_chained_over_restarts(ledger: Ledger) -> None:
         told = outcome("a", n)
         head = link(head, "s0", n, OUTCOME, f"a-{n}", told.at, told.key, told.body)
         assert chain == head
+
+
+def test_a_ledger_of_before_outcomes_were_published_is_brought_to_today(ledger: Ledger) -> None:
+    taken(ledger, "a")
+    ledger.open_shard("s0").commit(told=[outcome("a")])
+    with ledger.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE ledger_shards DROP COLUMN published"))
+        connection.execute(sa.text("UPDATE ledger_version SET version_num = '0001'"))
+    with Ledger.open(ledger.url.render_as_string(hide_password=False)) as upgraded:
+        writer = upgraded.open_shard("s0")
+        assert (writer.generation, writer.told, writer.published) == (2, 1, 0)
+        assert [(entry.seq, entry.id, entry.body) for entry in writer.unpublished(9)] == [(1, "a-1", b'{"seq":1}')]
+        writer.note_published(1)
+        assert (upgraded.open_shard("s0").published, writer.unpublished(9)) == (1, [])
 
 
 def test_a_writer_of_an_older_generation_is_refused_and_writes_nothing(ledger: Ledger) -> None:

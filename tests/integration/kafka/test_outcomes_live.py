@@ -1,0 +1,144 @@
+"""Outcomes on a live topic: what came of an action is told once, and its case is decided about anew."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from subprocess import Popen
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+import yaml
+
+from config.clock import DAY, HOUR, to_text
+from config.playbooks.load import FOLDER
+from dataflows.remedy_clock import wall_clock
+from sinks import queries
+from sinks.store import Store
+from tests.support.cloudevents import cloud_event
+from tests.support.commands import children, end, eventually, forestall, start, store_url
+from tests.support.kafka import Broker
+from tests.support.live import Job
+from tests.support.remedies import target_process, targets_file
+from tests.support.topics import Found, read
+
+pytestmark = pytest.mark.slow
+
+CUSTOMERS = 8
+
+
+def playbooks(folder: Path) -> Path:
+    """Write the playbooks that come along, with all that is waited for cut short; return their folder."""
+    folder.mkdir()
+    for file in FOLDER.glob("*.yaml"):
+        book = yaml.safe_load(file.read_text())
+        book["verify"] |= {"after": "1s"}
+        for step in book["steps"]:
+            step |= {"timeout": "1s", "retry": {"attempts": 8, "first": "50ms", "most": "500ms"}}
+        (folder / file.name).write_text(yaml.safe_dump(book))
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
+    suffix = uuid.uuid4().hex[:8]
+    names = {name: f"{name}-{suffix}" for name in ("orders", "outcomes", "actions")}
+    for name in names.values():
+        kafka.create(name, 2)
+    target, url = target_process(tmp_path, "--seed", 5, "--faults", "fail_after=0.1,lose_reply=0.1")
+    settings: dict[str, dict[str, Any]] = {
+        "control": {"topics": [names["outcomes"]]},
+        "policy": {"mode": "act"},
+        "time": {"idle_timeout": "1s", "lateness_max": "1s"},
+        "topics": {
+            "actions": names["actions"],
+            "outcomes": names["outcomes"],
+            "transactional_id_prefix": f"job-{suffix}",
+        },
+        "remediation": {
+            "targets": str(targets_file(tmp_path, url)),
+            "playbooks": str(playbooks(tmp_path / "playbooks")),
+            "warmup": "0s",
+        },
+    }
+    made = Job(kafka, tmp_path / "job", [names["orders"], names["outcomes"]], **settings)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill()
+    target.kill()
+    target.communicate()
+
+
+def ordered(kafka: Broker, topic: str) -> None:
+    """Write an order of each customer that was promised for tomorrow and is still here: it gets a ticket."""
+    now = wall_clock()
+    for number in range(CUSTOMERS):
+        whose = {"order_id": f"o{number}", "customer_id": f"c{number}"}
+        items = [{"product_id": "p", "seller_id": "s", "seller_state": "SP", "price": 9.9, "freight": 1.0}]
+        placed = whose | {"customer_state": "RJ", "promised_at": to_text(now + DAY), "items": items}
+        value = cloud_event("order.placed", placed, id=f"placed-{number}", time=to_text(now - HOUR))
+        kafka.produce(topic, [value], number % 2, [f"c{number}".encode()])
+
+
+def told(kafka: Broker, topic: str) -> list[Found]:
+    """Return the outcomes on the topic, those of an action in their order."""
+    found = read(kafka, [topic])
+    return sorted(found, key=lambda one: (orjson.loads(one.value)["action_id"], orjson.loads(one.value)["seq"]))
+
+
+def decided(job: Job, kind: str) -> list[dict[str, Any]]:
+    with Store.open(job.store_url) as store:
+        return [msgspec.convert(body, dict[str, Any]) for body in queries.bodies(store, kind)]
+
+
+def test_each_outcome_is_told_once_and_its_case_decided_about_anew(tmp_path: Path, kafka: Broker, job: Job) -> None:
+    chance = Random(11)
+    orders, outcomes = (next(each for each in job.topics if each.startswith(name)) for name in ("orders", "outcomes"))
+    ledger = store_url(tmp_path / "ledger.db")
+    command = ("run", "remediation", "--config", job.config, "--ledger", ledger, "--processes", 2, "--json")
+
+    def started() -> Popen[str]:
+        process = start(*command)
+        eventually(lambda: len(children(process)) == 2, "both workers have started")
+        return process
+
+    process = started()
+    job.start()
+    ordered(kafka, orders)
+    for life in range(3):
+        eventually(lambda: len(told(kafka, outcomes)) > 3 * life, "outcomes on the topic")  # noqa: B023
+        time.sleep(chance.random())
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if life == 1:
+            job.kill()
+            job.start()
+        process = started()
+
+    def settled() -> bool:
+        assert process.poll() is None, process.communicate()
+        ended = [each for each in decided(job, "decision") if each["facts"]["last_outcome"] == "verified"]
+        return len({each["case_id"] for each in ended}) == CUSTOMERS
+
+    eventually(settled, "every case is decided about anew")
+    process.terminate()
+    end(process)
+    live = job.stop().document
+    assert live["actions"] == CUSTOMERS
+
+    found = told(kafka, outcomes)
+    rows = forestall("actions", "list", "--ledger", ledger, "--json").document["actions"]
+    assert Counter(row["state"] for row in rows) == {"settled": CUSTOMERS}
+    shown = [forestall("actions", "show", row["action_id"], "--ledger", ledger, "--json").document for row in rows]
+    written = [(one["action_id"], each["seq"], each["state"]) for one in shown for each in one["outcomes"]]
+    bodies = [orjson.loads(one.value) for one in found]
+    assert [(one["action_id"], one["seq"], one["state"]) for one in bodies] == sorted(written)
+    assert len({one.headers["ce_id"] for one in found}) == len(found) >= 2 * CUSTOMERS
+    assert {one.headers["ce_type"] for one in found} == {"action.outcome"}
