@@ -17,7 +17,7 @@ from config.clock import TIME_MAX
 from config.settings import Settings
 from dataflows.remedy_clock import EventClock
 from dataflows.remedy_flags import StoreFlags
-from dataflows.remedy_setup import Setup, client_of, means_of, shards_of
+from dataflows.remedy_setup import CLOCK, EVENT, Setup, client_of, means_of, shards_of
 from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import Intake, store_readers
 from operators.saga_state import Outcome
@@ -70,6 +70,7 @@ def remediate(
         store = stack.enter_context(Store.open(trial.store_url))
         ledger = stack.enter_context(Ledger.open(trial.ledger_url, create=True))
         shards = shards_of(ledger, settings)
+        ledger.fixed(CLOCK, EVENT)
         for reader in store_readers(store):
             intake = Intake(ledger, reader, shards)
             while intake.take()[1]:

@@ -25,7 +25,7 @@ from dataflows.remediation import ActionSource, FlagSource, ShardSink, Ticks, bu
 from dataflows.remedy_clock import wall_clock
 from dataflows.remedy_flags import LOOK_EVERY_S, LedgerFlags, StoreFlags
 from dataflows.remedy_outcomes import Outcomes, check_outcomes
-from dataflows.remedy_setup import client_of, load_setup, means_of, shards_of
+from dataflows.remedy_setup import CLOCK, WALL, client_of, load_setup, means_of, shards_of
 from dataflows.remedy_sources import ActionReader, Intake, StoreReader, TopicReader, store_readers
 from dataflows.restarts import Death, Restarts
 from dataflows.supervisor import Outcome, run_workers, stop_signals
@@ -98,6 +98,7 @@ def _prepared(job: RemediationJob, settings: Settings) -> Iterator[tuple[Remedia
             lock = FileLock(path.with_name(path.name + ".remediation.lock"), f"The ledger {path}")
             locks.append(stack.enter_context(lock).descriptor)
         ledger = stack.enter_context(Ledger.open(job.ledger_url, create=True))
+        ledger.fixed(CLOCK, WALL)
         check_outcomes(settings, shards_of(ledger, settings))
         since = wall_clock()
         job = msgspec.structs.replace(job, flags=_partitions(settings, flag_topics(settings)))

@@ -22,6 +22,9 @@ from dataflows.remedy_shard import Hands, Means
 from operators.saga_state import Outcome
 from sinks.ledger import Ledger
 
+CLOCK, EVENT, WALL = "clock", "event", "wall"
+"""A fact of the ledger, and what it says: by which time the flow goes that has begun it."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -66,6 +69,11 @@ def shards_of(ledger: Ledger, settings: Settings) -> list[str]:
             remedy=f"Set remediation.shards = {there}, or name another ledger.",
         )
     return shard_names(int(there))
+
+
+def clock_of(ledger: Ledger) -> str:
+    """Return by which time a ledger goes: `EVENT` for that of a trial, `WALL` for all others."""
+    return ledger.fact(CLOCK) or WALL
 
 
 def client_of(settings: Settings) -> dict[str, Any] | None:

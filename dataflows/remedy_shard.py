@@ -264,7 +264,8 @@ class Shard:
 
     def _hear(self, turn: _Turn, now: int) -> None:
         """Look for wishes, and for what other shards know of targets."""
-        if now < self._hear_at:
+        # What a wish asks for must not be taken for something asked before the restart.
+        if now < self._hear_at or self._restarted:
             return
         self._hear_at = now + HEAR_EVERY
         wished, elsewhere = self.writer.hear()

@@ -179,7 +179,7 @@ class SagaStep(Verification):
             elif effect.do.status == "done":
                 if queryable and effect.seen != "done":
                     return self._resolve(effect, back=False)
-                if why := self._irreversible(book, effect, step):
+                if why := self.irreversible(book, effect, step):
                     effect.undo.status, effect.undo.detail = "impossible", why
                     continue
                 assert step is not None
@@ -277,7 +277,7 @@ class SagaStep(Verification):
             self.call = undo_call(saga, effect, step, step.inverse, self._bound(book), self.around.now)
         return True
 
-    def _irreversible(self, book: Playbook, effect: Effect, step: Step | None) -> str:
+    def irreversible(self, book: Playbook, effect: Effect, step: Step | None) -> str:
         """Return why an effect cannot be taken back, "" where it can."""
         if step is None:
             return "its playbook does not know it any more"

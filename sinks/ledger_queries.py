@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from config.errors import UsageError
 from sinks.ledger import Ledger
+from sinks.ledger_rows import Open
 from sinks.ledger_schema import actions, effects, outcomes
 from sinks.place import Place
 from sinks.projections import IN_MAX
@@ -105,3 +106,28 @@ def _with_effects(ledger: Ledger, query: sa.Select[Any]) -> list[Row]:
 def _plain(row: sa.RowMapping) -> Row:
     # SQLAlchemy's names are of a kind of str that orjson refuses.
     return {str(name): value for name, value in row.items()}
+
+
+def bundles(ledger: Ledger) -> list[Row]:
+    """Return the policies by which actions were decided, with how many."""
+    a = actions.c
+    query = sa.select(a.bundle, sa.func.count().label("actions")).group_by(a.bundle).order_by(a.bundle)
+    with ledger.read() as connection:
+        return [_plain(row) for row in connection.execute(query).mappings()]
+
+
+def decided_by(ledger: Ledger, bundle: str, since: int, until: int) -> list[Open]:
+    """Return the actions that a policy decided from an instant on and before another, the oldest first."""
+    a = actions.c
+    query = sa.select(*(a[name] for name in Open._fields)).where(a.bundle == bundle, a.at >= since, a.at < until)
+    with ledger.read() as connection:
+        return [Open(*row) for row in connection.execute(query.order_by(a.at, a.action_id))]
+
+
+def latest(ledger: Ledger) -> int:
+    """Return the latest instant at which anything was written down of an action; 0 for none."""
+    a = actions.c
+    columns = (a.at, a.intended_at, a.dispatched_at, a.acknowledged_at, a.judged_at, a.ended_at)
+    with ledger.read() as connection:
+        found = connection.execute(sa.select(*map(sa.func.max, columns))).one()
+    return max((at for at in found if at is not None), default=0)

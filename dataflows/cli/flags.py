@@ -43,9 +43,9 @@ def set_(
 ) -> None:
     """Set MODE for a scope, or take an earlier one back with `normal`.
 
-    The job heeds it from the moment it reads it, and what was decided before is not begun any more. `observe-only` leaves nothing but
-    watching, `notify-only` messages that move no money, `reversible-only` what can be undone. A flag never allows
-    more than the policy does.
+    The job heeds it from the moment it reads it; what was decided before is not begun any more. `observe-only` leaves
+    nothing but watching, `notify-only` messages that move no money, `reversible-only` what can be undone. A flag never
+    allows more than the policy does.
 
     \b
     Example:

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "dataflows.cli.run:run",
     "topics": "dataflows.cli.topics:topics",
     "remediate": "dataflows.cli.remediate:remediate",
+    "rollback": "dataflows.cli.rollback:rollback",
     "actions": "dataflows.cli.actions:actions",
     "playbooks": "dataflows.cli.playbooks:playbooks",
     "target": "dataflows.cli.target:target",

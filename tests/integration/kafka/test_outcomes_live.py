@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from shutil import copytree, ignore_patterns
 from subprocess import Popen
 from typing import Any
 
@@ -19,6 +20,7 @@ import yaml
 
 from config.clock import DAY, HOUR, to_text
 from config.playbooks.load import FOLDER
+from config.policies.load import DEFAULT_FOLDER
 from dataflows.remedy_clock import wall_clock
 from sinks import queries
 from sinks.store import Store
@@ -46,6 +48,23 @@ def playbooks(folder: Path) -> Path:
     return folder
 
 
+def acting_policy(folder: Path) -> Path:
+    """Write a policy that is the default one, but does itself what is to be done about orders."""
+    table = copytree(DEFAULT_FOLDER, folder, ignore=ignore_patterns("cases")) / "fulfilment.yaml"
+    table.write_text(table.read_text().replace("outcome: recommend", "outcome: act"))
+    return folder
+
+
+@pytest.fixture
+def running() -> Iterator[list[Popen[str]]]:
+    """Remediation flows that a test has started: killed at its end."""
+    processes: list[Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
 def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
     suffix = uuid.uuid4().hex[:8]
@@ -55,7 +74,7 @@ def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
     target, url = target_process(tmp_path, "--seed", 5, "--faults", "fail_after=0.1,lose_reply=0.1")
     settings: dict[str, dict[str, Any]] = {
         "control": {"topics": [names["outcomes"]]},
-        "policy": {"mode": "act"},
+        "policy": {"bundle": str(acting_policy(tmp_path / "policy")), "mode": "act"},
         "time": {"idle_timeout": "1s", "lateness_max": "1s"},
         "topics": {
             "actions": names["actions"],
@@ -98,7 +117,9 @@ def decided(job: Job, kind: str) -> list[dict[str, Any]]:
         return [msgspec.convert(body, dict[str, Any]) for body in queries.bodies(store, kind)]
 
 
-def test_each_outcome_is_told_once_and_its_case_decided_about_anew(tmp_path: Path, kafka: Broker, job: Job) -> None:
+def test_each_outcome_is_told_once_and_its_case_decided_about_anew(
+    tmp_path: Path, kafka: Broker, job: Job, running: list[Popen[str]]
+) -> None:
     chance = Random(11)
     orders, outcomes = (next(each for each in job.topics if each.startswith(name)) for name in ("orders", "outcomes"))
     ledger = store_url(tmp_path / "ledger.db")
@@ -106,6 +127,7 @@ def test_each_outcome_is_told_once_and_its_case_decided_about_anew(tmp_path: Pat
 
     def started() -> Popen[str]:
         process = start(*command)
+        running.append(process)
         eventually(lambda: len(children(process)) == 2, "both workers have started")
         return process
 
