@@ -41,8 +41,9 @@ def test_all_that_a_policy_did_is_taken_back_and_nothing_else(tmp_path: Path, ta
 
     file = tmp_path / "job.toml"
     file.write_text(f'[remediation]\nplaybooks = "{books}"\n')
-    meant = ("rollback", "--policy", "ba", "--from", to_text(AT), "--to", to_text(actions[6].at), "--ledger", url)
-    meant += ("--config", file)
+    span = ("--from", to_text(AT), "--to", to_text(actions[6].at))
+    where = ("--ledger", url, "--config", file)
+    meant = ("rollback", "--policy", "ba", *span, *where)
     shown = forestall(*meant, "--dry-run", "--json").document
     assert (shown["counts"], shown["wanted"], shown["ordered"]) == ({"take back": 12}, 6, 0)
     assert "12 taken back" in forestall(*meant, "--dry-run").out
@@ -64,5 +65,5 @@ def test_all_that_a_policy_did_is_taken_back_and_nothing_else(tmp_path: Path, ta
     shop.close()
     assert (there.count("undone"), there.count("done"), len(set(undos)), len(undos)) == (12, 20, 12, 12)
     assert forestall(*meant, "--yes").out.endswith("nothing is to be taken back\n")
-    forestall(*meant[:6], to_text(AT), *meant[7:]).says(2, "--to is not after --from")
-    forestall("rollback", "--policy", "77", *meant[3:]).says(2, "No action of the ledger", "bababababa")
+    forestall("rollback", "--policy", "ba", "--from", *span[1:3], span[1], *where).says(2, "--to is not after --from")
+    forestall("rollback", "--policy", "77", *span, *where).says(2, "No action of the ledger", "bababababa")
