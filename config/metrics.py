@@ -150,6 +150,11 @@ DECISIONS = Counter(
     "Decisions released into the store, by outcome.",
     ("outcome",),
 )
+HELD_BACK = Counter(
+    "forestall_held_back_total",
+    "What a guardrail held back, released into the store: a decision, or an action that was decided already.",
+    ("guardrail", "kind"),
+)
 DRIFTS = Counter(
     "forestall_feature_drifts_total",
     "Lasting changes of a number that a model reads, released into the store, by number.",

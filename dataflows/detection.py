@@ -1,7 +1,7 @@
 """The detection flow: from source partitions to the outbox.
 
     source ─┬─► telemetry ─┬─► journey ─┬─► cause ─► case ─► outbox
-            ├──────────────┼──► journey ├─► risk ──► case
+            ├──────────────┼──► journey ├─► risk ──► case ─► guard ─► outbox
             │              ├──► cause   └──────────► case
             │              └──► fleet ─► cause
             ├─► autonomy ─► case (control topics, and drift from risk)
@@ -35,6 +35,8 @@ AUTONOMY_GROUPS = 1
 """Key groups of the autonomy stage: evidence is not divided."""
 FLEETS = 1
 """Key groups of the fleet stage: a job watches one fleet, and one group sees all of it."""
+GUARDS = 1
+"""Key groups of the guard stage: its limits are over all customers."""
 
 MakeLogic = Callable[[], KeyedLogic[Any]]
 
@@ -50,6 +52,7 @@ class Logics:
     cause: MakeLogic
     autonomy: MakeLogic
     case: MakeLogic
+    guard: MakeLogic
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,9 @@ def stages(
     speakers = telemetry.outlets + fleet.outlets + journey.outlets
     cause = stage("cause", groups.cause, logics.cause, speakers, case=groups.case)
     told = journey.outlets + risk.outlets + cause.outlets + autonomy.outlets
-    case = stage("case", groups.case, logics.case, told + controls)
-    return {each.name: each for each in (telemetry, fleet, journey, risk, cause, autonomy, case)}
+    case = stage("case", groups.case, logics.case, told + controls, guard=GUARDS)
+    guard = stage("guard", GUARDS, logics.guard, case.outlets)
+    return {each.name: each for each in (telemetry, fleet, journey, risk, cause, autonomy, case, guard)}
 
 
 def build(
@@ -151,7 +155,7 @@ def build(
     """
     sources, controls = source.data_parts(), source.control_parts()
     made = stages(layout, logics, sources, place, controls)
-    telemetry, fleet, journey, risk, cause, autonomy, case = made.values()
+    telemetry, fleet, journey, risk, cause, autonomy, case, guard = made.values()
 
     flow = Dataflow("detection")
     gate = op.input("gate", flow, Gate(finished))
@@ -200,6 +204,7 @@ def build(
             frames_for("autonomy_to_case", "case", autonomy_items),
         ),
     )
+    guard_items = build_stage("guard", guard, frames_for("case_to_guard", "guard", case_items))
     releases = op.merge(
         "releases",
         gate,
@@ -211,6 +216,7 @@ def build(
         releases_of("cause_releases", cause_items),
         releases_of("autonomy_releases", autonomy_items),
         releases_of("case_releases", case_items),
+        releases_of("guard_releases", guard_items),
     )
     senders = frozenset(sources + controls).union(*(stage.outlets for stage in made.values()))
     parts = part_names(layout.sink_parts)

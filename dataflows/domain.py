@@ -37,6 +37,7 @@ from operators.features.checkpoints import MODEL
 from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
+from operators.guard import GuardLogic
 from operators.journey import JourneyLogic, JourneySettings
 from operators.policy_trust import Trust, enforced, judge
 from operators.risk import RiskLogic
@@ -122,6 +123,7 @@ def load_logics(settings: Settings) -> Logics:
         cause=lambda: CauseLogic(watches=watches, is_live=policy.is_live),
         autonomy=lambda: AutonomyLogic(policy, frozenset({*manifests, FLEET_AGENT}), {MODEL: "experience"}),
         case=lambda: CaseLogic(decider, case_settings, sources, budgets, keys),
+        guard=lambda: GuardLogic(policy),
     )
 
 

@@ -34,7 +34,7 @@ OUTBOX = f"{FLOW}.outbox"
 """Of the step whose keys are the sink parts of the store."""
 TOPICS = f"{FLOW}.topics"
 """Of the step whose keys are the sink parts that release onto topics; a run may be without it, and another with it."""
-STAGES = ("telemetry", "fleet", "journey", "risk", "cause", "autonomy", "case")
+STAGES = ("telemetry", "fleet", "journey", "risk", "cause", "autonomy", "case", "guard")
 STATE = "state"
 """Folder of the state logs in a recovery folder."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from config.clock import DAY, HOUR
 from config.events import Event
+from config.money import money
 from operators.customer_state import Account, Attempt, Habit, Invoice, Matter, SignIn, Subscription, Terms, Wallet
 from operators.fold import Fold, JourneyLimits, bound, note, note_newest, order_of
 from operators.journey_state import Journey
-from operators.subject import money
 
 FAILURES_WITHIN = HOUR
 """Failed sign-ins count towards a sign-in so long."""

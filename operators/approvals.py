@@ -208,6 +208,11 @@ def differences(request: Request, decision: Mapping[str, Any], people: int) -> l
         if people > request.people:
             # There is more at risk than when it was asked; fewer than were asked for would do no harm.
             asked["people"], found["people"] = request.people, people
+        overruled = request.action.get("overrules", [])
+        reached = [each["guardrail"] for each in decision.get("guardrails", [])]
+        if not set(reached) <= set(overruled):
+            # Who consents to pass over one guardrail has not said so of another.
+            asked["guardrails"], found["guardrails"] = overruled, reached
     names = sorted({*asked, *found})
     return [
         {"name": name, "asked": asked.get(name), "now": found.get(name)}

@@ -10,6 +10,7 @@ from operators.budget import Spent
 from operators.case import Case
 from operators.escalation import Told
 from operators.flags import Limit
+from operators.guardrails import Act
 from operators.standing import Standing
 
 LINK = "link"
@@ -74,3 +75,5 @@ class CaseState(msgspec.Struct):
     """Under the key BROADCAST alone: by role, how often it was told of requests that wait,"""
     standings: dict[str, Standing] = {}
     """and the levels of autonomy that have changed, by agent, remedy and segment."""
+    acts: list[Act] = []
+    """What was done for the customer, oldest first, as long as guardrails count it."""

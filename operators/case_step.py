@@ -27,6 +27,8 @@ from operators.case import (
 )
 from operators.case_state import CaseState, Closed, Ended, Link
 from operators.decide import Decided, Surroundings, commit, commit_shadows
+from operators.guard import GUARD, proposed
+from operators.guardrails import ACTS_MAX, Act, prune
 from operators.logic import Context
 from operators.outcomes import note_outcome
 
@@ -215,6 +217,7 @@ class CaseStep:
             kind_confidence=kind_confidence(case, logic.sources),
             flags=self.context.shared().flags,
             standings=self.context.shared().standings,
+            acts=state.acts,
         )
         return row, logic.decider.decide(case, row, around, now, approval)
 
@@ -243,9 +246,30 @@ class CaseStep:
         row["decision"] = case.decided[0]
         row["decision_id"] = events[0].id if events else case.row.get("decision_id", "")
         self._emit_case(case, row, "case.updated")
+        if events and decided.action is not None:
+            self._note_act(decided.action, row["money_at_risk"])
         for event in (*events, *commit_shadows(case, decided, self.key, now, anew=anew)):
-            self.context.emit(RELEASE, event)
+            self._release(event, case, row)
         approvals.follow(case, decided, row)
+
+    def _note_act(self, action: dict[str, Any], at_risk: float) -> None:
+        """Note what is done for a customer; what is done about a cause is nobody's."""
+        logic, state, now = self.logic, self.state, self.context.now
+        if action["customer"] and logic.memory:
+            money = logic.decider.money(action["remedy"], at_risk, now)
+            acts = [*prune(state.acts, logic.memory, now), Act(now, action["action_id"], action["remedy"], money)]
+            state.acts = acts[-ACTS_MAX:]
+
+    def _release(self, event: Event, case: Case, row: dict[str, Any]) -> None:
+        """Let an event leave; an action that limits over all customers speak of, by the stage that keeps them."""
+        bundle = self.logic.decider.policy.at(self.context.now)
+        if event.type == "action" and bundle is not None:
+            remedy, causes = event.data["remedy"], case.causes if event.data["customer"] else [self.key]
+            if any(bundle.guardrails.of_fleet(remedy, causes)):
+                money = self.logic.decider.money(remedy, row["money_at_risk"], self.context.now)
+                self.context.emit(GUARD, proposed(event, causes, money))
+                return
+        self.context.emit(RELEASE, event)
 
     def _parent_of(self, case: Case) -> str:
         """Return the id of the case of a cause of `case`, the first by name; once part of one, it stays so."""

@@ -4,7 +4,8 @@ Key: the correlation key, a customer or a fleet entity (a cause). In: `finding` 
 cause stage tells a customer that a cause it named has a case of its own; `autonomy.changed` of the autonomy stage; and,
 by control channels, flags, answers and outcomes.
 Out, to the outbox: the finding, the case event (`case.opened`, `case.updated`, `case.resolved`, `case.reopened`), the
-decision and action of the same step, and what people are asked and said (`operators/approval_step.py`).
+decision and action of the same step, and what people are asked and said (`operators/approval_step.py`). To `guard`: the
+action, where the policy has a limit over all customers for it.
 
 Open findings on one entity make one case. It is resolved when all of them are, or when nothing was heard of it for
 the time to live. What is found on the entity soon after all had ended opens the same case again: it is the same
@@ -33,6 +34,7 @@ from operators.case_step import CaseStep
 from operators.decide import Decider
 from operators.evidence import Sources
 from operators.flags import FLAG, note
+from operators.guardrails import prune
 from operators.logic import Context
 from operators.outcomes import OUTCOME
 from operators.standing import CHANGED
@@ -92,6 +94,7 @@ class CaseLogic:
         self.memory_ttl = micros(settings.memory_ttl)
         self.reopen_within = micros(settings.reopen_within)
         self._contact_window = micros(settings.contact_window)
+        self.memory = max(bundle.guardrails.memory for bundle in decider.policy.bundles)
         self.key_groups = settings.key_groups
         self.dedupe_ttl = micros(settings.dedupe_ttl)
 
@@ -153,6 +156,7 @@ class CaseLogic:
         state.closed = {entity: closed for entity, closed in state.closed.items() if closed.until > now}
         state.links = {cause: link for cause, link in state.links.items() if link.until > now}
         state.contacts = {name: at for name, at in state.contacts.items() if at + self._contact_window > now}
+        state.acts = prune(state.acts, self.memory, now)
         step.approvals.sweep()
 
     def on_partial(self, key: str, state: CaseState, partial: Any, context: Context) -> None:
@@ -187,6 +191,7 @@ class CaseLogic:
             due += [ended.at + 1 for ended in each.ended]
             due += [link.until for link in each.links.values()]
             due += [at + self._contact_window for at in each.contacts.values()]
+            due += [act.at + self.memory for act in each.acts]
             due += due_requests(each)
         if due:
             context.set_timer(SWEEP, min(due))

@@ -1,13 +1,13 @@
 """Decides about a case on the stream: facts out of case and context, the policy's verdict, a decision event.
 
 Pure, and a function of event time only: the same case decides the same in replay. What the policy says is then
-bounded by what it cannot overrule: one open plan per case, each remedy once per case, the budget of false discoveries,
-and flags. What it decides in shadow is recorded beside, and has no other effect.
+bounded by what it cannot overrule (`operators/restrain.py`). What it decides in shadow is recorded beside, and has no
+other effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,9 +22,11 @@ from config.policies.bundle import NO_RULE, Bundle, Remedy
 from config.policies.documents import FactDocument, Outcome, Value
 from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
-from operators.flags import Limit, restraint
+from operators.flags import Limit
+from operators.guardrails import Act, said_of
 from operators.policy import NOTHING, Verdict, decide, none_in_force
-from operators.standing import Reach, Standing, reach, within
+from operators.restrain import Left, restrain
+from operators.standing import Standing
 
 SHADOW = "shadow"
 """Type of the event that records what was decided in shadow: no decision, so that nobody takes it for one."""
@@ -46,6 +48,8 @@ class Surroundings:
     """How far people let the job go, by scope."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     """The levels of autonomy that have changed."""
+    acts: Sequence[Act] = ()
+    """What was done for the customer, oldest first."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -86,6 +90,12 @@ class Decider:
     def features(self) -> frozenset[str]:
         """Evidence features that facts are taken from."""
         return self.policy.features | (frozenset() if self.candidate is None else self.candidate.features)
+
+    def money(self, remedy: str, at_risk: float, now: int) -> int:
+        """Return how much money a remedy of the policy in force moves at the most for a case, in millionths."""
+        bundle = self.policy.at(now)
+        found = None if bundle is None else bundle.remedies.get(remedy)
+        return 0 if found is None else found.money(at_risk)
 
     def facts(self, bundle: Bundle, case: Case, row: dict[str, Any], around: Surroundings, now: int) -> dict[str, Any]:
         """Return the facts about an open case: those every bundle may declare, and what `bundle` declares."""
@@ -143,17 +153,20 @@ class Decider:
             verdict = replace(NOTHING, reason=f"{NOTHING.reason} {self.policy.shadow_only[beside.hash]}")
         else:
             verdict = none_in_force(bundle)
-        far = _reach(bundle, verdict, case, facts, around)
-        outcome, why = _restrain(bundle, verdict, case, around, far, now, approval)
+        left = restrain(bundle, verdict, case, facts, around, now, approval)
+        outcome = left.outcome
         decision = {
             "decision_id": derived_id("decision", case.case_id, case.decisions + 1),
-            **_record(bundle, verdict, case, facts, outcome, why, far, now),
+            **_record(bundle, verdict, case, facts, left, now),
             "bundle": "" if in_force is None else bundle.hash,
         }
         remedy = bundle.remedies.get(verdict.remedy)
         action = None
         if outcome in ("act", "approve") and remedy is not None:
-            action = _action(remedy, verdict, case, row, decision, now) | _earned(far)
+            action = _action(remedy, verdict, case, row, decision, now) | left.earned
+            if left.held:
+                # Whoever consents to it overrules just these.
+                action["overrules"] = [each.guardrail for each in left.held]
         if outcome == "act" and action is not None and approval is not None:
             decision["approval"] = action["approval"] = msgspec.to_builtins(approval)
         return Decided(
@@ -194,91 +207,37 @@ class Decider:
 
 
 def _record(
-    bundle: Bundle,
-    verdict: Verdict,
-    case: Case,
-    facts: dict[str, Any],
-    outcome: Outcome,
-    why: str,
-    far: Reach | None,
-    now: int,
+    bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], left: Left, now: int
 ) -> dict[str, Any]:
     """Return what is recorded of a verdict, whether live or in shadow."""
-    return {
+    record = {
         "case_id": case.case_id,
         "at": now,
-        "outcome": outcome,
+        "outcome": left.outcome,
         "remedy": verdict.remedy,
         "rule": verdict.rule,
         "fired": list(verdict.fired),
         "nearly": list(verdict.nearly),
         "bundle": bundle.hash,
         "facts": facts,
-        "reason": f"{verdict.reason} {why}".rstrip(),
+        "reason": f"{verdict.reason} {left.why}".rstrip(),
         "parameters": dict(verdict.parameters),
         "error": verdict.error,
-        "approver": verdict.owner if outcome == "approve" else "",
-        **_earned(far),
+        "approver": left.approver,
+        **left.earned,
     }
-
-
-def _earned(far: Reach | None) -> dict[str, Any]:
-    """Return what is recorded of how far a verdict may go: under which name its outcome counts."""
-    return {} if far is None else {"segment": far.segment, "autonomy": far.level}
+    if left.held:
+        # Not said of every decision that nothing holds back, which would only make its record longer.
+        record["guardrails"] = said_of(left.held)
+    return record
 
 
 def _shadow(
     bundle: Bundle, verdict: Verdict, case: Case, facts: dict[str, Any], around: Surroundings, now: int
 ) -> dict[str, Any]:
     """Return the data of a shadow event, without its id: what would be recorded if it were live."""
-    far = _reach(bundle, verdict, case, facts, around)
-    outcome, why = _restrain(bundle, verdict, case, around, far, now, None)
-    return {"shadow": True} | _record(bundle, verdict, case, facts, outcome, why, far, now)
-
-
-def _reach(
-    bundle: Bundle, verdict: Verdict, case: Case, facts: Mapping[str, Any], around: Surroundings
-) -> Reach | None:
-    quality = case.leading().features.get(DATA_QUALITY, 1.0)
-    return reach(bundle, verdict, facts, quality, around.standings)
-
-
-def _restrain(
-    bundle: Bundle,
-    verdict: Verdict,
-    case: Case,
-    around: Surroundings,
-    far: Reach | None,
-    now: int,
-    approval: Approval | None,
-) -> tuple[Outcome, str]:
-    """Return what the case, what was earned, and people's flags leave of a verdict, and why it is less than the rule
-    wants.
-    """
-    outcome, why = _restrain_by_case(verdict, case, now)
-    if far is not None and (left := within(far, outcome)) != outcome:
-        outcome, why = left, far.why
-    if approval is not None and outcome == "approve" and verdict.remedy:
-        outcome, why = "act", f"Approved by {', '.join(approval.approvers)}."
-    flagged = restraint(around.flags, case.leading().agent, bundle.remedies.get(verdict.remedy), now)
-    # Where the policy could not decide, a person has to look, flag or no flag: that is no act.
-    if flagged is not None and not verdict.error and (outcome == "act" or flagged[0] == "observe" != outcome):
-        return flagged
-    return outcome, why
-
-
-def _restrain_by_case(verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
-    if case.held:
-        owner = f"the owner of agent {case.leading().agent} may change that"
-        return "observe", f"Watched only: it is beyond the day's budget of false discoveries; {owner}."
-    if verdict.wanted in ("act", "approve"):
-        if verdict.remedy in case.used:
-            return "observe", "It was done already for this case; once is enough, always."
-        if (denial := case.denial(verdict.remedy)) is not None:
-            return "observe", denial.why
-        if case.plan is not None and now < case.plan.until and verdict.outcome != "observe":
-            return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
-    return verdict.outcome, verdict.restraint
+    left = restrain(bundle, verdict, case, facts, around, now)
+    return {"shadow": True} | _record(bundle, verdict, case, facts, left, now)
 
 
 def _action(

@@ -10,11 +10,11 @@ from __future__ import annotations
 from bisect import insort
 
 from config.events import Event
+from config.money import money
 from operators.account_fold import ACCOUNT_FOLDS, attempted, heard, used
 from operators.customer_state import Payment
 from operators.fold import Fold, JourneyLimits, bound, note, order_of
 from operators.journey_state import Contact, Journey, Refund, Signal, Ticket, Usage
-from operators.subject import money
 
 
 def _refund(journey: Journey, event: Event, limits: JourneyLimits) -> Refund:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import field
 
+from config.money import MONEY_SCALE
 from operators.customer_state import Account, Habit, Invoice, Matter, Payment, Subscription, Wallet
-from operators.subject import MONEY_SCALE, Subject
+from operators.subject import Subject
 
 
 class Order(Subject, array_like=True, gc=False):

@@ -11,12 +11,12 @@ from typing import Any
 
 from config.events import Event
 from config.identity import derived_id
+from config.money import money
 from operators.agents.base import SCORE_BAD
 from operators.agents.complaints import HEARD
 from operators.agents.devices import TRIED
 from operators.agents.stock import DEMAND, GONE, LEFT
 from operators.journey_state import Journey
-from operators.subject import money
 
 ORDER_TYPES = {
     "order.placed": DEMAND,

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-MONEY_SCALE = 1_000_000
-"""Parts of a currency unit that amounts are counted in."""
-
 Record = tuple[str, int]
 """A record that was used: its channel `topic/partition`, and its offset."""
 
@@ -33,8 +30,3 @@ class Subject(msgspec.Struct, array_like=True, gc=False):
     """The records that told of it, bounded."""
     findings: dict[str, Reported] = {}
     """The findings made on it and not ended, by kind."""
-
-
-def money(amount: float) -> int:
-    """Return an amount in currency units as millionths."""
-    return round(amount * MONEY_SCALE)

@@ -15,6 +15,7 @@ from config.metrics import (
     DRIFTS,
     DURABLE_SECONDS,
     FINDINGS,
+    HELD_BACK,
     LEVELS,
     OUTBOX_ENTRIES,
     OUTBOX_OLDEST,
@@ -29,7 +30,7 @@ from sinks.latency import DELAYS
 
 STORE = "store"
 """What the label `sink` calls the store; topics go by their names."""
-MEANT = frozenset({"finding", "case", "decision", "action"})
+MEANT = frozenset({"finding", "case", "decision", "action", "guardrail"})
 """Kinds whose event time says when they should have been known; a late record's or dead letter's does not."""
 
 
@@ -38,8 +39,17 @@ class _Finding(msgspec.Struct):
     kind: str
 
 
+class _Guardrail(msgspec.Struct):
+    guardrail: str
+
+
 class _Decision(msgspec.Struct):
     outcome: str
+    guardrails: list[_Guardrail] = []
+
+
+class _Withheld(msgspec.Struct):
+    guardrails: list[_Guardrail]
 
 
 class _Drift(msgspec.Struct):
@@ -88,7 +98,13 @@ def _count_meaning(entry: Entry) -> None:
         finding = msgspec.json.decode(entry.body, type=_Finding)
         FINDINGS.add(1, finding.agent, finding.kind)
     elif entry.kind == "decision":
-        DECISIONS.add(1, msgspec.json.decode(entry.body, type=_Decision).outcome)
+        decision = msgspec.json.decode(entry.body, type=_Decision)
+        DECISIONS.add(1, decision.outcome)
+        for each in decision.guardrails:
+            HELD_BACK.add(1, each.guardrail, "decision")
+    elif entry.type == "guardrail.withheld":
+        for each in msgspec.json.decode(entry.body, type=_Withheld).guardrails:
+            HELD_BACK.add(1, each.guardrail, "action")
     elif entry.type == "drift.begun":
         DRIFTS.add(1, msgspec.json.decode(entry.body, type=_Drift).feature)
     elif entry.type == "autonomy.changed":

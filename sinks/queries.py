@@ -17,7 +17,7 @@ from sinks.store import Store
 
 Row = dict[str, Any]
 
-OF_CASE = ("finding", "case", "decision", "action", "shadow", "approval", "outcome")
+OF_CASE = ("finding", "case", "decision", "action", "guardrail", "shadow", "approval", "outcome")
 """Kinds of outputs that are about a case."""
 _OF_SOURCE = channels.c.channel.not_like("@%")
 _LIKE_LITERAL = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
@@ -87,6 +87,16 @@ def drifts(store: Store) -> list[Row]:
 def shadows_by_outcome(store: Store) -> Row:
     """Return the number of decisions in shadow by outcome: what would have been decided."""
     return _counted(body["outcome"] for body in bodies(store, "shadow"))
+
+
+def held_by_guardrail(store: Store) -> list[Row]:
+    """Return, by guardrail, how many decisions it held back, and how many actions it withheld that were decided."""
+    decided = Counter(each["guardrail"] for body in bodies(store, "decision") for each in body.get("guardrails", ()))
+    withheld = Counter(each["guardrail"] for body in bodies(store, "guardrail") for each in body["guardrails"])
+    return [
+        {"guardrail": name, "decisions": decided[name], "withheld": withheld[name]}
+        for name in sorted(decided.keys() | withheld.keys())
+    ]
 
 
 def dead_letters_by_reason(store: Store) -> Row:

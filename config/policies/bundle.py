@@ -15,9 +15,11 @@ from typing import Any
 from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
+from config.money import money
 from config.policies.approvals import Approvals
 from config.policies.autonomy import Autonomy
 from config.policies.documents import FactDocument, FactType, Outcome, Value
+from config.policies.guardrails import Guardrails
 from config.policies.modes import Entry
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -70,6 +72,15 @@ class Remedy:
     description: str = ""
     side_effect: str = ""
     owner: str = ""
+    money_max: int | None = None
+    """Millionths of a currency unit; None without a limit."""
+
+    def money(self, at_risk: float) -> int:
+        """Return how much money it moves at the most for a case, in millionths."""
+        if not self.moves_money:
+            return 0
+        amount = money(max(at_risk, 0.0))
+        return amount if self.money_max is None else min(amount, self.money_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,8 @@ class Bundle:
     """How people are asked."""
     autonomy: Autonomy = field(default_factory=Autonomy)
     """How far remedies may go by themselves."""
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    """How much may be done, whatever rules say."""
     _by_kind: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def plan(self, kind: str) -> Plan:

@@ -12,6 +12,7 @@ import msgspec
 
 from config.policies.approvals import ApprovalsDocument
 from config.policies.autonomy import AutonomyDocument
+from config.policies.guardrails import GuardrailsDocument
 
 Outcome = Literal["observe", "recommend", "approve", "act"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -49,6 +50,8 @@ class RemedyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who answers for it; "" for the owner of the bundle."""
     contacts_customer: bool = False
     moves_money: bool = False
+    money_max: float | None = None
+    """The most that it moves, in the shop's currency; null for what is at risk in its case, however much."""
     reversible: bool = True
 
 
@@ -147,3 +150,4 @@ class BundleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modes: list[ModeDocument] = []
     approvals: ApprovalsDocument = ApprovalsDocument()
     autonomy: AutonomyDocument = AutonomyDocument()
+    guardrails: GuardrailsDocument = GuardrailsDocument()

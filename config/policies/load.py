@@ -19,6 +19,7 @@ from config.duration import parse_duration
 from config.errors import PolicyError
 from config.expressions import compile_expression
 from config.findings import FLEET_AGENT
+from config.money import money
 from config.policies.approvals import read_approvals
 from config.policies.autonomy import Known, read_autonomy
 from config.policies.bundle import DEFAULT_RULE, PROVIDED, Bundle, Flag, Remedy, Rule
@@ -30,12 +31,14 @@ from config.policies.documents import (
     TableDocument,
     ThresholdDocument,
 )
+from config.policies.guardrails_load import read_guardrails
 from config.policies.modes import ANY, LIFECYCLES, Entry
 from config.policies.read import Source
 from config.policies.rules import Names, known
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 MAIN = "bundle.yaml"
+MONEY_MAX = 1_000_000_000
 
 
 def load_default() -> Bundle:
@@ -100,6 +103,9 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
                 lambda where, what, pattern, among: _matching(where, what, pattern, list(among)),
             ),
             lambda *path: main.at("autonomy", *path),
+        ),
+        guardrails=read_guardrails(
+            document.guardrails, remedies, document.owner, lambda *path: main.at("guardrails", *path)
         ),
     )
 
@@ -243,7 +249,20 @@ def _remedy(main: Source[BundleDocument], name: str, document: RemedyDocument) -
         document.description,
         document.side_effect,
         document.owner or main.document.owner,
+        _money_max(main, name, document),
     )
+
+
+def _money_max(main: Source[BundleDocument], name: str, document: RemedyDocument) -> int | None:
+    most = document.money_max
+    if most is None:
+        return None
+    where = f"{main.at('remedies', name, 'money_max')}: remedy {name!r}: money_max"
+    if not document.moves_money:
+        raise PolicyError(f"{where}, but it moves no money", remedy="Say moves_money: true, or leave it out.")
+    if not 0 <= most <= MONEY_MAX:
+        raise PolicyError(f"{where} is not within 0 and {MONEY_MAX:,}", remedy="Write an amount within it.")
+    return money(most)
 
 
 def _instant(where: str, name: str, instant: datetime) -> int:

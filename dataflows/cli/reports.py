@@ -77,6 +77,7 @@ def report(
             "lead_hours": queries.lead_times(opened),
             "decisions": queries.decisions_by_outcome(opened),
             "shadows": queries.shadows_by_outcome(opened),
+            "guardrails": queries.held_by_guardrail(opened),
             "requests": requests_by_end(opened),
             "autonomy": changes_by_level(opened),
             "top": queries.top_open_cases(opened, top),
@@ -113,6 +114,7 @@ def _show_report(document: dict[str, Any]) -> None:
         print_rows("Labelled issues: found before anybody was hurt or complained", tuple(SHOWN), cells)
     _show_counts("Decisions", "outcome", document["decisions"])
     _show_counts("Decided in shadow, without effect", "outcome", document["shadows"])
+    print_rows("Held back by guardrails", ("guardrail", "decisions", "withheld"), document["guardrails"])
     _show_counts("Requests to people", "state", document["requests"])
     if "done" in document:
         print_done(document["done"])
@@ -190,6 +192,8 @@ def _lines(event: Row) -> Iterable[tuple[str, str, str]]:
         for title, rules in (("fired", data["fired"]), ("nearly fired", data["nearly"])):
             if rules:
                 yield "", f"  {title}", "; ".join(map(_rule, rules))
+    elif event["type"] == "guardrail.withheld":
+        yield at, "withheld", f"{data['action']['remedy']} on {data['action']['target']}: {data['reason']}"
     elif event["type"] == "action":
         yield at, "action", f"{data['remedy']} on {data['target']}, valid until {to_text(data['valid_until'])}"
     elif event["type"].startswith("outcome."):

@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol
 
 from config.clock import HOUR, to_text
 from config.findings import Evidence, Finding, Query, Severity, finding_id
+from config.money import MONEY_SCALE
 from operators.journey_state import Contact, Journey, Signal
-from operators.subject import MONEY_SCALE, Reported, Subject
+from operators.subject import Reported, Subject
 
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 SCORE_BAD = 2

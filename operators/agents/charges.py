@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from config.clock import micros, to_text
+from config.money import MONEY_SCALE, money
 from operators.agents.base import Features, Found, Verdict, View, day, earliest
 from operators.customer_state import Payment
 from operators.journey_state import Order
-from operators.subject import MONEY_SCALE, money
 
 DOUBLE_CHARGE = "payment.double_charge"
 AMOUNT_MISMATCH = "payment.amount_mismatch"

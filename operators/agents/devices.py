@@ -16,11 +16,11 @@ from config.agents.load import Manifest
 from config.clock import micros, to_text
 from config.events import Event
 from config.findings import Evidence, Finding
+from config.money import MONEY_SCALE
 from operators.agents.base import hours
 from operators.agents.card_testing import CARD_TESTING
 from operators.cause_state import CauseState
 from operators.fleet_watch import SETTLE, fleet_finding
-from operators.subject import MONEY_SCALE
 from operators.watch_state import Tries, Try
 
 AGENT = "fraud"

@@ -14,11 +14,11 @@ from msgspec import Meta
 
 from config.clock import micros, to_text
 from config.findings import Evidence, Finding, finding_id
+from config.money import MONEY_SCALE
 from detectors.classifier import RecursiveLogisticParameters
 from operators.agents.base import Features, day
 from operators.features.order_progress import DELIVERED, Row
 from operators.features.vector import NAMES
-from operators.subject import MONEY_SCALE
 
 AGENT, KIND = "experience", "order.complaint_likely"
 REASONS_MAX = 3

@@ -22,6 +22,7 @@ from msgspec import Meta
 from config.agents.load import Manifest
 from config.clock import micros, to_text
 from config.findings import Severity
+from config.money import money
 from operators.agents.base import (
     Features,
     Found,
@@ -35,7 +36,6 @@ from operators.agents.base import (
 from operators.agents.lanes import HANDOVER, TRANSIT, Lane, slowest_lane
 from operators.agents.stuck import STUCK, Stuck, StuckParameters
 from operators.journey_state import Order
-from operators.subject import money
 
 SHIP_BY_MISSED = "order.ship_by_missed"
 PROMISE_AT_RISK = "order.promise_at_risk"

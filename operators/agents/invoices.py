@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from config.clock import micros, to_text
+from config.money import MONEY_SCALE, money
 from operators.agents.base import Features, Found, Verdict, View, day, earliest
 from operators.customer_state import Invoice, Subscription, Terms
-from operators.subject import MONEY_SCALE, money
 
 PLAN_MISMATCH = "invoice.plan_mismatch"
 

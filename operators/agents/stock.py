@@ -18,9 +18,9 @@ from config.agents.load import Manifest
 from config.clock import micros, to_text
 from config.events import Event
 from config.findings import Evidence, Finding, Query
+from config.money import MONEY_SCALE
 from operators.cause_state import CauseState
 from operators.fleet_watch import SETTLE, fleet_finding
-from operators.subject import MONEY_SCALE
 from operators.watch_state import Demand, Level, Stock
 
 AGENT, OVERSOLD = "fulfilment", "inventory.oversold"

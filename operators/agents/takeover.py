@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from config.clock import micros, to_text
+from config.money import MONEY_SCALE
 from operators.agents.base import Features, Found, View, day
 from operators.customer_state import Account, SignIn
-from operators.subject import MONEY_SCALE
 
 TAKEOVER = "account.takeover"
 

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from config.clock import DAY, micros, to_text
+from config.money import MONEY_SCALE
 from detectors.rates import poisson_tail
 from operators.agents.base import Features, Found, View
 from operators.journey_state import Order
-from operators.subject import MONEY_SCALE
 
 VELOCITY = "payment.velocity"
 

@@ -99,7 +99,7 @@ def test_draining_lets_what_is_open_come_due_and_changes_nothing_else(world: dic
     assert outputs(folder / "plain") <= outputs(folder / "drained")
     assert world["plain"].open_["journey"]["timers"] > 0
     assert {stage: (of["timers"], of["events"]) for stage, of in world["drained"].open_.items()} == dict.fromkeys(
-        ("telemetry", "fleet", "journey", "risk", "cause", "autonomy", "case"), (0, 0)
+        ("telemetry", "fleet", "journey", "risk", "cause", "autonomy", "case", "guard"), (0, 0)
     )
 
 

@@ -32,6 +32,7 @@ LIVE_ONLY = {"forestall_consumer_errors_total", "forestall_producer_errors_total
 """What only a broker can bring about."""
 SELDOM = {
     "forestall_feature_drifts_total",
+    "forestall_held_back_total",
     "forestall_requests_total",
     "forestall_answers_total",
     "forestall_refused_answers_total",

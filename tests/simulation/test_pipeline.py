@@ -44,6 +44,7 @@ from operators.features.checkpoints import MODEL
 from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
+from operators.guard import GuardLogic
 from operators.journey import JourneyLogic, JourneySettings
 from operators.risk import RiskLogic
 from operators.telemetry import STOCK_TYPE, TelemetryLogic
@@ -104,6 +105,7 @@ def logics(policy: Versions | None = None) -> Logics:
         cause=lambda: CauseLogic(CAUSES, watches),
         autonomy=lambda: AutonomyLogic(policy, frozenset(MANIFESTS), {MODEL: "experience"}),
         case=lambda: CaseLogic(decider, CASES, Sources(MANIFESTS), BUDGETS),
+        guard=lambda: GuardLogic(decider.policy),
     )
 
 

@@ -15,7 +15,7 @@ DECLARED = {name: metric for name, metric in vars(metrics).items() if isinstance
 """Metrics by the name of their constant."""
 LABELS = {
     "topic", "partition", "verdict", "reason", "severity", "stage", "step", "sink", "kind", "agent", "change",
-    "outcome", "part", "cause", "worker", "process", "version", "feature",
+    "outcome", "part", "cause", "worker", "process", "version", "feature", "guardrail", "level", "result",
     "role", "answer", "told",
 }  # fmt: skip
 """All that a label may be: what settings, flow, contracts, manifests, policies and key files bound. Never an id."""

@@ -43,7 +43,7 @@ def logics() -> dict[str, MakeLogic]:
     return {name: getattr(made, name) for name in STAGES}
 
 
-NEWER = {"fleet", "risk", "autonomy"}
+NEWER = {"fleet", "risk", "autonomy", "guard"}
 """Stages that the release did not have."""
 
 

@@ -21,6 +21,7 @@ from operators.case_state import CaseState
 from operators.cases import CaseLogic, CaseSettings
 from operators.cause import CauseLogic
 from operators.decide import Decider
+from operators.guard import GUARD
 from tests.support.examples import examples
 from tests.support.findings import Stage, end_of, finding, fleet_finding
 
@@ -43,7 +44,7 @@ def stage(*modes: Entry, bundle: Bundle = BUNDLE) -> Stage:
 
 def released(on: Stage, findings: list[Finding]) -> list[Event]:
     emitted = on.feed([each.event("c1") for each in findings], UNTIL)
-    assert {to for to, _ in emitted} <= {RELEASE}
+    assert {to for to, _ in emitted} <= {RELEASE, GUARD}
     return [event for _, event in emitted]
 
 
@@ -78,7 +79,7 @@ def test_alive_it_acts_counts_a_contact_has_a_plan_and_takes_budget() -> None:
     events = on.feed([SURE.event("c1")], 2 * DAY)
     state = state_of(on)
     (case,) = state.open.values()
-    assert [event.type for _, event in events] == ["finding", "case.opened", "decision", "action"]
+    assert [event.type for _, event in events] == ["finding", "case.opened", "decision", "action.proposed"]
     assert (case.plan is not None, case.used, len(state.contacts)) == (True, ["notify_new_date"], 1)
     assert state_of(on, BROADCAST).budgets["fulfilment"].cases == 1
 

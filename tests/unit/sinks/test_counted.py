@@ -38,13 +38,16 @@ ENTRIES = [
     entry(12, "autonomy.counted", verified=False, failed=True, false=True),
     entry(13, "autonomy.counted", verified=False, failed=False, false=False),
     entry(14, "autonomy.ignored", ignored="it is unknown"),
+    entry(15, "decision", outcome="recommend", guardrails=[{"guardrail": "one"}, {"guardrail": "two"}]),
+    entry(16, "guardrail.withheld", guardrails=[{"guardrail": "two"}]),
 ]
 
 
 def test_a_release_into_the_store_is_counted_by_what_it_means(counting: Callable[[], Series]) -> None:
     count_released(STORE, ENTRIES, time.perf_counter())
     found = counting()
-    kinds = {"finding": 2, "case": 2, "decision": 1, "late": 1, "dead_letter": 1, "drift": 2, "autonomy": 5}
+    kinds = {"finding": 2, "case": 2, "decision": 2, "late": 1, "dead_letter": 1, "drift": 2, "autonomy": 5}
+    kinds["guardrail"] = 1
     assert {k: value(found, "forestall_released_total", sink="store", kind=k) for k in kinds} == kinds
     assert value(found, "forestall_findings_total", agent="billing", kind="refund.overdue") == 2
     assert value(found, "forestall_decisions_total", outcome="approve") == 1
@@ -55,9 +58,11 @@ def test_a_release_into_the_store_is_counted_by_what_it_means(counting: Callable
     for result in ("verified", "false", "unclear", "ignored"):
         assert value(found, "forestall_autonomy_outcomes_total", result=result) == 1
     assert total(found, "forestall_autonomy_outcomes_total") == 4
+    held = dict.fromkeys([("one", "decision"), ("two", "decision"), ("two", "action")], 1)
+    assert {k: value(found, "forestall_held_back_total", guardrail=k[0], kind=k[1]) for k in held} == held
     assert value(found, "forestall_release_seconds_count", sink="store") == 1
     # Late records and dead letters are of the past by their nature: they tell nothing of how quick the job is.
-    assert value(found, "forestall_end_to_end_seconds_count") == 5
+    assert value(found, "forestall_end_to_end_seconds_count") == 7
 
 
 def test_a_release_to_a_topic_counts_no_finding_twice(counting: Callable[[], Series]) -> None:

@@ -1,0 +1,11 @@
+"""Amounts as whole numbers: millionths of a currency unit, so that sums are exact in any order."""
+
+from __future__ import annotations
+
+MONEY_SCALE = 1_000_000
+"""Parts of a currency unit that amounts are counted in."""
+
+
+def money(amount: float) -> int:
+    """Return an amount in currency units as millionths."""
+    return round(amount * MONEY_SCALE)

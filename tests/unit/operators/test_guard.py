@@ -1,0 +1,129 @@
+"""The guard stage: what limits over all customers, and per cause, let pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.clock import DAY, HOUR
+from config.errors import RecoveryError
+from config.events import RELEASE, Event
+from config.policies.versions import Versions
+from operators.guard import SPENT_MAX, WITHHELD, GuardLogic, bounded, proposed
+from tests.support.findings import Stage
+from tests.support.policies import bundle_of, rule
+
+ACTION = {"case_id": "case", "customer": "c1", "entity": "order:1"}
+
+
+def stage(folder: Path, **limits: dict[str, Any]) -> Stage:
+    made = {
+        name: {"description": "d", "per": "all", "most": 1, "within": "1d", "owner": "team-g"} | given
+        for name, given in limits.items()
+    }
+    bundle = bundle_of(folder, rule("any", "linked"), guardrails={"limits": made})
+    return Stage(GuardLogic(Versions((bundle,))))
+
+
+def action(number: int, at: int, remedy: str = "credit", money: float = 10.0, causes: tuple[str, ...] = ()) -> Event:
+    data = ACTION | {"action_id": f"a{number}", "remedy": remedy, "at": at}
+    return proposed(Event(at, f"a{number}", f"c{number}", "action", data), causes, round(money * 1e6))
+
+
+def passed(made: list[tuple[str, Event]]) -> list[str]:
+    """Return the ids of the actions released, after looking that each other one was withheld."""
+    assert {to for to, _ in made} <= {RELEASE}
+    assert {event.type for _, event in made} <= {"action", WITHHELD}
+    return [event.id for _, event in made if event.type == "action"]
+
+
+def test_an_action_within_the_limit_leaves_as_it_came(tmp_path: Path) -> None:
+    (made,) = stage(tmp_path, money={"counts": "money", "most": 10}).feed([action(1, HOUR)], DAY)
+    assert made == (
+        RELEASE,
+        Event(HOUR, "a1", "c1", "action", ACTION | {"action_id": "a1", "remedy": "credit", "at": HOUR}),
+    )
+
+
+def test_one_beyond_it_is_withheld_and_says_what_was_spent_and_who_may_change_it(tmp_path: Path) -> None:
+    made = stage(tmp_path, money={"counts": "money", "most": 15}).feed([action(1, HOUR), action(2, 2 * HOUR)], DAY)
+    withheld = made[1][1]
+    assert (withheld.type, withheld.key, withheld.at) == (WITHHELD, "c2", 2 * HOUR)
+    assert (withheld.data["action_id"], withheld.data["case_id"], withheld.data["action"]["remedy"]) == (
+        "a2",
+        "case",
+        "credit",
+    )
+    (told,) = withheld.data["guardrails"]
+    assert (told["limit"], told["spent"], told["asked"], told["free_at"]) == (15.0, 10.0, 10.0, HOUR + DAY)
+    assert withheld.data["reason"] == (
+        "Guardrail money: 10.00 of 15.00 money within 1d are spent for all customers, and this takes 10.00, too much "
+        "until 1970-01-02T01:00:00Z; team-g may change that (guardrail money of the policy)."
+    )
+
+
+def test_what_is_withheld_takes_of_no_limit(tmp_path: Path) -> None:
+    guard = stage(tmp_path, money={"counts": "money", "most": 15}, count={"most": 3})
+    big = [action(number, HOUR + number, money=20.0) for number in range(5)]
+    assert passed(guard.feed([*big, action(6, 2 * HOUR), action(7, 2 * HOUR + 1, money=5.0)], DAY)) == ["a6", "a7"]
+
+
+def test_equal_instants_are_served_by_id_and_the_end_of_the_span_is_free(tmp_path: Path) -> None:
+    guard = stage(tmp_path, one={})
+    events = [action(2, HOUR), action(1, HOUR), action(3, HOUR + DAY - 1), action(4, HOUR + DAY)]
+    assert passed(guard.feed(events, 3 * DAY)) == ["a1", "a4"]
+
+
+def test_causes_have_a_limit_each_and_an_action_of_two_causes_takes_of_both(tmp_path: Path) -> None:
+    guard = stage(tmp_path, one={"per": "cause"})
+    events = [
+        action(1, HOUR, causes=("lane:a", "seller:b")),
+        action(2, HOUR + 1, causes=("lane:c",)),
+        action(3, HOUR + 2, causes=("seller:b", "lane:d")),
+        action(4, HOUR + 3, causes=("lane:d",)),
+        action(5, HOUR + 4),
+    ]
+    assert passed(guard.feed(events, DAY)) == ["a1", "a2", "a4", "a5"]
+
+
+def test_what_was_spent_survives_a_restart_and_is_forgotten_when_it_counts_no_more(tmp_path: Path) -> None:
+    guard = stage(tmp_path, one={})
+    assert passed(guard.feed([action(1, HOUR)], 2 * HOUR)) == ["a1"]
+    guard.restart()
+    assert passed(guard.feed([action(2, 3 * HOUR)], 4 * HOUR)) == []
+    guard.feed([], 2 * DAY)
+    assert (guard.group.keys, guard.group.open_timers) == (0, 0)
+
+
+def test_a_later_version_with_a_longer_span_sees_what_was_spent_before_it(tmp_path: Path) -> None:
+    limit = {"description": "d", "per": "all", "most": 1}
+    short = bundle_of(tmp_path / "1", rule("any", "linked"), guardrails={"limits": {"one": limit | {"within": "1h"}}})
+    long = bundle_of(
+        tmp_path / "2",
+        rule("any", "linked"),
+        guardrails={"limits": {"one": limit | {"within": "10d"}}},
+        version="2.0.0",
+        effective_from="1970-01-03T00:00:00Z",
+    )
+    guard = Stage(GuardLogic(Versions((short, long))))
+    assert passed(guard.feed([action(1, HOUR), action(2, 2 * HOUR), action(3, 3 * DAY)], 4 * DAY)) == ["a1", "a2"]
+
+
+def test_what_cannot_be_remembered_one_by_one_counts_as_long_as_the_later_one() -> None:
+    spent = [(number, 1) for number in range(SPENT_MAX)]
+    assert bounded(spent) == spent
+    both = bounded([*spent, (SPENT_MAX, 1)])
+    assert len(both) == SPENT_MAX // 2 + 1
+    assert sum(amount for _, amount in both) == SPENT_MAX + 1
+    assert both[:2] == [(1, 2), (3, 2)]
+    assert both[-1] == (SPENT_MAX, 1)
+
+
+def test_anything_else_is_a_fault_of_the_wiring(tmp_path: Path) -> None:
+    logic = stage(tmp_path, one={}).logic
+    with pytest.raises(ValueError, match="takes actions, not finding"):
+        Stage(logic).feed([Event(1, "f", "guard", "finding", {})], 2)
+    with pytest.raises(RecoveryError):
+        logic.migrate(0, None)

@@ -1,0 +1,177 @@
+"""Guardrails of a customer: in the case stage, as people see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.clock import DAY, HOUR
+from config.events import RELEASE, Event
+from config.policies.bundle import Bundle
+from operators.case_state import CaseState
+from operators.guard import GUARD
+from operators.guardrails import ACTS_MAX, Act, judge_customer
+from tests.support.approvals import Desk, event_of, late, signed
+from tests.support.policies import bundle_of, rule
+
+NOTIFY = rule("notify", "confidence >= 0.5", "act", "notify", owner="team-b")
+
+
+def limit(**given: Any) -> dict[str, Any]:
+    return {"description": "d", "per": "customer", "most": 1, "within": "2d", "owner": "team-g"} | given
+
+
+def bundle(folder: Path, *rules: dict[str, Any], **limits: Any) -> Bundle:
+    return bundle_of(folder, *(rules or (NOTIFY,)), guardrails={"limits": limits})
+
+
+def on(order: int, at: int, **given: Any) -> Event:
+    return late(at, entity=f"order:{order}", **given)
+
+
+def outcomes(desk: Desk) -> list[str]:
+    return [each["outcome"] for each in desk.of("decision")]
+
+
+def test_a_customer_gets_no_more_than_the_limit_and_the_decision_says_why_and_who_may_change_it(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="act")
+    desk.feed(on(1, HOUR))
+    desk.stage.restart()
+    desk.feed(on(2, 2 * HOUR))
+    assert outcomes(desk) == ["act", "recommend"]
+    first, second = desk.of("decision")
+    assert "guardrails" not in first
+    assert second["guardrails"] == [
+        {
+            "guardrail": "one-each",
+            "owner": "team-g",
+            "then": "recommend",
+            "limit": 1,
+            "spent": 1,
+            "asked": 1,
+            "free_at": HOUR + 2 * DAY,
+        }
+    ]
+    assert second["reason"] == (
+        "notify. Guardrail one-each: 1 of 1 actions within 2d are spent for this customer, and this takes 1, too much "
+        "until 1970-01-03T01:00:00Z; team-g may change that (guardrail one-each of the policy)."
+    )
+    assert len(desk.of("action")) == 1
+
+
+def test_what_was_done_counts_until_the_very_end_of_the_span_and_is_then_forgotten(tmp_path: Path) -> None:
+    loaded = bundle(tmp_path, **{"one-each": limit()})
+    before, after = Desk(loaded, mode="act"), Desk(loaded, mode="act")
+    for desk, at in ((before, HOUR + 2 * DAY - 1), (after, HOUR + 2 * DAY)):
+        desk.feed(on(1, HOUR), on(2, at))
+    assert outcomes(before) == ["act", "recommend"]
+    assert outcomes(after) == ["act", "act"]
+    after.feed(until=200 * DAY)
+    assert after.stage.group.state_of("c1") is None
+
+
+def test_only_what_the_limit_speaks_of_counts_and_is_held_back(tmp_path: Path) -> None:
+    rules = rule("credit", "money_at_risk >= 50.0", "act", "credit"), NOTIFY
+    loaded = bundle(tmp_path, *rules, money=limit(counts="money", most=99, of={"moves_money": True}))
+    desk = Desk(loaded, mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR), on(3, 3 * HOUR))
+    assert outcomes(desk) == ["act", "act", "act"]
+
+
+@pytest.mark.parametrize(("second", "held"), [(29.0, False), (29.01, True)])
+def test_money_may_come_to_just_the_limit(second: float, held: bool, tmp_path: Path) -> None:
+    loaded = bundle(tmp_path, money=limit(counts="money", most=99, of={"moves_money": True}))
+    acts = [Act(HOUR, "a", "credit", 70_000_000), Act(HOUR, "b", "notify", 0)]
+    found = judge_customer(loaded.guardrails, "credit", round(second * 1e6), acts, 2 * HOUR)
+    assert [(each.limit, each.spent, each.asked) for each in found] == ([(99.0, 70.0, second)] if held else [])
+
+
+def test_the_owner_of_a_guardrail_that_can_be_overruled_is_asked(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"one-each": limit(then="approve", owner="team-b")}), mode="act")
+    desk.feed(on(1, HOUR))
+    request = desk.ask(on(2, 2 * HOUR))
+    assert outcomes(desk) == ["act", "approve"]
+    assert request["roles"] == ["team-b"]
+    assert request["action"]["overrules"] == ["one-each"]
+    assert "Guardrail one-each" in request["reason"]
+    desk.answer(request, "maria", 3 * HOUR)
+    action = desk.of("action")[-1]
+    assert (action["entity"], action["overrules"]) == ("order:2", ["one-each"])
+    assert action["approval"]["approvers"] == ["maria"]
+
+
+def test_nobody_consents_for_two(tmp_path: Path) -> None:
+    ask = rule("ask", "confidence >= 0.5", "approve", "notify")
+    desk = Desk(bundle(tmp_path, ask, NOTIFY, **{"none": limit(most=0, then="approve")}), mode="act")
+    desk.feed(on(1, HOUR))
+    assert outcomes(desk) == ["recommend"]
+    both = {"none": limit(most=0, then="approve"), "nor": limit(most=0, then="approve", owner="team-h")}
+    desk = Desk(bundle(tmp_path / "both", **both), mode="act")
+    desk.feed(on(1, HOUR))
+    assert outcomes(desk) == ["recommend"]
+    assert [each["guardrail"] for each in desk.of("decision")[0]["guardrails"]] == ["none", "nor"]
+
+
+def test_no_consent_overrules_a_hard_guardrail(tmp_path: Path) -> None:
+    ask = rule("ask", "confidence >= 0.5", "approve", "notify")
+    desk = Desk(bundle(tmp_path, ask, **{"one-each": limit()}), mode="act")
+    first, second = desk.ask(on(1, HOUR)), desk.ask(on(2, HOUR + 1))
+    desk.answer(first, "maria", 2 * HOUR)
+    desk.answer(second, "maria", 3 * HOUR)
+    assert len(desk.of("action")) == 1
+    (refused,) = desk.of("approval.refused")
+    assert refused["reason"] == "stale"
+    assert "Guardrail one-each: 1 of 1 actions" in refused["detail"]
+    assert desk.ended == ["granted", "withdrawn"]
+
+
+def test_consent_to_pass_over_one_guardrail_is_none_for_another(tmp_path: Path) -> None:
+    soft = {"then": "approve", "owner": "team-b"}
+    loaded = bundle(tmp_path, **{"one": limit(most=1, **soft), "two": limit(most=2, **soft)})
+    desk = Desk(loaded, mode="act")
+    desk.feed(on(1, HOUR))
+    second, third = desk.ask(on(2, 2 * HOUR)), desk.ask(on(3, 2 * HOUR + 1))
+    assert second["action"]["overrules"] == third["action"]["overrules"] == ["one"]
+    desk.answer(second, "maria", 3 * HOUR)
+    desk.answer(third, "maria", 4 * HOUR)
+    (refused,) = desk.of("approval.refused")
+    assert refused["differences"] == [{"name": "guardrails", "asked": ["one"], "now": ["one", "two"]}]
+    assert "Guardrail two" in refused["detail"]
+    again = desk.of("approval.requested")[-1]
+    assert again["action"]["overrules"] == ["one", "two"]
+    desk.feed(event_of(signed(again, "maria", 5 * HOUR), 5 * HOUR))
+    assert len(desk.of("action")) == 3
+
+
+def test_what_is_only_recommended_or_done_about_a_cause_counts_for_no_customer(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="recommend")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR))
+    state = desk.stage.group.state_of("c1")
+    assert state is not None
+    assert state.acts == []
+    desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="act")
+    desk.feed(on(1, HOUR, customer=""), on(2, 2 * HOUR, customer=""))
+    assert outcomes(desk) == ["act", "act"]
+
+
+def test_a_log_that_is_full_lets_nothing_pass(tmp_path: Path) -> None:
+    loaded = bundle(tmp_path, many=limit(most=1000))
+    acts = [Act(HOUR, str(number), "notify", 0) for number in range(ACTS_MAX)]
+    assert judge_customer(loaded.guardrails, "notify", 0, acts[1:], HOUR) == []
+    (held,) = judge_customer(loaded.guardrails, "notify", 0, acts, HOUR)
+    assert "and no more; team-g may change that" in held.why
+
+
+def test_an_action_that_a_limit_of_all_speaks_of_goes_to_the_guard_and_any_other_is_released(tmp_path: Path) -> None:
+    rules = rule("ticket", "severity == 'high'", "act", "ticket"), NOTIFY
+    loaded = bundle(tmp_path, *rules, every=limit(per="all", of={"contacts_customer": True}))
+    desk = Desk(loaded, mode="act")
+    made = desk.stage.feed([on(1, HOUR), on(2, 2 * HOUR, severity="high")], DAY)
+    actions = [(to, event.type) for to, event in made if event.type.startswith("action")]
+    assert actions == [(GUARD, "action.proposed"), (RELEASE, "action")]
+
+
+def test_state_of_before_has_done_nothing() -> None:
+    assert CaseState().acts == []
