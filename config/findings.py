@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from config.converter import Converter
 from config.events import Event
 from config.identity import derived_id
 
@@ -75,7 +76,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def of(event: Event) -> Finding:
         """Return the finding that `event` carries."""
-        return msgspec.convert(event.data, Finding)
+        return _converted(event.data)
+
+
+_converted = Converter(Finding)
 
 
 def finding_id(agent: str, kind: str, entity: str, occurrence: str, *subject: str | int) -> str:

@@ -43,9 +43,12 @@ class Book(msgspec.Struct):
     """The offset to read next, by partition."""
 
 
+_decode = msgspec.json.Decoder(Book).decode
+
+
 def read_book(text: str | None) -> Book:
     """Return what the ledger knows of flags."""
-    return Book(Standing(), {}) if text is None else msgspec.json.decode(text, type=Book)
+    return Book(Standing(), {}) if text is None else _decode(text)
 
 
 class LedgerFlags:

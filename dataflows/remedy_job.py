@@ -60,6 +60,9 @@ class RemediationJob(msgspec.Struct, frozen=True, kw_only=True):
     """From which event time on things are observed, microseconds."""
 
 
+_decode = msgspec.json.Decoder(RemediationJob).decode
+
+
 def run_remediation(
     job: RemediationJob,
     on_start: Callable[[RemediationJob], None] = lambda job: None,
@@ -183,7 +186,7 @@ def _settings_of(job: RemediationJob) -> Settings:
 def main(arguments: list[str]) -> int:
     """Run one worker: JOB-FILE NUMBER ADDRESSES FAILURE-FILE; return its exit code."""
     job_file, number, addresses, failure = arguments
-    job = msgspec.json.decode(Path(job_file).read_bytes(), type=RemediationJob)
+    job = _decode(Path(job_file).read_bytes())
     return run_worker(
         lambda stopping: flow_of(job, stopping),
         workers=job.workers,

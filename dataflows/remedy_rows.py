@@ -13,6 +13,7 @@ from sinks.ledger_rows import BreakerRow, EffectRow, NewAction, Open, OutcomeRow
 
 REASON_MAX = 1_000
 """Characters of a reason that are told."""
+_breaker_decoder = msgspec.msgpack.Decoder(Breaker)
 
 
 def shard_names(count: int) -> list[str]:
@@ -123,6 +124,6 @@ def breaker_row(breaker: Breaker) -> BreakerRow:
 
 def breaker_of(row: BreakerRow) -> Breaker:
     """Return a breaker as it was written; the probes that were under way are given up."""
-    breaker = msgspec.msgpack.decode(row.body, type=Breaker)
+    breaker = _breaker_decoder.decode(row.body)
     breaker.recover()
     return breaker

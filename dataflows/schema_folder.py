@@ -18,6 +18,7 @@ from operators.wire import Schema
 FOLDER = "schemas"
 """Name of the folder, in a recovery folder and in a recording."""
 SUFFIX = ".json"
+_decode = msgspec.json.Decoder(Schema).decode
 
 
 class SchemaFolder:
@@ -29,12 +30,12 @@ class SchemaFolder:
     def load(self) -> Iterator[Schema]:
         """Yield all schemas in the folder, which need not exist."""
         for file in sorted(self.path.glob(f"*{SUFFIX}")):
-            yield msgspec.json.decode(file.read_bytes(), type=Schema)
+            yield _decode(file.read_bytes())
 
     def find(self, identity: str) -> Schema | None:
         """Return the schema of an id, if it is there."""
         try:
-            return msgspec.json.decode(self._file(identity).read_bytes(), type=Schema)
+            return _decode(self._file(identity).read_bytes())
         except FileNotFoundError:
             return None
 
@@ -49,7 +50,7 @@ class SchemaFolder:
             os.link(own, file)  # unlike a renaming, this replaces nothing
             _sync(self.path)
         except FileExistsError:
-            return msgspec.json.decode(file.read_bytes(), type=Schema)
+            return _decode(file.read_bytes())
         finally:
             own.unlink()
         return schema

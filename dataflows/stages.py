@@ -25,7 +25,7 @@ from config.events import BROADCAST, RELEASE, Event
 from config.identity import key_group
 from config.metrics import SNAPSHOT_SECONDS, STAGE_SECONDS, STATE_BYTES
 from operators.frame import Frame
-from operators.keyed import KeyedGroup
+from operators.keyed import KeyedGroup, body_decoder
 from operators.logic import KeyedLogic
 from sinks.chain import kind_of
 from sinks.failures import noted
@@ -255,6 +255,7 @@ def release_frames(sender: str, group: int, parts: int, events: list[Event], end
 
 def build_stage(flow_step: str, stage: Stage, frames: Stream[tuple[str, Frame]]) -> Stream[StageItem]:
     """Add a stage to the flow; returns the stream of what its groups emit."""
+    body_decoder(stage.logic().state_type)  # here, where no worker runs yet
     keyed = op.stateful_batch(flow_step, frames, lambda state: StageLogic(stage, state))
     return op.map(f"{flow_step}_items", keyed, _value)
 

@@ -53,6 +53,9 @@ class Failure(msgspec.Struct, frozen=True):
     """Whether the same thing may go well a moment later."""
 
 
+_failure = msgspec.json.Decoder(Failure).decode
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
@@ -212,7 +215,7 @@ def _read(receiving: int) -> Failure | None:
     with os.fdopen(receiving, "rb") as pipe:
         os.set_blocking(receiving, False)
         written = pipe.read()
-    return msgspec.json.decode(written, type=Failure) if written else None
+    return _failure(written) if written else None
 
 
 def _explanation(

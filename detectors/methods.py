@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config.converter import Converter
 from detectors.adwin import AdwinParameters
 from detectors.bank import BankParameters
 from detectors.base import Parameters, VectorParameters
@@ -45,6 +46,9 @@ VECTOR_METHODS: dict[str, type[VectorParameters]] = {
     "loda": LodaParameters,
 }
 """Of several numbers that were measured together."""
+
+CONVERTERS = {name: Converter(kind) for name, kind in METHODS.items()}
+"""What reads the parameters of one number's."""
 
 
 def load_learners() -> None:

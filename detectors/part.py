@@ -24,12 +24,12 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ValueError: the method is unknown, or a parameter is missing, unknown or wrong.
         """
-        from detectors.methods import METHODS  # which names the detectors made of parts, too
+        from detectors.methods import CONVERTERS  # which names the detectors made of parts, too
 
-        if self.method not in METHODS:
-            raise ValueError(f"method is {self.method!r}, must be one of {', '.join(sorted(METHODS))}")
+        if self.method not in CONVERTERS:
+            raise ValueError(f"method is {self.method!r}, must be one of {', '.join(sorted(CONVERTERS))}")
         try:
-            return msgspec.convert(self.parameters, METHODS[self.method])
+            return CONVERTERS[self.method](self.parameters)
         except msgspec.ValidationError as error:
             raise ValueError(f"{self.method}: {error}") from error
 

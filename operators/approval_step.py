@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from config.actions import Approval
+from config.converter import Converter
 from config.events import RELEASE, Event
 from config.identity import derived_id, key_group
 from config.keys import Keys
@@ -41,6 +42,7 @@ REQUESTS_MAX = 64
 """Open requests of one customer or cause."""
 ENDED_MAX = 128
 """Requests that are over, of one customer or cause, that are remembered."""
+_answer = Converter(Answer)
 
 
 class Cases(Protocol):
@@ -108,7 +110,7 @@ class ApprovalStep:
 
     def on_answer(self, event: Event) -> None:
         """Judge an answer, and let follow from it what it says."""
-        answer = msgspec.convert(event.data, Answer)
+        answer = _answer(event.data)
         request = next((each for each in self._open() if each.request_id == answer.request_id), None)
         ended = self.state.answered.get(answer.request_id)
         refusal = judge(answer, request, ended, self.keys, self.context.now)

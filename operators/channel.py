@@ -91,6 +91,9 @@ class ChannelState(msgspec.Struct, array_like=True):
     """At which rate telemetry is sampled, by offset: see `shedding`. The last one is told with the record there."""
 
 
+_state_decoder = msgspec.msgpack.Decoder(ChannelState)
+
+
 @dataclass
 class Taken:
     """What one batch became."""
@@ -378,7 +381,7 @@ def restored(encoded: bytes, name: str) -> ChannelState:
         RecoveryError: it cannot be read, or is of another version.
     """
     try:
-        state = msgspec.msgpack.decode(encoded, type=ChannelState)
+        state = _state_decoder.decode(encoded)
     except msgspec.MsgspecError as error:
         raise RecoveryError(
             f"partition {name}: recovered state cannot be read: {error}",

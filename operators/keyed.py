@@ -67,6 +67,19 @@ _encoder = msgspec.msgpack.Encoder()
 _delta_decoder = msgspec.msgpack.Decoder(Delta)
 
 
+_body_decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {}
+
+
+def body_decoder(state_type: type[Any]) -> msgspec.msgpack.Decoder[Any]:
+    """Return what decodes a key's state and seen ids.
+
+    It is to be asked for once before threads ask: see `config.converter`.
+    """
+    if state_type not in _body_decoders:
+        _body_decoders[state_type] = msgspec.msgpack.Decoder(tuple[state_type, dict[int, int]])  # type: ignore[valid-type]
+    return _body_decoders[state_type]
+
+
 _Buffered = tuple[tuple[int, str, str, str, str, int], int, Event]
 
 
@@ -90,7 +103,7 @@ class KeyedGroup(Generic[S]):
         self._arrivals: list[Event] = []
         self._dirty: dict[str, None] = {}
         self._context = _Context(self)
-        self._body_decoder = msgspec.msgpack.Decoder(tuple[logic.state_type, dict[int, int]])  # type: ignore[name-defined]
+        self._body_decoder = body_decoder(logic.state_type)
 
     # -- running ---------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class Head(msgspec.Struct, gc=False):
 
 
 _UNREADABLE = Head("", "")
+_decode = msgspec.json.Decoder(Head).decode
 
 
 class Shedding:
@@ -48,7 +49,6 @@ class Shedding:
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
         self._most = {each.type: each.sampled_max for each in contracts if each.sampled_max > 1}
-        self._decode = msgspec.json.Decoder(Head).decode
 
     def weights(self, values: Sequence[bytes], one_in: np.ndarray) -> np.ndarray:
         """Return how many records each of `values` stands for (Int64): 0 for one that is shed.
@@ -75,7 +75,7 @@ class Shedding:
         rest = iter(values)
         while True:
             try:
-                heads.extend(map(self._decode, rest))
+                heads.extend(map(_decode, rest))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 heads.append(_UNREADABLE)
             else:

@@ -74,6 +74,14 @@ class _Result(msgspec.Struct):
         return next((name for name in named if getattr(self, name)), "unclear")
 
 
+_finding = msgspec.json.Decoder(_Finding).decode
+_decision = msgspec.json.Decoder(_Decision).decode
+_drift = msgspec.json.Decoder(_Drift).decode
+_withheld = msgspec.json.Decoder(_Withheld).decode
+_level = msgspec.json.Decoder(_Level).decode
+_result = msgspec.json.Decoder(_Result).decode
+
+
 def count_released(sink: str, entries: Sequence[Entry], began: float) -> None:
     """Count a release that has just become durable.
 
@@ -95,23 +103,23 @@ def count_released(sink: str, entries: Sequence[Entry], began: float) -> None:
 
 def _count_meaning(entry: Entry) -> None:
     if entry.kind == "finding":
-        finding = msgspec.json.decode(entry.body, type=_Finding)
+        finding = _finding(entry.body)
         FINDINGS.add(1, finding.agent, finding.kind)
     elif entry.kind == "decision":
-        decision = msgspec.json.decode(entry.body, type=_Decision)
+        decision = _decision(entry.body)
         DECISIONS.add(1, decision.outcome)
         for each in decision.guardrails:
             HELD_BACK.add(1, each.guardrail, "decision")
     elif entry.type == "guardrail.withheld":
-        for each in msgspec.json.decode(entry.body, type=_Withheld).guardrails:
+        for each in _withheld(entry.body).guardrails:
             HELD_BACK.add(1, each.guardrail, "action")
     elif entry.type == "drift.begun":
-        DRIFTS.add(1, msgspec.json.decode(entry.body, type=_Drift).feature)
+        DRIFTS.add(1, _drift(entry.body).feature)
     elif entry.type == "autonomy.changed":
-        told = msgspec.json.decode(entry.body, type=_Level)
+        told = _level(entry.body)
         LEVELS.add(1, told.agent, told.cause, told.level)
     elif entry.kind == "autonomy":
-        OUTCOMES.add(1, msgspec.json.decode(entry.body, type=_Result).name)
+        OUTCOMES.add(1, _result(entry.body).name)
     elif entry.kind == "case":
         CASES.add(1, entry.type.partition(".")[2])
 

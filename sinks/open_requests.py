@@ -39,6 +39,9 @@ class _Said(msgspec.Struct):
     notify: bool = True
 
 
+_decode = msgspec.json.Decoder(_Said).decode
+
+
 class OpenRequests:
     """The open requests of one sink part. A request and all that comes of it are in the same part.
 
@@ -78,10 +81,6 @@ class OpenRequests:
             REQUESTS_OPEN.set(by_role[role], self._part, role)
         oldest = min((at for _, at in self._open.values()), default=0)
         REQUESTS_OLDEST.set(oldest / SECOND, self._part)
-
-
-def _decode(body: bytes) -> _Said:
-    return msgspec.json.decode(body, type=_Said)
 
 
 def _count(type_: str, said: _Said) -> None:

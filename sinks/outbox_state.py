@@ -23,6 +23,9 @@ class OutboxState(msgspec.Struct, frozen=True, array_like=True):
     stats: list[ChannelStats]
 
 
+_decoder = msgspec.msgpack.Decoder(OutboxState)
+
+
 def decoded(part: str, state: bytes | None) -> OutboxState:
     """Return what `Outbox.snapshot` encoded; of an outbox that begins, when there is nothing.
 
@@ -39,6 +42,6 @@ def decoded(part: str, state: bytes | None) -> OutboxState:
                 f"Sink part {part}: its state has version {version!r}, this program reads {STATE_VERSION}.",
                 remedy=remedy,
             )
-        return msgspec.msgpack.decode(state, type=OutboxState)
+        return _decoder.decode(state)
     except (msgspec.DecodeError, TypeError, IndexError, KeyError) as error:
         raise RecoveryError(f"Sink part {part}: its recovered state is damaged.", remedy=remedy) from error

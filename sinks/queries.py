@@ -151,14 +151,16 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     facts: dict[str, Any]
 
 
+_recorded = msgspec.json.Decoder(Recorded).decode
+
+
 def recorded(store: Store, kind: str) -> Iterator[Recorded]:
     """Yield the recorded decisions of a kind, `decision` or `shadow`, in no order that means anything."""
-    decode = msgspec.json.Decoder(Recorded).decode
     query = sa.select(outputs.c.body).where(outputs.c.kind == kind)
     with store.read() as connection, connection.execution_options(yield_per=5_000).execute(query) as found:
         for rows in found.partitions():
             for (body,) in rows:
-                yield decode(body)
+                yield _recorded(body)
 
 
 def customers_of(store: Store, case_ids: Container[str]) -> dict[str, str]:

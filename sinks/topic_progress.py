@@ -25,6 +25,9 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.encode(self)
 
 
+_decoder = msgspec.json.Decoder(Progress)
+
+
 def decode(part: str, value: bytes | None) -> Progress:
     """Return what a record says; of a part without one, that nothing is released.
 
@@ -34,7 +37,7 @@ def decode(part: str, value: bytes | None) -> Progress:
     if value is None:
         return Progress()
     try:
-        return msgspec.json.decode(value, type=Progress)
+        return _decoder.decode(value)
     except msgspec.MsgspecError as error:
         raise SequenceError(
             f"Sink part {part}: its record in the progress topic cannot be read.",

@@ -60,6 +60,12 @@ METRICS = ("config.metrics", "config.instruments")
 LOSSY = ("bytewax.connectors.", "bytewax.operators.windowing.", "bytewax.operators.inspect.")
 """Parts of Bytewax that lose data when the job is killed, or move time with the wall clock."""
 
+THREADED = ("detectors", "operators", "sinks", "dataflows")
+"""Worker threads run code of these."""
+BEFORE_THREADS = {"dataflows/job.py": "work", "operators/keyed.py": "body_decoder"}
+"""Functions that may make a decoder of a struct, since they are called before there are any threads."""
+BUILT_IN = {"Any", "bool", "bytes", "dict", "float", "int", "list", "str", "tuple"}
+
 LINES_MAX = 400
 
 
@@ -150,6 +156,36 @@ def lossy_uses(source: str, module: Path) -> list[str]:
     return sorted(found | inherited & {"bytewax.outputs.DynamicSink"})
 
 
+def late_types(source: str, before_threads: str = "") -> list[str]:
+    """Return where functions have msgspec learn what a struct looks like, as `line: name`: see `config.converter`.
+
+    Args:
+        source: Of a module.
+        before_threads: The function that may.
+    """
+    tree, found = parsed(source), []
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if getattr(function, "name", "") != before_threads
+        for node in ast.walk(function)
+    }
+    for name, node, call in uses(tree):
+        if call is None or id(call) not in inside or not name.startswith("msgspec."):
+            continue
+        if name.endswith(".Decoder") or name == "msgspec.convert":
+            kinds = [*call.args[0 if name.endswith(".Decoder") else 1 :], *(each.value for each in call.keywords)]
+        elif name.endswith(".decode"):
+            kinds = [each.value for each in call.keywords if each.arg == "type"]
+        else:
+            continue
+        named = {each.id for kind in kinds for each in ast.walk(kind) if isinstance(each, ast.Name)}
+        if named - BUILT_IN:
+            found.append(f"{node.lineno}: {name}")
+    return found
+
+
 @cache
 def text(module: Path) -> str:
     return (ROOT / module).read_text(encoding="utf-8")
@@ -182,6 +218,11 @@ def test_results_are_made_without_metrics() -> None:
 
 def test_only_settings_look_at_the_environment() -> None:
     assert set(broken(lambda module: environment_reads(text(module)))) == {"config/settings.py"}
+
+
+def test_threads_read_no_struct_for_the_first_time() -> None:
+    modules = [module for module in MODULES if module.parts[0] in THREADED and not module.is_relative_to(CLI)]
+    assert broken(lambda module: late_types(text(module), BEFORE_THREADS.get(str(module), "")), modules) == {}
 
 
 def test_modules_use_no_part_of_bytewax_that_loses_data() -> None:
@@ -275,6 +316,21 @@ def test_lossy_parts_are_seen(source: str, found: list[str]) -> None:
 )
 def test_reads_of_the_environment_are_seen(source: str, found: list[str]) -> None:
     assert environment_reads(source) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import msgspec\ndef f(x): return msgspec.json.decode(x, type=A)", ["2: msgspec.json.decode"]),
+        ("from msgspec.msgpack import Decoder as D\nf = lambda: D(tuple[A, int])", ["2: msgspec.msgpack.Decoder"]),
+        ("import msgspec\ndef f(x): return msgspec.convert(x, A)", ["2: msgspec.convert"]),
+        ("import msgspec\ndef f(x): return msgspec.json.decode(x, type=tuple[int, bytes])", []),
+        ("import msgspec\nread = msgspec.json.Decoder(A).decode", []),
+        ("import msgspec\ndef main(x): return msgspec.json.decode(x, type=A)", []),
+    ],
+)
+def test_structs_that_functions_read_are_seen(source: str, found: list[str]) -> None:
+    assert late_types(source, before_threads="main") == found
 
 
 @pytest.mark.parametrize(
