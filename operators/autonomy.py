@@ -8,7 +8,8 @@ what cannot be told changes nothing. After each change only what is heard afterw
 earned for a probation.
 
 A *false* action changed what it should not have (collateral), or was taken back. One that failed did not help, was
-taken back, or could not be carried out. What was never done says nothing.
+taken back, or could not be carried out. What was never done says nothing. What was earned lapses when nothing is heard
+of it for as long as evidence counts.
 
 What counts is a function of the *set* of outcomes, whatever their order: of each action the one with the highest `seq`,
 and of all actions those heard of last, by the time that the outcomes tell.
@@ -28,7 +29,7 @@ from config.policies.autonomy import LEVELS, Level, Limit
 from config.proportion import wilson
 from operators.outcomes import ENDS
 
-Cause = Literal["earned", "failures", "bounds", "probation-over"]
+Cause = Literal["earned", "failures", "bounds", "lapsed", "probation-over"]
 """Why a level has changed."""
 NAMED_MAX = 5
 """Actions that evidence names."""
@@ -135,10 +136,23 @@ def note(ledger: Ledger, trial: Trial, limit: Limit, now: int) -> str:
     return ""
 
 
+def begin_anew(ledger: Ledger, limit: Limit, now: int) -> None:
+    """Forget what was earned or lost before the instant from which the policy begins anew."""
+    if ledger.since < limit.anew_from <= now:
+        ledger.level, ledger.since, ledger.barred_until = None, limit.anew_from, TIME_MIN
+
+
 def level_of(ledger: Ledger, limit: Limit) -> Level:
     """Return how far its remedy may go by what the ledger says."""
     level = limit.start if ledger.level is None else ledger.level
     return min(level, limit.ceiling, key=LEVELS.index)
+
+
+def lapses_at(ledger: Ledger, limit: Limit) -> int | None:
+    """Return when what was earned lapses unless something is heard, None where nothing was: evidence grows old."""
+    if LEVELS.index(level_of(ledger, limit)) <= LEVELS.index(limit.start):
+        return None
+    return max(ledger.since, ledger.trials[-1].at if ledger.trials else TIME_MIN) + limit.within
 
 
 def evidence_of(ledger: Ledger, limit: Limit, now: int) -> Evidence:
@@ -180,6 +194,9 @@ def judge(ledger: Ledger, limit: Limit, now: int, *, held: bool = False) -> Move
             return Move(level, lower, "failures", why, evidence)
         if evidence.outcomes >= limit.judged_from and (why := _broken(evidence, limit)):
             return Move(level, lower, "bounds", why, evidence)
+    lapsing = lapses_at(ledger, limit)
+    if lapsing is not None and now >= lapsing:
+        return Move(level, limit.start, "lapsed", "Nothing was heard of its actions for too long.", evidence)
     if held or now < ledger.barred_until or level == limit.ceiling:
         return None
     if level == "recommend":
@@ -200,7 +217,7 @@ def judge(ledger: Ledger, limit: Limit, now: int, *, held: bool = False) -> Move
 def apply(ledger: Ledger, move: Move, limit: Limit, now: int) -> None:
     """Let a change of level take place."""
     ledger.level, ledger.since, ledger.changes = move.level, now, ledger.changes + 1
-    if LEVELS.index(move.level) < LEVELS.index(move.before):
+    if move.cause in ("failures", "bounds"):
         ledger.barred_until = now + limit.probation
 
 

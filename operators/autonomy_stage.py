@@ -22,13 +22,24 @@ from config.identity import derived_id
 from config.policies.autonomy import Limit
 from config.policies.bundle import Bundle
 from config.policies.versions import Versions
-from operators.autonomy import Ledger, apply, evidence_of, judge, level_of, missing, note, trial_of
+from operators.autonomy import (
+    Ledger,
+    apply,
+    begin_anew,
+    evidence_of,
+    judge,
+    lapses_at,
+    level_of,
+    missing,
+    note,
+    trial_of,
+)
 from operators.feature_drift import BEGUN, ENDED
 from operators.logic import Context
 from operators.outcomes import OUTCOME
 from operators.standing import CHANGED, key_of
 
-PROBATION = "probation"
+PROBATION, LAPSE = "probation", "lapse"
 DRIFT, DRIFT_OVER = "drift", "drift-over"
 
 
@@ -80,7 +91,7 @@ class AutonomyLogic:
             context.forget()
 
     def on_timer(self, key: str, state: Ledger, timer: str, context: Context) -> None:
-        """See whether anything is earned when a probation is over."""
+        """See whether a level changes because a probation is over, or nothing was heard for too long."""
         bundle = self._policy.at(context.now)
         agent, remedy, segment = key.split("/")
         limit = None if bundle is None else bundle.autonomy.limit(agent, remedy, segment)
@@ -137,6 +148,7 @@ class AutonomyLogic:
     def _judge(self, key: str, state: Ledger, limit: Limit, bundle: Bundle, context: Context) -> bool:
         """Let a change of level that is due take place, and tell of it; return whether there was one."""
         now, (agent, remedy, segment) = context.now, key.split("/")
+        begin_anew(state, limit, now)
         move = judge(state, limit, now, held=bool(context.shared().holds.get(agent)))
         if move is not None:
             apply(state, move, limit, now)
@@ -158,6 +170,11 @@ class AutonomyLogic:
             self._tell(context, derived_id("autonomy", key, state.changes), key, said)
         if now < state.barred_until and level_of(state, limit) != limit.ceiling:
             context.set_timer(PROBATION, state.barred_until)
+        lapsing = lapses_at(state, limit)
+        if lapsing is None:
+            context.cancel_timer(LAPSE)
+        else:
+            context.set_timer(LAPSE, lapsing)
         return move is not None
 
     def _on_drift(self, event: Event, bundle: Bundle | None, context: Context) -> None:

@@ -166,6 +166,11 @@ class Case(msgspec.Struct, array_like=True):
         """Return the open finding that speaks for the case."""
         return max(self.open.values(), key=lambda finding: finding.rank)
 
+    @property
+    def quality(self) -> float | int | str | None:
+        """How good the data were that the leading finding stands on, 0 to 1, as its agent says."""
+        return self.leading().features.get(DATA_QUALITY, 1.0)
+
 
 def case_id(correlation_key: str, opening_finding: str) -> str:
     """Return the id of the case that `opening_finding` opened."""

@@ -123,7 +123,7 @@ class Decider:
             "last_outcome": case.last_outcome,
             "mode": self.mode,
         }
-        quality = leading.features.get(DATA_QUALITY, 1.0)
+        quality = case.quality
         if quality != 1.0 or DATA_QUALITY in bundle.facts:
             # Not said of every decision that all is well, which would only make its record longer.
             facts[DATA_QUALITY] = quality

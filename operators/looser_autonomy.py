@@ -25,12 +25,13 @@ _SIGNS: dict[str, Sign] = {
     "judged_from": 1,
     "quality_min": -1,
     "probation": -1,
+    "anew_from": 0,
     "last": 0,
     "within": 0,
     "confidence": 0,
 }
 """What more of each makes of a policy. More evidence that is looked at, or that has to be surer, makes it slower to
-trust, and to distrust."""
+trust, and to distrust; to begin anew forgets what was lost, and what was earned."""
 
 
 def differences(old: Bundle, new: Bundle, agents: Iterable[str]) -> Iterator[tuple[Sign, str]]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from config.actions import Approval
-from config.findings import DATA_QUALITY
 from config.policies.bundle import Bundle
 from config.policies.documents import Outcome
 from operators.case import Case
@@ -67,7 +66,7 @@ def restrain(
         approval: Who consented.
     """
     remedy = bundle.remedies.get(verdict.remedy)
-    far = reach(bundle, verdict, facts, case.leading().features.get(DATA_QUALITY, 1.0), around.standings)
+    far = reach(bundle, verdict, facts, case.quality, around.standings, now)
     outcome, why = _by_case(verdict, case, now)
     if far is not None and (less := within(far, outcome)) != outcome:
         outcome, why = less, far.why

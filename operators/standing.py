@@ -32,6 +32,10 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     """Event time, microseconds."""
     reason: str
 
+    def say(self) -> str:
+        """Return since when and why."""
+        return f"since {to_text(self.since)}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -59,7 +63,12 @@ def note(standings: dict[str, Standing], event: Event) -> None:
 
 
 def reach(
-    bundle: Bundle, verdict: Verdict, facts: Mapping[str, Any], quality: object, standings: Mapping[str, Standing]
+    bundle: Bundle,
+    verdict: Verdict,
+    facts: Mapping[str, Any],
+    quality: object,
+    standings: Mapping[str, Standing],
+    now: int,
 ) -> Reach | None:
     """Return how far a verdict may go, None where the policy does not bound it.
 
@@ -69,6 +78,7 @@ def reach(
         facts: What it was decided on.
         quality: Of the data that the leading finding stands on, 0 to 1.
         standings: The levels that have changed, by key.
+        now: Event time, microseconds.
     """
     if verdict.wanted not in ("approve", "act") or not verdict.remedy or not bundle.autonomy.limits:
         return None
@@ -78,16 +88,14 @@ def reach(
     if limit is None:
         return None
     standing = standings.get(key_of(agent, verdict.remedy, segment))
-    level = limit.start if standing is None else standing.level
-    level = min(level, limit.ceiling, key=LEVELS.index)
-    why = (
-        limit.reason
-        if standing is None or standing.level != level
-        else f"since {to_text(standing.since)}: {standing.reason}"
-    )
+    if standing is not None and standing.since < limit.anew_from <= now:
+        standing = None
+    level, why = (limit.start, limit.reason) if standing is None else (standing.level, standing.say())
+    if _is_lower(limit.ceiling, level):
+        level, why = limit.ceiling, limit.reason
     hold = standings.get(key_of(agent, ALL, ALL))
     if hold is not None and _is_lower(hold.level, level):
-        level, why = hold.level, f"since {to_text(hold.since)}: {hold.reason}"
+        level, why = hold.level, hold.say()
     if isinstance(quality, int | float) and not quality >= limit.quality_min and _is_lower("supervised", level):
         level, why = "supervised", f"its data are of quality {quality:g}, and {limit.quality_min:g} is asked for."
     return Reach(segment, level, _said(limit, verdict.remedy, segment, agent, level, why))

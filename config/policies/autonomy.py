@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 import msgspec
 
-from config.clock import micros
+from config.clock import TIME_MIN, micros
 from config.duration import parse_duration
 from config.errors import ExpressionError, PolicyError
 from config.expressions import Bound, Expression
+from config.policies.read import instant
 from config.proportion import wilson
 
 Level = Literal["recommend", "supervised", "autonomous"]
@@ -93,6 +95,8 @@ class LimitDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: EvidenceDocument = EvidenceDocument()
     promotion: PromotionDocument = PromotionDocument()
     demotion: DemotionDocument = DemotionDocument()
+    anew_from: datetime | None = None
+    """What was earned or lost earlier counts for nothing from then on, in event time: the way to begin anew."""
     owner: str = ""
     """Who may change it; "" for the owner of the bundle."""
 
@@ -125,6 +129,7 @@ class Limit:
     judged_from: int
     quality_min: float
     probation: int
+    anew_from: int
     reason: str
     owner: str
 
@@ -262,6 +267,7 @@ def _limit(where: str, document: LimitDocument, owner: str) -> Limit:
         judged_from=demotion.judged_from,
         quality_min=demotion.quality_min,
         probation=_span(where, "demotion.probation", demotion.probation),
+        anew_from=TIME_MIN if document.anew_from is None else instant(where, "anew_from", document.anew_from),
         reason=document.reason,
         owner=document.owner or owner,
     )

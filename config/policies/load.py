@@ -5,7 +5,6 @@ understood is an error, since a rule that is silently void is worse than a job t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +13,6 @@ import msgspec
 import orjson
 
 from config.agents.load import Manifest, load_manifests
-from config.clock import to_micros
 from config.duration import parse_duration
 from config.errors import PolicyError
 from config.expressions import compile_expression
@@ -33,7 +31,7 @@ from config.policies.documents import (
 )
 from config.policies.guardrails_load import read_guardrails
 from config.policies.modes import ANY, LIFECYCLES, Entry
-from config.policies.read import Source
+from config.policies.read import Source, instant
 from config.policies.rules import Names, known
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
@@ -62,10 +60,10 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
     _check_texts(main)
     for name, fact in document.facts.items():
         _check_fact(f"{main.at('facts', name)}: fact {name!r}", name, fact)
-    effective_from = _instant(main.at("effective_from"), "effective_from", document.effective_from)
+    effective_from = instant(main.at("effective_from"), "effective_from", document.effective_from)
     remedies = {name: _remedy(main, name, remedy) for name, remedy in document.remedies.items()}
     flags = {
-        name: Flag(flag.value, _instant(main.at("flags", name), "expires", flag.expires))
+        name: Flag(flag.value, instant(main.at("flags", name), "expires", flag.expires))
         for name, flag in document.flags.items()
     }
     names = Names(
@@ -263,12 +261,6 @@ def _money_max(main: Source[BundleDocument], name: str, document: RemedyDocument
     if not 0 <= most <= MONEY_MAX:
         raise PolicyError(f"{where} is not within 0 and {MONEY_MAX:,}", remedy="Write an amount within it.")
     return money(most)
-
-
-def _instant(where: str, name: str, instant: datetime) -> int:
-    if instant.tzinfo is None:
-        raise PolicyError(f"{where}: {name} has no offset from UTC", remedy="Write it as 2026-01-31T00:00:00Z.")
-    return to_micros(instant)
 
 
 def _hash(document: BundleDocument, tables: list[TableDocument], manifests: Mapping[str, Manifest]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import yaml
 
+from config.clock import to_micros
 from config.errors import PolicyError
 from config.yaml_text import read_yaml
 
@@ -111,3 +113,14 @@ class _StrictLoader(yaml.CSafeLoader):
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)
+
+
+def instant(where: str, name: str, given: datetime) -> int:
+    """Return an instant as microseconds.
+
+    Raises:
+        PolicyError: it has no offset from UTC.
+    """
+    if given.tzinfo is None:
+        raise PolicyError(f"{where}: {name} has no offset from UTC", remedy="Write it as 2026-01-31T00:00:00Z.")
+    return to_micros(given)

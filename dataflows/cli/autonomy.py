@@ -42,9 +42,7 @@ def show(store_url: str, agent: str | None, remedy: str | None, as_json: bool) -
     print_rows("Last changes", (*KEY, "since", "level", "cause", "reason"), changed)
     foreign = sum(row["foreign"] for row in rows)
     if foreign:
-        out.print(
-            f"{foreign:,} outcomes that counted are of actions that this store does not hold: see who writes them."
-        )
+        out.print(f"{foreign:,} outcomes that counted are of no action of this store: see who writes them.")
 
 
 def _cells(row: Row) -> Row:

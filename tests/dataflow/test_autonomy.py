@@ -63,10 +63,10 @@ def outcomes(acted: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
     """Return (when, data) of what is told: a remedy fails, twice; later it helps, time and again."""
     theirs = [action for action in acted if (action["agent"], action["remedy"]) == (AGENT, REMEDY)]
     told: list[tuple[int, dict[str, Any]]] = []
-    for action in theirs[:2]:
+    for number, action in enumerate(theirs[:2]):
         names = {name: action[name] for name in ("action_id", "case_id", "agent", "remedy", "segment", "bundle")}
         said = names | {"case_key": action["customer"], "state": "escalated", "verdict": "ineffective", "seq": 3}
-        at = action["at"] + HOUR
+        at = theirs[1]["at"] + (1 + number) * HOUR  # both were begun before the first is heard of
         told += [(at, said | {"at": at}), (at + MINUTE, said | {"at": at})]
         told.append((at + 2 * MINUTE, said | {"state": "settled", "verdict": "verified", "seq": 2}))  # before it
     since = theirs[1]["at"] + 4 * DAY

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from config.clock import DAY, HOUR
+from config.clock import DAY, HOUR, TIME_MIN
 from config.events import Event
 from config.policies.autonomy import Limit
 from config.policies.bundle import Bundle
@@ -30,7 +30,7 @@ EASY: dict[str, Any] = {
 LIMIT = Limit(
     agent="*", remedy="*", segment="*", start="supervised", ceiling="autonomous", last=20, within=30 * DAY,
     confidence=0.9, verified_min=5, success_min=0.6, false_max=0.3, failures=2, failures_within=3 * DAY, judged_from=6,
-    quality_min=0.8, probation=5 * DAY, reason="A trial.", owner="team-a",
+    quality_min=0.8, probation=5 * DAY, anew_from=TIME_MIN, reason="A trial.", owner="team-a",
 )  # fmt: skip
 """The same, loaded."""
 

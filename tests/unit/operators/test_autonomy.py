@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.clock import DAY, HOUR
+from config.clock import DAY, HOUR, to_text
 from config.events import Event
 from config.findings import DATA_QUALITY
 from operators.autonomy import Ledger, Trial, apply, evidence_of, judge, level_of, missing, note, trial_of
@@ -334,3 +334,36 @@ def test_defaults_of_a_limit_can_be_earned(tmp_path: Path) -> None:
     assert judge(ledger, limit, HOUR) is None
     ledger.trials = trials(*["verified"] * 30)
     assert judge(ledger, limit, HOUR) is not None
+
+
+def test_what_was_earned_lapses_when_nothing_is_heard_for_too_long(steward: Steward) -> None:
+    now = earned(steward)
+    within = LIMIT.within
+    steward.feed(until=now + within)  # up to then, exclusively
+    assert steward.moves == [("autonomous", "earned")]
+    steward.feed(until=now + within + 1)
+    assert steward.moves[1:] == [("supervised", "lapsed")]
+    assert steward.decide(now + within + HOUR)["outcome"] == "approve"
+    now = earned(steward, at=now + within + DAY, name="b")
+    assert steward.moves[2:] == [("autonomous", "earned")]
+
+
+def test_what_is_heard_puts_the_lapse_off(steward: Steward) -> None:
+    now = earned(steward)
+    steward.feed(outcome(now + 20 * DAY, "later"), until=now + 45 * DAY)
+    assert steward.moves == [("autonomous", "earned")]
+
+
+def test_what_was_lost_is_forgiven_from_the_instant_that_the_policy_names(tmp_path: Path) -> None:
+    anew = 3 * DAY
+    steward = Steward(bounded_bundle(tmp_path, START | {"anew_from": to_text(anew)}))
+    steward.feed(*(failed((1 + number) * HOUR, f"f{number}") for number in range(4)))
+    assert steward.moves == [("supervised", "failures"), ("recommend", "failures")]
+    assert steward.decide(anew - 1)["outcome"] == "recommend"
+    assert steward.decide(anew)["outcome"] == "act"
+    steward.feed(failed(anew + HOUR, "g"))
+    assert steward.of("autonomy.counted")[-1]["level"] == "autonomous"
+    assert steward.of("autonomy.counted")[-1]["evidence"]["outcomes"] == 1
+    steward.feed(failed(anew + 2 * HOUR, "h"))
+    assert steward.moves[2:] == [("supervised", "failures")]
+    assert steward.decide(anew + 3 * HOUR)["outcome"] == "approve"

@@ -47,6 +47,7 @@ def change(old: Bundle, new: Bundle) -> Comparison:
         (part("evidence", confidence=0.95), "undecided"),
         (part("evidence", last=30), "undecided"),
         (part("evidence", within="60d"), "undecided"),
+        ({"anew_from": "2026-01-31T00:00:00Z"}, "undecided"),
         ({"remedy": "ticket"}, "loosening"),
     ],
 )

@@ -70,6 +70,7 @@ def test_a_case_is_in_the_first_segment_of_which_it_cannot_be_told_that_it_is_no
         (part("demotion", failures=0), "demotion.failures is 0"),
         (part("demotion", judged_from=21), "demotion.judged_from is 21"),
         (part("demotion", quality_min=1.5), "demotion.quality_min is 1.5"),
+        ({"anew_from": "2026-01-31T00:00:00"}, "anew_from has no offset from UTC"),
         (part("demotion", probation="0s"), "demotion.probation is no time"),
     ],
 )
