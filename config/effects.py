@@ -94,6 +94,11 @@ class Traits(msgspec.Struct, frozen=True):
     """So long after a request has expired, microseconds, it may still take effect: clocks differ, work takes time."""
 
 
+def operation_of(call: Call) -> str:
+    """Return what a call counts for: a target may answer questions, and fail to do."""
+    return call.operation if call.verb in ("do", "undo") else call.verb
+
+
 def effect_key(action_id: str, step: str) -> str:
     """Return the idempotency key of a step's effect: the same however often and by whom it is asked for."""
     return derived_id("effect", action_id, step)

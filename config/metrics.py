@@ -242,6 +242,60 @@ PRODUCER_ERRORS = Counter(
     ("severity",),
 )
 
+# -- what is carried out ---------------------------------------------------------------------------------------------
+
+ACTIONS = Counter(
+    "forestall_actions_total",
+    "Actions that came to a state of the ledger, by remedy.",
+    ("remedy", "state"),
+)
+ACTIONS_OPEN = Gauge(
+    "forestall_actions_open",
+    "Actions of which something is left to do or to ask.",
+    ("shard",),
+)
+CALL_SECONDS = Histogram(
+    "forestall_call_seconds",
+    "Wall time of one call to a target, by what was asked and what came of it.",
+    ("target", "operation", "result"),
+    WAIT,
+)
+CALLS_HELD = Gauge(
+    "forestall_calls_held",
+    "Calls to a target that are under way or wait for a thread of its compartment.",
+    ("target",),
+    merge="sum",
+)
+BREAKERS = Gauge(
+    "forestall_breakers",
+    "Shards whose circuit breaker of a target and an operation is closed, open or half-open.",
+    ("target", "operation", "state"),
+    merge="sum",
+)
+EFFECTS_UNKNOWN = Gauge(
+    "forestall_effects_unknown",
+    "Effects that were asked for and of which nothing is known yet.",
+    ("shard",),
+)
+UNKNOWN_OLDEST = Gauge(
+    "forestall_unknown_oldest_timestamp_seconds",
+    "When the oldest effect of which nothing is known was asked for, in seconds since the epoch; 0 for none.",
+    ("shard",),
+)
+UNKNOWN_AGE = Computed(
+    "forestall_unknown_age_seconds",
+    "For how long nothing has been known of an effect that was asked for; 0 when all is known.",
+)
+UNPUBLISHED = Gauge(
+    "forestall_outcomes_unpublished",
+    "Outcomes that wait to be published on their topic.",
+    ("shard",),
+)
+FLAGS_HEARD = Gauge(
+    "forestall_flags_heard_timestamp_seconds",
+    "When it was last known which flags stand, in seconds since the epoch; else nothing is begun.",
+)
+
 # -- how long it takes -----------------------------------------------------------------------------------------------
 
 EVENT_DELAY = Histogram(

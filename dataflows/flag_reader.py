@@ -12,6 +12,7 @@ import msgspec
 
 from config.kafka import Kafka, client_config
 from config.kafka_start import Start
+from config.metrics import FLAGS_HEARD
 from config.settings import Settings
 from dataflows.domain import load_contract_set
 from dataflows.kafka_faults import Troubles
@@ -107,6 +108,7 @@ class FlagReader:
         if all(said[name] > before for name, before in self._confirmed.items()):
             self._confirmed, self._heard_at = said, time.monotonic()
             self._ledger.change_fact(HEARD, self._ledger.fact(HEARD), str(wall_clock()))
+            FLAGS_HEARD.set(time.time())
 
 
 def flag_topics(settings: Settings) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,12 @@ class Readings:
         used = {number: _usage(pid) for number, pid in pids.items()}
         oldest = [at for _, at in _values(written, metrics.OUTBOX_OLDEST) if at]
         asked = [at for _, at in _values(written, metrics.REQUESTS_OLDEST) if at]
+        unknown = [at for _, at in _values(written, metrics.UNKNOWN_OLDEST) if at]
         return {
             metrics.WATERMARK_LAG: [(labels, now - at) for labels, at in _values(written, metrics.WATERMARK)],
-            metrics.OUTBOX_AGE: [((), max(now - min(oldest), 0.0) if oldest else 0.0)],
-            metrics.REQUESTS_AGE: [((), max(now - min(asked), 0.0) if asked else 0.0)],
+            metrics.OUTBOX_AGE: _age(now, oldest),
+            metrics.REQUESTS_AGE: _age(now, asked),
+            metrics.UNKNOWN_AGE: _age(now, unknown),
             metrics.READY: [((), float(ready))],
             metrics.PROCESSES: [((), len(pids))],
             metrics.RESIDENT: [((number,), usage[0]) for number, usage in used.items() if usage],
@@ -106,6 +108,11 @@ def _values(written: dict[str, Family], metric: Any) -> list[Value]:
         if family is None
         else [(tuple(sample.labels[label] for label in metric.labels), sample.value) for sample in family.samples]
     )
+
+
+def _age(now: float, since: Sequence[float]) -> list[Value]:
+    """Return how long ago the earliest of some instants was, as the one value of a metric; 0 for none."""
+    return [((), max(now - min(since), 0.0) if since else 0.0)]
 
 
 def _usage(pid: int) -> tuple[float, float, float] | None:

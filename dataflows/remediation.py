@@ -11,6 +11,7 @@ what was taken in, asked for and heard stands there before anything follows from
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, FixedPartitionedSource, StatefulSourcePartition, StatelessSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from config.metrics import FLOW_WORKERS, HEARTBEAT
 from dataflows.flag_reader import FlagReader
 from dataflows.remedy_clock import wall_clock
 from dataflows.remedy_outcomes import Outcomes
@@ -133,27 +135,29 @@ class FlagSource(FixedPartitionedSource[tuple[str, Item], None]):
 
 
 class Ticks(DynamicSource[tuple[str, Item]]):
-    """Wakes every shard again and again: answers come and waits end at any time."""
+    """Wakes every shard again and again: answers come and waits end at any time. And tells that workers go on."""
 
     def __init__(self, shards: list[str], stopping: Callable[[], bool]) -> None:
         self._shards, self._stopping = shards, stopping
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> TickPart:
         """Build the ticks of one worker; only the first ticks."""
-        return TickPart(self._shards if worker_index == 0 else [], self._stopping)
+        FLOW_WORKERS.set(worker_count)
+        return TickPart(self._shards if worker_index == 0 else [], self._stopping, str(worker_index))
 
 
 class TickPart(StatelessSourcePartition[tuple[str, Item]]):
     """The ticks of one worker."""
 
-    def __init__(self, shards: list[str], stopping: Callable[[], bool]) -> None:
-        self._shards, self._stopping = shards, stopping
+    def __init__(self, shards: list[str], stopping: Callable[[], bool], worker: str) -> None:
+        self._shards, self._stopping, self._worker = shards, stopping, worker
         self._awake: datetime | None = None
 
     def next_batch(self) -> list[tuple[str, Item]]:
         """Tick."""
         if self._stopping():
             raise StopIteration
+        HEARTBEAT.set(time.time(), self._worker)
         self._awake = datetime.now(UTC) + TICK
         return [(shard, []) for shard in self._shards]
 

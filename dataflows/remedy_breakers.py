@@ -6,18 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from config.effects import Call, Reply
+from config.effects import Call, Reply, operation_of
 from config.targets import BreakerSettings, Target
 from dataflows.remedy_rows import breaker_of, breaker_row
 from operators.breaker import Breaker
 from sinks.ledger_rows import BreakerRow
 
 USUAL = BreakerSettings()
-
-
-def operation_of(call: Call) -> str:
-    """Return what a call counts for: a target may answer questions, and fail to do."""
-    return call.operation if call.verb in ("do", "undo") else call.verb
 
 
 class Breakers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import msgspec
 from bytewax.dataflow import Dataflow
 
 from config.errors import SettingsError
+from config.instruments import FOLDER
 from config.kafka import client_config
 from config.settings import Settings, environment, load
+from dataflows.exporter import exporting
 from dataflows.flag_reader import flag_topics, reader_of
 from dataflows.job import leave
 from dataflows.kafka_reach import partitions_of, reach
@@ -52,6 +55,8 @@ class RemediationJob(msgspec.Struct, frozen=True, kw_only=True):
     config: str | None = None
     workers: int = 1
     processes: int = 1
+    metrics_port: int | None = None
+    """Where metrics are served; None for the port of the settings."""
     channels: list[str] = []
     """Partitions of the topic of actions."""
     flags: list[str] = []
@@ -79,13 +84,18 @@ def run_remediation(
         ForestallError: settings, playbooks, targets, brokers, store or ledger are at fault.
     """
     settings, folder = _settings_of(job), Path(job.folder)
-    with stop_signals() as stop_requested, _prepared(job, settings) as (ready, locks):
+    metrics = settings.metrics if job.metrics_port is None else replace(settings.metrics, port=job.metrics_port)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        stop_signals() as stop_requested,
+        _prepared(job, settings) as (ready, locks),
+        exporting(metrics, folder, job.processes, settings.time.idle_timeout) as alive,
+    ):
         on_start(ready)
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / JOB).write_bytes(msgspec.json.encode(ready))
         command = [sys.executable, "-P", "-m", "dataflows.remedy_job", str(folder / JOB)]
         restarts = Restarts(lambda: None, settings.restarts, on_death)
-        return run_workers(command, job.processes, folder, locks, stop_requested, restarts=restarts)
+        return run_workers(command, job.processes, folder, locks, stop_requested, alive, restarts)
 
 
 @contextmanager
@@ -195,6 +205,7 @@ def main(arguments: list[str]) -> int:
         failure=Path(failure),
         recovery=None,
         epoch_interval=timedelta(seconds=1),
+        metrics=Path(job.folder) / FOLDER,
     )
 
 

@@ -22,6 +22,7 @@ from config.effects import Call, Reply
 from config.playbooks.model import Playbook
 from config.targets import Targets
 from dataflows.remedy_breakers import Breakers
+from dataflows.remedy_metrics import ShardMetrics
 from dataflows.remedy_queues import Entities, Queues
 from dataflows.remedy_rows import effect_rows, opened, outcome_row, progress_of
 from operators.saga import SagaStep
@@ -112,6 +113,7 @@ class Shard:
         self._due: dict[str, int] = {}
         """The valid entry of each action in the heap."""
         self._entities, self._queues = Entities(), Queues()
+        self._metrics = ShardMetrics(name)
         now = self.writer.latest() if now is None else now
         self.began_at = self._hear_at = now
         self._asked = 0
@@ -125,6 +127,7 @@ class Shard:
                     running.saga.wake_at = now  # the queue it may have waited in is gone
             else:
                 self._wake(running, means.begins(running.action, now))
+        self._metrics.tell(self._breakers.states(), len(self._running))
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
@@ -261,6 +264,8 @@ class Shard:
                 del self._running[action_id]
                 self._due.pop(action_id, None)
                 self._queues.leave(action_id)
+        moved = ((running.action.remedy, running.saga) for running in turn.moved.values())
+        self._metrics.committed(moved, self._breakers.states(), len(self._running))
 
     def _hear(self, turn: _Turn, now: int) -> None:
         """Look for wishes, and for what other shards know of targets."""
@@ -283,6 +288,7 @@ class Shard:
     def _load(self, row: Open) -> _Running:
         action, saga = opened(row)
         running = self._running[row.action_id] = _Running(action, saga, row.case_key)
+        self._metrics.loaded(saga)
         self._entities.note(action.about, action.action_id, acts=saga.acts_now)
         return running
 

@@ -37,6 +37,7 @@ def run_worker(
     failure: Path,
     recovery: Path | None,
     epoch_interval: timedelta,
+    metrics: Path | None = None,
 ) -> int:
     """Run the flow that `build` makes until its input ends or SIGTERM comes; return the exit code.
 
@@ -48,6 +49,7 @@ def run_worker(
         failure: Where to write a `Failure`.
         recovery: Folder of Bytewax's recovery files; None for a flow that has its state elsewhere.
         epoch_interval: Wall time between snapshots.
+        metrics: Folder in which metrics are written where they are wanted; by default that in `recovery`.
     """
     stop = threading.Event()
 
@@ -62,8 +64,9 @@ def run_worker(
     gc.set_threshold(*GC_THRESHOLDS)
     several = addresses != "-"
     try:
-        if recovery is not None and (recovery / FOLDER).is_dir():
-            switch_on(recovery / FOLDER, process)
+        metrics = recovery / FOLDER if recovery is not None and metrics is None else metrics
+        if metrics is not None and metrics.is_dir():
+            switch_on(metrics, process)
             STARTS.add(1, str(process))
         cli_main(
             build(stop.is_set),

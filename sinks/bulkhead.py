@@ -7,11 +7,13 @@ function that he gives along.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from config.effects import Call, Reply
+from config.effects import Call, Reply, operation_of
+from config.metrics import CALL_SECONDS, CALLS_HELD
 from config.targets import Targets
 
 
@@ -29,7 +31,7 @@ class _Compartment:
     """The threads of one target."""
 
     def __init__(self, name: str, executor: Executor, concurrency: int, waiting: int) -> None:
-        self.executor = executor
+        self.executor, self._name = executor, name
         self._pool = ThreadPoolExecutor(concurrency, f"target-{name}")
         self._most = concurrency + waiting
         self._lock = threading.Lock()
@@ -40,19 +42,24 @@ class _Compartment:
         return self._inside < self._most
 
     def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
-        with self._lock:
-            self._inside += 1
+        self._enter(1)
         self._pool.submit(self._carry_out, call, answer)
 
     def _carry_out(self, call: Call, answer: Callable[[Reply], None]) -> None:
+        began = time.perf_counter()
         try:
             reply = self.executor.carry_out(call)
         except Exception as error:
             # A defect here must not leave an action waiting for ever; whether it was sent nobody knows.
             reply = Reply(call.action_id, call.turn, "unknown", f"unexpected {type(error).__name__}", failed=True)
-        with self._lock:
-            self._inside -= 1
+        CALL_SECONDS.observe(time.perf_counter() - began, call.target, operation_of(call), reply.result)
+        self._enter(-1)
         answer(reply)
+
+    def _enter(self, calls: int) -> None:
+        with self._lock:
+            self._inside += calls
+            CALLS_HELD.set(self._inside, self._name)
 
     def close(self) -> None:
         # Those under way are not waited for: of what they do nothing is known, which is what a restart takes them for.

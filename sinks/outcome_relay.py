@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from config.errors import BrokerError, SequenceError
+from config.metrics import UNPUBLISHED
 from sinks.background import BackgroundWriter
 from sinks.chain import Entry
 from sinks.ledger_shard import ShardWriter
@@ -79,7 +80,9 @@ class OutcomeRelay:
             ForestallError: topic and ledger do not belong together, the topic is gone, the brokers refuse us, or the
                 shard was opened by another flow.
         """
-        if self._shard.published == self._shard.told:
+        waiting = self._shard.told - self._shard.published
+        UNPUBLISHED.set(waiting, self._shard.shard)
+        if not waiting:
             return True
         try:
             self._release()

@@ -104,6 +104,9 @@ def _say_death(death: Death) -> None:
 @click.option(
     "--store", "store_url", metavar="URL", help="Carry out what a job on this machine decides. [topics.actions]"
 )
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65_535), metavar="PORT", help="Serve metrics there; 0 for not at all."
+)
 @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="Where logs of workers go. [beside it]")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads per process.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
@@ -115,6 +118,7 @@ def remediation(
     folder: Path | None,
     workers: int,
     processes: int,
+    metrics_port: int | None,
     as_json: bool,
 ) -> None:
     """Carry out what was decided, each effect once, until the job is stopped by SIGTERM or Ctrl-C.
@@ -138,6 +142,7 @@ def remediation(
         config=None if config is None else str(config.resolve()),
         workers=workers,
         processes=processes,
+        metrics_port=metrics_port,
     )
     outcome = run_remediation(job, _say_source, _say_death)
     with Ledger.open(ledger_url) as ledger:

@@ -6,9 +6,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from subprocess import Popen
+from urllib.request import urlopen
 
 import msgspec
 import pytest
@@ -17,6 +19,8 @@ from config.clock import HOUR, MINUTE
 from dataflows.remedy_clock import wall_clock
 from replay.target_shop import Shop
 from tests.support.commands import children, end, eventually, forestall, start, store_url
+from tests.support.kafka import free_port
+from tests.support.metrics import series, total
 from tests.support.playbooks import document, step, written
 from tests.support.remedies import many, store_with, target_process, targets_file
 
@@ -135,6 +139,13 @@ def test_killed_again_and_again_every_effect_is_there_once(tmp_path: Path, targe
     assert (found, told["actions"]["settled"] > 12) == ({"done": 48}, True)
 
 
+def answers(port: int, path: str) -> bool:
+    """Return whether the exporter answers well."""
+    with suppress(OSError):
+        return bool(urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).status == 200)
+    return False
+
+
 @pytest.mark.slow
 def test_a_live_job_that_is_killed_does_everything_once(tmp_path: Path, target: Start, books: Path) -> None:
     chance, now = Random(11), wall_clock()
@@ -152,14 +163,19 @@ def test_a_live_job_that_is_killed_does_everything_once(tmp_path: Path, target: 
         time.sleep(2.5 + 2 * chance.random())
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    process = start(*command)
+    port = free_port()
+    process = start(*command, "--metrics-port", port)
     eventually(lambda: len(children(process)) == 2, "both workers have started")
+    eventually(lambda: answers(port, "/health/ready"), "it is ready")
 
     def all_ended() -> bool:
         states = forestall("actions", "list", "--ledger", url, "--json").document["actions"]
         return len(states) == 24 and not any(one["open"] for one in states)
 
     eventually(all_ended, "all actions come to their end")
+    found = series(urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode())
+    assert (total(found, "forestall_actions_open"), total(found, "forestall_unknown_age_seconds")) == (0, 0)
+    assert total(found, "forestall_flow_workers") == 2
     process.terminate()
     assert end(process).document["effects"] == {"done": 48}
     assert agree(tmp_path, url) == {"done": 48}

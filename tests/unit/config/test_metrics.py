@@ -16,13 +16,15 @@ DECLARED = {name: metric for name, metric in vars(metrics).items() if isinstance
 LABELS = {
     "topic", "partition", "verdict", "reason", "severity", "stage", "step", "sink", "kind", "agent", "change",
     "outcome", "part", "cause", "worker", "process", "version", "feature", "guardrail", "level", "result",
-    "role", "answer", "told",
+    "role", "answer", "told", "remedy", "state", "shard", "target", "operation",
 }  # fmt: skip
-"""All that a label may be: what settings, flow, contracts, manifests, policies and key files bound. Never an id."""
+"""All that a label may be: what settings, flow, contracts, manifests, policies, playbooks, targets and key files bound.
+Never an id."""
 UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_ratio")
 UNITLESS = {
     "forestall_records_held", "forestall_partition_offset", "forestall_partition_idle", "forestall_partition_ended",
-    "forestall_outbox_entries", "forestall_requests_open",
+    "forestall_outbox_entries", "forestall_requests_open", "forestall_actions_open", "forestall_calls_held",
+    "forestall_breakers", "forestall_effects_unknown", "forestall_outcomes_unpublished",
     "forestall_flow_workers", "forestall_ready", "forestall_processes", "forestall_process_open_fds",
 }  # fmt: skip
 """Gauges that count things named in their name."""

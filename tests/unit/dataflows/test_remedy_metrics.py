@@ -1,0 +1,121 @@
+"""Metrics of a shard: what came to which state, what is open, of what nothing is known, which breakers are open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.clock import SECOND
+from config.effects import Call, Reply
+from config.targets import Targets
+from sinks.bulkhead import Bulkheads
+from tests.support.metrics import Series, counting, total, value
+from tests.support.playbooks import AT, action, playbook
+from tests.support.shards import HELPED, Stage
+
+__all__ = ["counting"]
+
+SHARD = {"shard": "shard-000"}
+
+
+@pytest.fixture
+def stage(tmp_path: Path, counting: Callable[[], Series]) -> Iterator[Stage]:
+    breaker = {"failures": 2, "window": "1m", "open_first": "10s", "open_most": "5m", "probes": 1}
+    made = Stage(tmp_path, {"tell": playbook(tmp_path)}, targets={"breaker": breaker})
+    yield made
+    made.ledger.close()
+
+
+def order(number: int, **more: Any) -> Any:
+    return action(f"a{number}", entity=f"order:{number}", target=f"crm:order:{number}", **more)
+
+
+def states(found: Series) -> dict[str, float]:
+    return {
+        dict(labels)["state"]: number
+        for (name, labels), number in found.items()
+        if name == "forestall_actions_total" and dict(labels)["remedy"] == "tell"
+    }
+
+
+def test_each_state_is_counted_once_also_over_restarts(stage: Stage, counting: Callable[[], Series]) -> None:
+    stage.take(order(1), order(2, valid_until=AT - 1))
+    stage.turn()
+    stage.begins("a1")
+    assert states(counting()) == {"intended": 2, "refused": 1, "approved": 1, "dispatched": 1}
+    assert value(counting(), "forestall_actions_open", **SHARD) == 1
+    stage.restart()
+    stage.turn()
+    stage.turn(2)
+    stage.answers("a1", "done")
+    stage.turn(30 * 60)
+    stage.answers("a1", "done")
+    stage.answers("a1", "measured", state=HELPED)
+    ended = {"unknown": 1, "acknowledged": 1, "verified": 1, "settled": 1}
+    assert states(counting()) == {"intended": 2, "refused": 1, "approved": 1, "dispatched": 1} | ended
+    assert value(counting(), "forestall_actions_open", **SHARD) == 0
+
+
+def test_it_is_told_since_when_nothing_is_known_of_an_effect(stage: Stage, counting: Callable[[], Series]) -> None:
+    stage.take(order(1), order(2))
+    stage.turn()
+    stage.begins("a1")
+    stage.turn(7)
+    stage.begins("a2")
+
+    def unknown() -> tuple[float, float]:
+        found = counting()
+        names = ("forestall_effects_unknown", "forestall_unknown_oldest_timestamp_seconds")
+        return value(found, names[0], **SHARD), value(found, names[1], **SHARD)
+
+    assert unknown() == (2, AT / SECOND)
+    stage.restart()
+    assert unknown() == (2, AT / SECOND)
+    stage.turn()
+    stage.turn(2)
+    stage.answers("a1", "done")
+    assert unknown() == (1, AT / SECOND + 7)
+    stage.answers("a2", "done")
+    assert unknown() == (0, 0)
+
+
+def test_breakers_are_told_by_state(stage: Stage, counting: Callable[[], Series]) -> None:
+    def breakers() -> dict[str, float]:
+        named = {"target": "crm", "operation": "send_message"}
+        return {state: total(counting(), "forestall_breakers", state=state, **named) for state in ("open", "closed")}
+
+    stage.take(order(1), order(2))
+    stage.turn()
+    for name in ("a1", "a2"):
+        stage.begins(name)
+        stage.answers(name, "not-sent", failed=True)
+    assert breakers() == {"open": 1, "closed": 0}
+
+
+def test_calls_are_timed_by_what_came_of_them(stage: Stage, counting: Callable[[], Series]) -> None:
+    class Answers:
+        def carry_out(self, call: Call) -> Reply:
+            held.append(value(counting(), "forestall_calls_held", target="crm"))
+            return Reply(call.action_id, call.turn, "done" if call.verb == "do" else "absent")
+
+        def close(self) -> None:
+            pass
+
+    held: list[float] = []
+    crm = stage.targets.by_name["crm"]
+    hands = Bulkheads(Targets(stage.targets.file, "tests", {"crm": crm}), {"crm": Answers()})
+    replies: list[Reply] = []
+    for verb, operation in (("do", "send_message"), ("query", "send_message")):
+        whose = {"operation": operation, "key": "k", "entity": "order:1", "at": AT, "timeout": SECOND, "expires": AT}
+        hands.submit(Call("a1", 1, verb, "crm", **whose), replies.append)  # type: ignore[arg-type]
+    while len(replies) < 2:
+        pass
+    hands.close()
+    found = counting()
+    counted = {"target": "crm", "operation": "send_message", "result": "done"}
+    assert value(found, "forestall_call_seconds_count", **counted) == 1
+    assert value(found, "forestall_call_seconds_count", **counted | {"operation": "query", "result": "absent"}) == 1
+    assert (min(held) >= 1, value(found, "forestall_calls_held", target="crm")) == (True, 0)
