@@ -25,6 +25,7 @@ CONTROLS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "job": nullcontext,
     "amount": nullcontext,
     "undecided": nullcontext,
+    "held": nullcontext,
 }
 """What can be taken away, or broken: see `ProcedureWorld` for those that are broken there."""
 
@@ -63,7 +64,7 @@ def check(seed: int, setting: ProcedureSetting, control: str = "") -> Checked:
             wrong.append(str(error))
         oracle = Oracle(setting.versions, world.in_force, world.told.mode, world.told.sent)
         wrong += oracle.reckon(world.told.released)
-        wrong += oracle.at_target(world.shop.effects(), world.shop.numbers)
+        wrong += oracle.at_target(world.shop.effects(), world.shop.numbers, world.asked)
         return Checked(seed, wrong, world.cases, oracle.seen, world.killed)
     finally:
         world.close()

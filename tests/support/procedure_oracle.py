@@ -137,8 +137,15 @@ class Oracle:
             self._cases[data["case_id"]].denied[request["remedy"]] = _severity(self._findings(data["case_id"]))
         self.seen[f"request {data['end']}"] += 1
 
-    def _on_approval_refused(self, at: int, key: str, data: Row) -> None:
+    def _on_approval_counted(self, at: int, key: str, data: Row) -> Iterator[str]:
+        answer = next(one for one in self._sent if one.type == "approval.answered" and one.at == at)
+        if not _counts(answer, self._requests[data["request_id"]]):
+            yield f"an answer of {data['approver']} counted at {at} that must not"
+
+    def _on_approval_refused(self, at: int, key: str, data: Row) -> Iterator[str]:
         self.seen[f"refused: {data['reason']}"] += 1
+        if not data["reason"] or not data["detail"]:
+            yield f"an answer of {data['approver']} is refused without a reason"
 
     # -- what is decided ----------------------------------------------------------------------------------------------
 
@@ -308,12 +315,15 @@ class Oracle:
         case.plan = {"remedy": data["remedy"], "until": data["valid_until"]}
         self.seen["acted with consent" if data["approval"] else "acted without asking"] += 1
 
-    def at_target(self, effects: list[Row], numbers: Callable[[str], Mapping[str, int]]) -> Iterator[str]:
+    def at_target(
+        self, effects: list[Row], numbers: Callable[[str], Mapping[str, int]], asked: Mapping[str, int]
+    ) -> Iterator[str]:
         """Yield what is at the target, and may not be.
 
         Args:
             effects: All effects there.
             numbers: Tells what is known there of an entity.
+            asked: When each was first asked for, as seen on the network, by idempotency key.
         """
         known = {
             key_of(name, step): (name, step) for name, one in self.actions.items() for step in STEPS[one["remedy"]]
@@ -326,7 +336,13 @@ class Oracle:
                 yield f"collateral: {one['operation']} on {one['entity']} is of no action, or done twice"
             else:
                 name, step = known[one["key"]]
-                yield from self._allowed_there(one, body, self.actions[name], STEPS[self.actions[name]["remedy"]][step])
+                action = self.actions[name]
+                yield from self._allowed_there(one, body, action, STEPS[action["remedy"]][step])
+                traits = self._version(action["at"])[2]["remedies"][action["remedy"]]
+                if one["key"] not in asked:
+                    yield f"collateral: {one['operation']} on {one['entity']} was asked for by nobody"
+                elif self._flagged(asked[one["key"]], action["agent"], action["remedy"], traits):
+                    yield f"{one['operation']} on {one['entity']} was asked for although a flag held it"
             amount = round(body["amount"] * 100) if "amount" in body else 1
             sums.setdefault(one["entity"], Counter())[FIELDS[one["operation"]]] += amount * (one["status"] == "done")
         for one in effects:

@@ -6,7 +6,7 @@ killed at every boundary; what came of them heard by the case stage again. In vi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,10 +21,12 @@ from config.events import BROADCAST, RELEASE, Event
 from config.policies.documents import Outcome
 from config.policies.load import load_bundle
 from config.policies.versions import Versions
+from dataflows.remedy_flags import Restraint, remedies_of
+from dataflows.remedy_shard import Means
 from operators.approvals import Answer
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
-from operators.flags import FLAG
+from operators.flags import FLAG, Limit, Standing
 from operators.outcomes import OUTCOME
 from sinks.ledger_schema import outcomes
 from tests.support.approvals import event_of, keys_of, public_key, signed
@@ -81,6 +83,7 @@ class ProcedureSetting(Setting):
         super().__init__(folder, books)
         self.versions = write_policy(folder / "policy", guardrails)
         self.policy = Versions(tuple(load_bundle(version) for version in self.versions))
+        self.remedies = remedies_of(self.policy.bundles, self.playbooks)
         self.keys = keys_of(
             *(
                 public_key(name, *person.roles, valid_from=person.valid_from, revoked_at=person.revoked_at)
@@ -96,7 +99,8 @@ class ProcedureWorld(World):
         seed: The same seed, the same world.
         setting: What it shares with others.
         broken: What is not kept, for a control that must be found out: `job`, the job's mode; `amount`, what was
-            decided on the way to the target; `undecided`, that all is decided.
+            decided on the way to the target; `undecided`, that all is decided; `held`, that flags hold what was decided
+            before them.
     """
 
     def __init__(self, seed: int, setting: ProcedureSetting, broken: str = "") -> None:
@@ -123,6 +127,19 @@ class ProcedureWorld(World):
 
     def _decided(self) -> list[Action]:
         return []
+
+    def _means(self) -> Means:
+        setting = self._setting
+        assert isinstance(setting, ProcedureSetting)
+        return replace(super()._means(), inadmissible=Restraint(self._limits, setting.remedies))
+
+    def _limits(self, now: int) -> dict[str, Limit]:
+        """Return the flags that stand, as the flow knows of them."""
+        standing = Standing()
+        for one in self.told.sent:
+            if one.type == FLAG and one.at <= now and self._broken != "held":
+                standing.take(Event(one.at, "", BROADCAST, FLAG, one.data), one.at)
+        return standing.in_force
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -160,12 +177,15 @@ class ProcedureWorld(World):
                         self._due.append(over.event(f"c{customer}"))
 
     def _flags(self) -> None:
-        for number in range(self._draw.choice((0, 0, 1, 2, 4))):
-            at = self._at(AT, AT + SPAN_H * HOUR)
+        decisive = [event.at for event in self._due]
+        for number in range(self._draw.choice((0, 0, 1, 2, 4, 6))):
+            # Mostly just after something was decided, and before it is begun.
+            near = self._draw.choice(decisive) if self._draw.random() < 0.7 else self._draw.randint(AT, max(decisive))
+            at = self._at(near, near + 5 * MINUTE)
             data: dict[str, Any] = {"scope": self._draw.choice(SCOPES), "mode": self._draw.choice(FLAGS)}
             data |= {"set_by": "ops", "reason": "r"}
             if self._draw.random() < 0.5:
-                data["until"] = at + self._draw.randint(HOUR, 8 * HOUR)
+                data["until"] = at + self._draw.randint(HOUR // 2, 6 * HOUR)
             self._send(at, FLAG, data, number)
             if self._draw.random() < 0.3:
                 back = self._at(at + MINUTE, at + 10 * HOUR)

@@ -122,6 +122,8 @@ class Hands:
     def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
         world = self._world
         world.boundary("before it is sent")
+        if call.verb == "do":
+            world.asked.setdefault(call.key, world.now)
         if world.troubled and world.chance.random() < 0.01:
             # The process stands still here, and goes on when another has long taken over.
             world.after(round(world.chance.uniform(0, 60) * SECOND), lambda: world.send(call, answer))
@@ -146,6 +148,8 @@ class World:
         self.killed: list[str] = []
         self.zombies: list[Shard] = []
         self.zombie_writes = 0
+        self.asked: dict[str, int] = {}
+        """When each effect was first asked of its target, by its key."""
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._kill_chance = self.chance.choice([0.0, 0.005, 0.02, 0.05])
@@ -287,12 +291,15 @@ class World:
         raise AssertionError(f"it does not end: {[shard.open for shard in self._shards]} are open")
 
     def _begin(self) -> None:
-        means = Means(self.ledger, self._setting.playbooks, self._setting.targets, Hands(self))
+        means = self._means()
         self._shards = []
         for name in SHARDS:
             shard = Shard(name, means, self.now)
             self._guard(shard)
             self._shards.append(shard)
+
+    def _means(self) -> Means:
+        return Means(self.ledger, self._setting.playbooks, self._setting.targets, Hands(self))
 
     def _guard(self, shard: Shard) -> None:
         """Have a shard die before or after it commits."""
