@@ -136,7 +136,7 @@ class ProcedureWorld(World):
     def _limits(self, now: int) -> dict[str, Limit]:
         """Return the flags that stand, as the flow knows of them."""
         standing = Standing()
-        for one in self.told.sent:
+        for one in sorted(self.told.sent, key=lambda one: one.at):
             if one.type == FLAG and one.at <= now and self._broken != "held":
                 standing.take(Event(one.at, "", BROADCAST, FLAG, one.data), one.at)
         return standing.in_force
