@@ -8,7 +8,7 @@ BIN := .venv/bin
 STORE := var/run.db
 BUNDLED := replay/bundled
 # What goes wrong at the target system of `make run`, by its seed: some answers are lost, some orders are no faster.
-TROUBLES := --seed 1 --faults lose_reply=0.02,/logistics/expedite:useless=0.1
+TROUBLES := --seed 5 --faults lose_reply=0.02,/logistics/expedite:useless=0.15
 TESTS ?= tests
 # More than there are cores: many tests wait for a broker. A file's tests stay together, and so share what its fixtures
 # made; files go out in the order of their names, which has those of few and long tests first.

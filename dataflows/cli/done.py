@@ -15,6 +15,7 @@ from operators.saga_state import ENDED
 from replay.target_shop import Shop
 from sinks.ledger import Ledger
 from sinks.ledger_queries import actions_by_remedy, effects_by_key, find_action, find_actions
+from sinks.queries import bodies
 from sinks.requests import requests
 from sinks.store import Store
 
@@ -41,6 +42,7 @@ def done(store: Store, ledger: Ledger, database: Path | None) -> Row:
         "actions": _by_remedy(actions_by_remedy(ledger)),
         "not_begun": _refused(actions_by_remedy(ledger)),
         "taken_back": [find_action(ledger, action["action_id"]) for action in taken_back],
+        "withheld": sorted(bodies(store, "guardrail"), key=lambda body: (body["at"], body["action_id"])),
         "waiting": [row for row in requests(store) if row["end"] is None],
     }
     ours = effects_by_key(ledger)
@@ -91,6 +93,9 @@ def print_done(document: Row) -> None:
     for told, action in zip(("Taken back, for example", "and", "and"), document["taken_back"], strict=False):
         for line in _story(told, action):
             print_line(line)
+    for told, body in zip(("Withheld, for example", "and", "and"), document["withheld"], strict=False):
+        print_line(f"{told}: {body['action']['remedy']} for {body['action']['entity']}, at {to_text(body['at'])}")
+        print_line(f"  {body['reason']}")
     print_rows("Not begun", ("actions", "remedy", "reason"), document["not_begun"])
     waiting = document["waiting"]
     title = f"Waiting for people: {len(waiting)} requests"

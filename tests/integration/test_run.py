@@ -68,9 +68,12 @@ def test_it_acts_takes_back_asks_and_agrees_with_its_target(ran: tuple[Path, str
     assert document["digest"] == golden["acting"]["digest"]
     ends = {name: sum(row[name] for row in done["actions"]) for name in done["actions"][0] if name != "remedy"}
     assert ends["actions"] == document["outputs"]["action"] == golden["acting"]["actions"]
+    assert document["outputs"]["guardrail"] == len(done["withheld"]) >= 1
     assert ends["done"] > 300
     assert ends["taken_back"] == len(done["taken_back"]) == 1
     assert len(done["waiting"]) >= 1
+    assert {"fast-way-per-week"} == {each["guardrail"] for body in done["withheld"] for each in body["guardrails"]}
+    assert not {body["action_id"] for body in done["withheld"]} & set(acted_on(store))
     assert all(row["expires_at"] > 0 for row in done["waiting"])
     with closing(Shop(database)) as shop:
         effects = shop.effects()
@@ -78,6 +81,11 @@ def test_it_acts_takes_back_asks_and_agrees_with_its_target(ran: tuple[Path, str
     assert len(forward) == ends["done"] + ends["taken_back"] + ends["to_a_person"] + ends["under_way"]
     assert [one["status"] for one in forward].count("undone") == 1
     assert done["target"]["different"] == []
+
+
+def acted_on(store: Path) -> list[str]:
+    listed = forestall("actions", "list", "--ledger", store_url(store), "--json").document["actions"]
+    return [one["action_id"] for one in listed]
 
 
 @pytest.mark.slow
@@ -89,6 +97,8 @@ def test_it_says_so_to_people(ran: tuple[Path, str]) -> None:
         "What was done",
         "Taken back, for example: expedite_shipment for order:",
         "It did not help: 'after.trouble < before.trouble' does not hold.",
+        "Withheld, for example: expedite_shipment for order:",
+        "order-operations may change that",
         "Waiting for people",
         f"{document['done']['waiting'][0]['remedy']} for order:",
         "just what the ledger says",

@@ -32,7 +32,13 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "tell": {"system": "crm", "valid_for": "4h", "contacts_customer": True},
     "ticket": {"system": "crm", "valid_for": "12h"},
     "ship": {"system": "logistics", "valid_for": "6h"},
-    "credit": {"system": "billing", "valid_for": "8h", "contacts_customer": True, "moves_money": True},
+    "credit": {
+        "system": "billing",
+        "valid_for": "8h",
+        "contacts_customer": True,
+        "moves_money": True,
+        "money_max": 300,
+    },
     "refund": {"system": "billing", "valid_for": "10h", "moves_money": True, "reversible": False},
 }
 AMOUNT = {"amount": "{money_at_risk}"}
@@ -87,6 +93,21 @@ APPROVALS = {
     "two_people_if_irreversible": True,
     "ladders": {DESK: [{"after": "1h", "to": DUTY}], "*": [{"after": "2h", "to": HEAD}]},
 }
+GUARDRAILS: dict[str, dict[str, Any]] = {
+    "messages": {
+        "per": "customer",
+        "of": {"contacts_customer": True},
+        "most": 1,
+        "within": "12h",
+        "then": "approve",
+        "owner": DESK,
+    },
+    "actions": {"per": "customer", "most": 4, "within": "12h"},
+    "money": {"per": "customer", "counts": "money", "of": {"moves_money": True}, "most": 700, "within": "24h"},
+    "ships": {"per": "all", "of": {"remedies": ["ship"]}, "most": 1, "within": "12h"},
+    "money-of-all": {"per": "all", "counts": "money", "of": {"moves_money": True}, "most": 600, "within": "12h"},
+    "cause": {"per": "cause", "most": 2, "within": "12h"},
+}
 
 
 class Person(NamedTuple):
@@ -108,7 +129,7 @@ PEOPLE = {
 }
 
 
-def write_policy(folder: Path, guardrails: dict[str, Any] | None = None) -> list[Path]:
+def write_policy(folder: Path) -> list[Path]:
     """Write both versions into subfolders of `folder`; return them, the earlier first."""
     made = []
     for version, begins in (("1.0.0", "1970-01-01T00:00:00Z"), ("2.0.0", _instant(CHANGE_H))):
@@ -124,8 +145,9 @@ def write_policy(folder: Path, guardrails: dict[str, Any] | None = None) -> list
             "tables": ["rules.yaml"],
             "modes": MODES,
             "approvals": APPROVALS,
+            "guardrails": {"limits": {name: limit | {"description": "d"} for name, limit in GUARDRAILS.items()}},
             "default": {"outcome": "recommend", "reason": "No rule for {kind}."},
-        } | ({"guardrails": guardrails} if guardrails else {})
+        }
         rules = [written | {"outcome": second.get(written["id"], written["outcome"])} for written, _ in RULES]
         table = {"table": "t", "owner": DESK, "kinds": ["order.*"], "rules": rules}
         to = folder / version

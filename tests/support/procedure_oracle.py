@@ -56,7 +56,6 @@ class Case:
     plan: Row | None = None
     last_outcome: str = ""
     contacted: int | None = None
-    acted: int = 0
 
 
 class Oracle:
@@ -76,6 +75,10 @@ class Oracle:
         ]
         self._mode, self._sent = mode, list(sent)
         self._open: dict[str, dict[tuple[str, str], Row]] = {}
+        self._causes: dict[str, set[str]] = {}
+        """By entity, all causes that its findings named."""
+        self._refused: set[str] = set()
+        """Actions that were told to be refused: nothing was done."""
         self._cases: dict[str, Case] = {}
         self._decisions: dict[str, Row] = {}
         self._requests: dict[str, Row] = {}
@@ -99,6 +102,7 @@ class Oracle:
     def _on_finding(self, at: int, key: str, data: Row) -> None:
         if self._is_apart(data["agent"]):
             return
+        self._causes.setdefault(data["entity"], set()).update(data["causes"])
         slots, slot = self._open.setdefault(data["entity"], {}), (data["agent"], data["kind"])
         if not data["resolves"]:
             slots[slot] = data
@@ -109,13 +113,21 @@ class Oracle:
         case, change = self._cases.get(data["case_id"]), data["change"]
         if case is None:
             self._cases[data["case_id"]] = Case(change["entity"], key)
+            found = self._open.get(change["entity"], {}).values()
+            self._causes[change["entity"]] = {cause for one in found for cause in one["causes"]}
         elif change.get("status") == "resolved":
             self._open[case.entity] = {}
+
+    def _on_guardrail_withheld(self, at: int, key: str, data: Row) -> None:
+        for one in data["guardrails"]:
+            self.seen[f"withheld by {one['guardrail']}"] += 1
 
     _on_case_opened = _on_case_updated = _on_case_resolved = _case_event
 
     def _on_outcome_noted(self, at: int, key: str, data: Row) -> None:
         case = self._cases[data["case_id"]]
+        if data["state"] == "refused":
+            self._refused.add(data["action_id"])
         if case.plan is None:
             return
         if data["state"] not in ENDS:
@@ -200,11 +212,10 @@ class Oracle:
             wrong = self._consent(at, consent, remedy, parameters, hash_, traits, facts, main)
             outcome, why = ("act", why + ", consent") if not wrong else (outcome, why + ", " + wrong)
         flagged = self._flagged(at, facts["agent"], remedy, traits)
-        if flagged:
-            outcome = (
-                min(outcome, flagged, key=RANKS.__getitem__) if flagged == "observe" or outcome == "act" else outcome
-            )
-            why += ", a flag"
+        if flagged == "observe" or (flagged and outcome == "act"):
+            # A guardrail asks, rather than lets act; and to ask is beyond no flag but observe-only.
+            asks = flagged != "observe" and decision.get("guardrails")
+            outcome, why = "approve" if asks else flagged, why + ", a flag"
         return outcome, remedy, parameters, why
 
     def _facts(self, at: int, case: Case, case_id: str, found: list[Row]) -> Row:
@@ -290,7 +301,9 @@ class Oracle:
                 agreed.append(one.data["approver"])
         if len(agreed) < people:
             return f"only {agreed} agreed, of {people}"
-        return "" if consent["approvers"] == agreed[:people] else f"{agreed} agreed, not {consent['approvers']}"
+        if len(set(consent["approvers"])) < people or not set(consent["approvers"]) <= set(agreed):
+            return f"{agreed} agreed, not {consent['approvers']}"
+        return ""
 
     # -- what is done -------------------------------------------------------------------------------------------------
 
@@ -306,14 +319,46 @@ class Oracle:
         elif decision.get("approval") != data["approval"]:
             yield f"action {name} names another consent than its decision"
         traits = self._version(at)[2]["remedies"][data["remedy"]]
+        for limit, spent in self._exceeded(at, case, data, traits):
+            consent, main = data["approval"], self._version(at)[2]
+            if consent is not None and main["guardrails"]["limits"][limit].get("then") == "approve":
+                request = self._requests.get(consent["request_id"], {"action": {}})
+                bad = self._consent(
+                    at, consent, data["remedy"], data["parameters"], data["bundle"], traits, data["facts"], main
+                )
+                if not bad and limit in request["action"].get("overrules", []):
+                    self.seen[f"guardrail {limit} overruled by its owner"] += 1
+                    continue
+            yield f"action {name} is beyond guardrail {limit}: {spent} spent before"
         harms = [one["harm_at"] for one in self._findings(data["case_id"]) if one["harm_at"] is not None]
         last = min([at + _span(traits["valid_for"]), *([min(harms)] if harms and min(harms) > at else [])])
         if data["valid_until"] > last:
             yield f"action {name} is valid for too long"
-        self.actions[name] = data
+        self.actions[name] = data | {"named": set(self._causes.get(case.entity, ()))}
         case.used.add(data["remedy"])
         case.plan = {"remedy": data["remedy"], "until": data["valid_until"]}
         self.seen["acted with consent" if data["approval"] else "acted without asking"] += 1
+
+    def _exceeded(self, at: int, case: Case, action: Row, traits: Row) -> Iterator[tuple[str, float]]:
+        """Yield the guardrails that an action is beyond, and what was spent before."""
+        main = self._version(at)[2]
+        for name, limit in main["guardrails"]["limits"].items():
+            if not _speaks(limit, action["remedy"], traits):
+                continue
+            money = limit.get("counts") == "money"
+            for cause in sorted(self._causes.get(case.entity, ())) if limit["per"] == "cause" else [""]:
+                before = [
+                    one
+                    for one in self.actions.values()
+                    if one["at"] + _span(limit["within"]) > at
+                    and _speaks(limit, one["remedy"], main["remedies"][one["remedy"]])
+                    and one["action_id"] not in self._refused
+                    and (limit["per"] != "customer" or one["customer"] == action["customer"])
+                    and (limit["per"] != "cause" or cause in one["named"])
+                ]
+                spent = sum(_money(main, one) if money else 1 for one in before)
+                if spent + (_money(main, action) if money else 1) > limit["most"]:
+                    yield name, spent
 
     def at_target(
         self, effects: list[Row], numbers: Callable[[str], Mapping[str, int]], asked: Mapping[str, int]
@@ -417,6 +462,21 @@ def _counts(one: Any, request: Row) -> bool:
 
 def _severity(found: list[Row]) -> str:
     return max((one["severity"] for one in found), key=SEVERITIES.index, default="low")
+
+
+def _speaks(limit: Row, remedy: str, traits: Row) -> bool:
+    """Return whether a guardrail speaks of a remedy."""
+    of = limit.get("of", {})
+    if not of:
+        return True
+    named = remedy in of.get("remedies", [])
+    return named or any(of.get(trait) and traits.get(trait) for trait in ("contacts_customer", "moves_money"))
+
+
+def _money(main: Row, action: Row) -> float:
+    """Return how much money an action moves at the most."""
+    traits, at_risk = main["remedies"][action["remedy"]], action["facts"]["money_at_risk"]
+    return min(at_risk, traits.get("money_max", at_risk)) if traits.get("moves_money") else 0.0
 
 
 def _span(text: str) -> int:

@@ -27,6 +27,7 @@ from operators.approvals import Answer
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
 from operators.flags import FLAG, Limit, Standing
+from operators.guard import GUARD, GuardLogic
 from operators.outcomes import OUTCOME
 from sinks.ledger_schema import outcomes
 from tests.support.approvals import event_of, keys_of, public_key, signed
@@ -43,6 +44,7 @@ MONEY = (5.0, 40.0, 60.0, 120.0, 450.0, 600.0, 2000.0)
 MODES: tuple[Outcome, ...] = ("act", "act", "act", "act", "approve", "recommend")
 FLAGS = ("observe-only", "notify-only", "reversible-only")
 SCOPES = ("*", "agent:fulfilment", "agent:billing", "remedy:tell", "remedy:ship", "remedy:credit")
+CAUSES = [f"lane:{name}" for name in "abcdefgh"]
 CUSTOMERS, ORDERS = 12, 4
 
 
@@ -79,9 +81,9 @@ class Told:
 class ProcedureSetting(Setting):
     """What all worlds of a process share, and the policy."""
 
-    def __init__(self, folder: Path, guardrails: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder, books)
-        self.versions = write_policy(folder / "policy", guardrails)
+        self.versions = write_policy(folder / "policy")
         self.policy = Versions(tuple(load_bundle(version) for version in self.versions))
         self.remedies = remedies_of(self.policy.bundles, self.playbooks)
         self.keys = keys_of(
@@ -110,6 +112,7 @@ class ProcedureWorld(World):
         self.told = Told(mode)
         decider = Decider(setting.policy, "act" if broken == "job" else mode)
         self._case = Stage(CaseLogic(decider, CaseSettings(), keys=setting.keys))
+        self._guards = Stage(GuardLogic(setting.policy))
         self._due: list[Event] = []
         self._heard: dict[str, int] = {}
         self._records = 0
@@ -170,6 +173,7 @@ class ProcedureWorld(World):
                         confidence=draw.choice((0.3, 0.55, 0.8, 0.9, 0.95)),
                         money_at_risk=draw.choice(MONEY),
                         harm_at=harm,
+                        causes=draw.choice(([], [], [draw.choice(CAUSES)], sorted(draw.sample(CAUSES, 2)))),
                     )
                     self._due.append(found.event(f"c{customer}"))
                     if draw.random() < 0.3:
@@ -199,22 +203,26 @@ class ProcedureWorld(World):
 
     def _tick(self) -> None:
         """Let the case stage hear of all that takes effect before now; hand over what it decided."""
-        if self._draw.random() < 0.1:
-            self._case.restart()
+        for stage in (self._case, self._guards):
+            if self._draw.random() < 0.1:
+                stage.restart()
         self._due += self._came_of_it()
         due = sorted((event for event in self._due if event.at < self.now), key=lambda event: event.order)
         self._due = [event for event in self._due if event.at >= self.now]
-        for stage, event in self.follow(self._case.feed(due, self.now)):
-            assert stage == RELEASE
+        for event in self._decide(due):
             self.told.released.append(Released(event.at, event.type, event.key, event.data))
             if event.type == "action":
                 self._hand_over(decode_action(orjson.dumps(event.data)))
             elif event.type == "approval.requested":
                 self._ask(event.data)
 
-    def follow(self, emitted: list[tuple[str, Event]]) -> list[tuple[str, Event]]:
-        """Return what comes of what the case stage emits, by stages behind it."""
-        return emitted
+    def _decide(self, due: list[Event]) -> list[Event]:
+        """Return what leaves, in the order of event time: of one instant, what the case stage says first."""
+        emitted = self._case.feed(due, self.now)
+        leaving = [event for stage, event in emitted if stage == RELEASE]
+        guarded = self._guards.feed([event for stage, event in emitted if stage == GUARD], self.now)
+        assert len(guarded) + len(leaving) == len(emitted)
+        return sorted([*leaving, *(event for _, event in guarded)], key=lambda event: event.at)
 
     def _hand_over(self, action: Action) -> None:
         if self._broken == "amount" and "amount" in action.parameters:
