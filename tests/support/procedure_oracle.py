@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 
 from tests.support.approvals import private_key
 from tests.support.procedure_bundle import PEOPLE, PREDICATES, STEPS, WHENS
-from tests.support.remedy_oracle import key_of
+from tests.support.remedy_oracle import FIELDS, MARGIN_S, key_of
 
 Row = dict[str, Any]
 
@@ -33,15 +33,6 @@ RANKS = {"observe": 0, "recommend": 1, "approve": 2, "act": 3}
 TIGHT = {"off": 0, "shadow": 1, "recommend": 2, "supervised": 3, "autonomous": 4}
 SEVERITIES = ["low", "medium", "high", "critical"]
 ENDS = {"verified", "settled", "compensated", "refused", "escalated"}
-FIELDS = {
-    "send_message": "messages",
-    "open_ticket": "tickets",
-    "credit": "credits",
-    "refund": "refunds",
-    "expedite": "expedited",
-}
-MARGIN_S = 3
-"""Beyond the end of an action's validity: the time limit of a request, made whole seconds."""
 
 
 @dataclass
