@@ -9,7 +9,6 @@ must be of such a decision, consented to where it has to be; every effect at the
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,21 +16,26 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cryptography.exceptions import InvalidSignature
 
-from tests.support.approvals import private_key
-from tests.support.procedure_bundle import PEOPLE, PREDICATES, STEPS, WHENS
+from tests.support.procedure_bundle import STEPS
+from tests.support.procedure_rules import (
+    DAY,
+    SECOND,
+    SEVERITIES,
+    TIGHT,
+    Row,
+    counts,
+    fire,
+    money_of,
+    rules_of,
+    severity_of,
+    span,
+    speaks,
+)
 from tests.support.remedy_oracle import FIELDS, MARGIN_S, key_of
 
-Row = dict[str, Any]
-
-SECOND = 1_000_000
-HOUR = 3_600 * SECOND
-DAY = 24 * HOUR
 MONTH = 30 * DAY
 RANKS = {"observe": 0, "recommend": 1, "approve": 2, "act": 3}
-TIGHT = {"off": 0, "shadow": 1, "recommend": 2, "supervised": 3, "autonomous": 4}
-SEVERITIES = ["low", "medium", "high", "critical"]
 ENDS = {"verified", "settled", "compensated", "refused", "escalated"}
 
 
@@ -61,7 +65,7 @@ class Oracle:
 
     def __init__(self, folders: Iterable[Path], in_force: Mapping[str, int], mode: str, sent: Iterable[Any]) -> None:
         self._versions = [
-            (hash_, begins, yaml.safe_load((folder / "bundle.yaml").read_text()), _rules(folder))
+            (hash_, begins, yaml.safe_load((folder / "bundle.yaml").read_text()), rules_of(folder))
             for folder, (hash_, begins) in zip(folders, in_force.items(), strict=True)
         ]
         self._mode, self._sent = mode, list(sent)
@@ -137,12 +141,12 @@ class Oracle:
     def _on_approval_closed(self, at: int, key: str, data: Row) -> None:
         if data["end"] in ("rejected", "expired"):
             request = self._requests[data["request_id"]]
-            self._cases[data["case_id"]].denied[request["remedy"]] = _severity(self._findings(data["case_id"]))
+            self._cases[data["case_id"]].denied[request["remedy"]] = severity_of(self._findings(data["case_id"]))
         self.seen[f"request {data['end']}"] += 1
 
     def _on_approval_counted(self, at: int, key: str, data: Row) -> Iterator[str]:
         answer = next(one for one in self._sent if one.type == "approval.answered" and one.at == at)
-        if not _counts(answer, self._requests[data["request_id"]]):
+        if not counts(answer, self._requests[data["request_id"]]):
             yield f"an answer of {data['approver']} counted at {at} that must not"
 
     def _on_approval_refused(self, at: int, key: str, data: Row) -> Iterator[str]:
@@ -174,7 +178,7 @@ class Oracle:
         facts = self._facts(at, case, decision["case_id"], found)
         if decision["bundle"] != hash_:
             return "observe", "", {}, "another version is in force"
-        outcome, rule, mode = _fire(main, rules, facts)
+        outcome, rule, mode = fire(main, rules, facts)
         if rule is None:
             return outcome, "", {}, "no rule"
         remedy, why = rule.get("remedy", ""), rule["id"]
@@ -226,7 +230,7 @@ class Oracle:
         return {
             "kind": leading["kind"],
             "agent": leading["agent"],
-            "severity": _severity(found),
+            "severity": severity_of(found),
             "confidence": round(1.0 - doubt, 6),
             "money_at_risk": max(one["money_at_risk"] for one in found),
             "source_families": sum(confidence >= 0.5 for confidence in families.values()),
@@ -284,7 +288,7 @@ class Oracle:
         people = 2 if risky or not traits.get("reversible", True) else 1
         agreed: list[str] = []
         for one in sorted((one for one in self._sent if one.type == "approval.answered"), key=lambda o: o.at):
-            if one.data["request_id"] != request["request_id"] or one.at > at or not _counts(one, request):
+            if one.data["request_id"] != request["request_id"] or one.at > at or not counts(one, request):
                 continue
             if one.data["answer"] == "reject":
                 return "somebody said no"
@@ -322,7 +326,7 @@ class Oracle:
                     continue
             yield f"action {name} is beyond guardrail {limit}: {spent} spent before"
         harms = [one["harm_at"] for one in self._findings(data["case_id"]) if one["harm_at"] is not None]
-        last = min([at + _span(traits["valid_for"]), *([min(harms)] if harms and min(harms) > at else [])])
+        last = min([at + span(traits["valid_for"]), *([min(harms)] if harms and min(harms) > at else [])])
         if data["valid_until"] > last:
             yield f"action {name} is valid for too long"
         self.actions[name] = data | {"named": set(self._causes.get(case.entity, ()))}
@@ -334,21 +338,21 @@ class Oracle:
         """Yield the guardrails that an action is beyond, and what was spent before."""
         main = self._version(at)[2]
         for name, limit in main["guardrails"]["limits"].items():
-            if not _speaks(limit, action["remedy"], traits):
+            if not speaks(limit, action["remedy"], traits):
                 continue
             money = limit.get("counts") == "money"
             for cause in sorted(self._causes.get(case.entity, ())) if limit["per"] == "cause" else [""]:
                 before = [
                     one
                     for one in self.actions.values()
-                    if one["at"] + _span(limit["within"]) > at
-                    and _speaks(limit, one["remedy"], main["remedies"][one["remedy"]])
+                    if one["at"] + span(limit["within"]) > at
+                    and speaks(limit, one["remedy"], main["remedies"][one["remedy"]])
                     and one["action_id"] not in self._refused
                     and (limit["per"] != "customer" or one["customer"] == action["customer"])
                     and (limit["per"] != "cause" or cause in one["named"])
                 ]
-                spent = sum(_money(main, one) if money else 1 for one in before)
-                if spent + (_money(main, action) if money else 1) > limit["most"]:
+                spent = sum(money_of(main, one) if money else 1 for one in before)
+                if spent + (money_of(main, action) if money else 1) > limit["most"]:
                     yield name, spent
 
     def at_target(
@@ -401,74 +405,3 @@ class Oracle:
             yield f"{name} was done before it was decided, or too late"
         if action["remedy"] == "refund" and not action["approval"]:
             yield f"{name} always takes consent"
-
-
-def _rules(folder: Path) -> list[Row]:
-    table = yaml.safe_load((folder / "rules.yaml").read_text())
-    return [rule | {"id": f"{table['table']}/{rule['id']}"} for rule in table["rules"]]
-
-
-def _fire(main: Row, rules: list[Row], facts: Row) -> tuple[str, Row | None, str]:
-    """Return the outcome of the first rule that holds and is neither off nor in shadow, the rule, and its mode."""
-    for rule in rules:
-        if PREDICATES[rule["id"]](facts):
-            mode = _mode_of(main, rule["id"], facts)
-            if TIGHT[mode] >= 2:
-                return rule["outcome"], rule, mode
-    return str(main["default"]["outcome"]), None, ""
-
-
-def _mode_of(main: Row, rule: str, facts: Row) -> str:
-    met = [
-        mode["mode"]
-        for mode in main["modes"]
-        if mode.get("agent", facts["agent"]) == facts["agent"]
-        and mode.get("rule", rule) == rule
-        and ("when" not in mode or WHENS[mode["when"]](facts))
-    ]
-    return min(met, key=TIGHT.__getitem__, default="autonomous")
-
-
-def _counts(one: Any, request: Row) -> bool:
-    """Return whether an answer counts, when it takes effect: signed by whom it says, who may, in time, of just this."""
-    data, at = one.data, one.at
-    person = PEOPLE.get(data["approver"])
-    roles = request["roles"] + [role for since, role in request.get("later", []) if since <= at]
-    if person is None or data["role"] not in person.roles or data["role"] not in roles:
-        return False
-    if at < person.valid_from or (person.revoked_at is not None and at >= person.revoked_at):
-        return False
-    if not request["asked_at"] <= at < request["expires_at"] or data["answered_at"] >= request["expires_at"]:
-        return False
-    if data["digest"] != request["digest"] or data["approver"] == request["requester"]:
-        return False
-    said = {name: value for name, value in data.items() if name != "signature"} | {"purpose": "approval.answered"}
-    message = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    try:
-        private_key(data["approver"]).public_key().verify(b64decode(data["signature"]), message)
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _severity(found: list[Row]) -> str:
-    return max((one["severity"] for one in found), key=SEVERITIES.index, default="low")
-
-
-def _speaks(limit: Row, remedy: str, traits: Row) -> bool:
-    """Return whether a guardrail speaks of a remedy."""
-    of = limit.get("of", {})
-    if not of:
-        return True
-    named = remedy in of.get("remedies", [])
-    return named or any(of.get(trait) and traits.get(trait) for trait in ("contacts_customer", "moves_money"))
-
-
-def _money(main: Row, action: Row) -> float:
-    """Return how much money an action moves at the most."""
-    traits, at_risk = main["remedies"][action["remedy"]], action["facts"]["money_at_risk"]
-    return min(at_risk, traits.get("money_max", at_risk)) if traits.get("moves_money") else 0.0
-
-
-def _span(text: str) -> int:
-    return int(text[:-1]) * {"m": 60 * SECOND, "h": HOUR, "d": DAY}[text[-1]]
