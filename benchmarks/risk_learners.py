@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from river import forest, linear_model, naive_bayes, optim, preprocessing, tree
 
 from detectors.classifier import RecursiveLogistic, RecursiveLogisticParameters, sigmoid
-from operators.features.vector import NAMES
+from operators.features.vector import MEANS, NAMES
 
 START = RecursiveLogisticParameters().start
 """Said by who has learned nothing."""
@@ -31,7 +31,7 @@ class Ours:
     """The recursive logistic regression."""
 
     def __init__(self) -> None:
-        self._model = RecursiveLogistic(len(NAMES))
+        self._model = RecursiveLogistic(len(NAMES), means=MEANS)
         self.learn = self._model.learn
         self.correct = self._model.correct
 

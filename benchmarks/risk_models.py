@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "transit and lane": ("transit_", "lane_slack", "lane_late"),
     "delivery": ("delivered_late", "delivered_after", "since_delivered"),
     "basket": ("many ", "more than two", "no items"),
-    "sellers' history": ("seller_",),
+    "sellers' history": ("seller_", "bad seller"),
     "category's history": ("category_",),
     "shop's history": ("complaints", "late "),
 }

@@ -42,10 +42,15 @@ class RecursiveLogistic:
         size: Numbers in an example.
         parameters: How it learns.
         drift: Variance that each example adds to each weight; by default none, and all examples count alike.
+        means: Of each weight, before anything was learned; by default 0.
     """
 
     def __init__(
-        self, size: int, parameters: RecursiveLogisticParameters | None = None, drift: Sequence[float] = ()
+        self,
+        size: int,
+        parameters: RecursiveLogisticParameters | None = None,
+        drift: Sequence[float] = (),
+        means: Sequence[float] = (),
     ) -> None:
         self.parameters = parameters or RecursiveLogisticParameters()
         self._drift: Floats | None = np.diag(np.asarray(drift, dtype=np.float64)) if drift else None
@@ -54,7 +59,7 @@ class RecursiveLogistic:
         start = self.parameters.start
         self._offset = log(start / (1 - start))
         self.examples = 0.0
-        self._means: Floats = np.zeros(size)
+        self._means: Floats = np.asarray(means, dtype=np.float64) if means else np.zeros(size)
         self._covariance: Floats = np.eye(size) * self.parameters.prior
 
     def log_odds(self, x: Sequence[float]) -> float:

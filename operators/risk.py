@@ -34,9 +34,9 @@ from operators.agents.experience import ComplaintRiskParameters, Judged, end_of,
 from operators.feature_drift import FeatureDrift, FeatureDriftParameters, fresh
 from operators.features import fleet_history, order_progress
 from operators.features.checkpoints import CHECKPOINT, LABEL, MODEL
-from operators.features.fleet_history import COMPLAINED, COMPLAINED_ON_TIME, LATE, SHIPPED_LATE, History
+from operators.features.fleet_history import LATE, SHIPPED_LATE, History
 from operators.features.order_progress import Row
-from operators.features.vector import NAMES, vector
+from operators.features.vector import MEANS, NAMES, vector
 from operators.journey_state import Order
 from operators.logic import Context
 from operators.risk_state import BANDS, Band, Pending, RiskState, Seen, packed, unpacked
@@ -86,11 +86,11 @@ class RiskLogic:
         self._progress = views[order_progress.VIEW].names
         self._history = views[fleet_history.VIEW].names
         self._check()
-        self._model = RecursiveLogistic(len(NAMES), parameters.learner)
+        self._model = RecursiveLogistic(len(NAMES), parameters.learner, means=MEANS)
         self._platt = Platt()
         self._fresh = (self._model.encode(), self._platt.encode())
         self._identity = derived_id(
-            "complaint-risk", type(self._model).__name__, repr(parameters.learner), *NAMES,
+            "complaint-risk", type(self._model).__name__, repr(parameters.learner), *NAMES, repr(MEANS),
             *(views[name].hash for name in (order_progress.VIEW, fleet_history.VIEW)),
         )  # fmt: skip
         self._due = parameters.label_us
@@ -172,7 +172,8 @@ class RiskLogic:
 
     def _judge(self, state: RiskState, event: Event, context: Context) -> None:
         data, now = event.data, event.at
-        history = fleet_history.fleet_history(state.history, data["sellers"], data["lanes"], data["category"], now)
+        entities = data["sellers"], data["lanes"], data["category"]
+        history = fleet_history.fleet_history(state.history, *entities, now, data["products"])
         progress = data["progress"]
         model, platt = self._load(state)
         numbers = vector(progress, history)
@@ -181,8 +182,9 @@ class RiskLogic:
         pending = state.pending.get(data["entry"])
         if pending is None or pending.silent:
             final_at = max(now, data["promised_at"] or now) + self._due
-            names = data["sellers"], data["lanes"], data["category"]
-            pending = Pending(data["order"], data["customer"], data["since"], final_at, final_at, *names)
+            pending = Pending(
+                data["order"], data["customer"], data["since"], final_at, final_at, *entities, data["products"]
+            )
             self._remember(state, data["entry"], pending)
         if len(pending.rows) < ROWS_MAX:
             if data["entry"] in state.pending:
@@ -217,10 +219,7 @@ class RiskLogic:
             return
         complaint = score <= COMPLAINT_MAX
         self._end(pending, "the customer complained" if complaint else "the customer is content", context)
-        names = [*pending.sellers, *([pending.category] if pending.category else [])]
-        state.history.count(names, COMPLAINED, complaint, context.now)
-        if in_time:
-            state.history.count(names, COMPLAINED_ON_TIME, complaint, context.now)
+        state.history.answer(pending, complaint, in_time, context.now)
         state.history.bound(self._parameters.entities_max)
         if not pending.silent:
             self._learn(state, pending, complaint)

@@ -30,6 +30,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     sellers: list[str]
     lanes: list[str]
     category: str
+    products: list[str] = []
     rows: list[bytes] = []
     """What was read at each checkpoint, and what was given: see `packed`."""
     reported: str = ""

@@ -149,6 +149,7 @@ WORDS = (
     ("more than two items", "it has several items"),
     ("many products", "it has different products"),
     ("seller", "its seller's orders do badly of late"),
+    ("bad seller or product", "most customers of its seller, or of this product, complain"),
     ("lane_late", "its lane is often late"),
     ("category", "its category draws complaints"),
     ("no items", "the shop lists no item of it"),

@@ -131,6 +131,7 @@ def _data(order_id: str, order: Order, now: int) -> dict[str, Any]:
         "sellers": [f"seller:{seller}" for seller, _ in order.sellers],
         "lanes": [f"lane:{lane}" for lane in order.lanes],
         "category": f"category:{order.category}" if order.category else "",
+        "products": [product for product, _ in order.products],
         "records": sorted([channel, offset] for channel, offset in order.records),
         "progress": order_progress(order, now),
     }

@@ -2,22 +2,20 @@
 
 Each entity — a seller, a lane, a category, all orders — has one record of counts that fade by half every so often. A
 rate of few is drawn towards the rate of all: `(hits + strength * rate of all) / (count + strength)`, the mean of a Beta
-posterior. That draws the one seller of whom everybody complains towards the many others, so where complaints are
-counted a small part of the prior is for sellers who are bad (a mixture of conjugate priors: Gelman et al., Bayesian
-Data Analysis): ten complaints of ten say 0.9 then, not 0.6, and one of one nearly what it did.
-The number of entities is bounded: the longest silent go first.
+posterior. What customers say of a seller is looked at more closely (`seller_voices`). The number of entities is
+bounded: the longest silent go first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import exp
+from typing import Protocol
 
 import msgspec
 
 from config.clock import DAY
-from detectors.rates import share_odds
 from operators.features.order_progress import Row
+from operators.features.seller_voices import Told, Voices, rate_of_seller
 
 VIEW = "fleet_history"
 ALL = "all"
@@ -33,10 +31,6 @@ START_STRENGTH = 50.0
 """By so many orders."""
 STRENGTH = {"seller": (8.0, 8.0, 6.0, 5.0), "lane": (30.0, 30.0, 15.0, 15.0), "category": (20.0, 20.0, 20.0, 20.0)}
 """Orders that the rate of all counts for, in an entity's rate."""
-BAD_SHARE = 0.02
-"""So many sellers are bad:"""
-BAD = (2.0, 1.0)
-"""of two customers in three who complain, give or take (Beta)."""
 TRANSIT_START, TRANSIT_STRENGTH = 10.0, 5.0
 """Days on a lane of which nothing is known, and how many shipments that guess counts for."""
 
@@ -47,6 +41,17 @@ class Counts(msgspec.Struct, array_like=True, gc=False):
     at: int
     counts: list[float]
     """Hits and trials in turn, of each share; then days in transit and shipments."""
+    voices: Voices | None = None
+    """Of a seller: who complained, and of what."""
+
+
+class Answered(Protocol):
+    """An order that its customer answered for."""
+
+    customer: str
+    sellers: list[str]
+    category: str
+    products: list[str]
 
 
 class History(msgspec.Struct, array_like=True):
@@ -58,14 +63,32 @@ class History(msgspec.Struct, array_like=True):
     def count(self, names: Iterable[str], share: int, hit: bool, at: int) -> None:
         """Count one trial of `share` for all orders and each entity of `names`."""
         for name in (ALL, *names):
-            counts = self._faded(name, at)
+            counts = self._faded(name, at).counts
             counts[2 * share] += hit
             counts[2 * share + 1] += 1.0
+
+    def answer(self, order: Answered, complaint: bool, in_time: bool, at: int) -> None:
+        """Count what the customer of an order said of it.
+
+        One customer is one voice: of a seller, who complains again is not counted again.
+        """
+        shares = (COMPLAINED, COMPLAINED_ON_TIME) if in_time else (COMPLAINED,)
+        for share in shares:
+            self.count([order.category] if order.category else [], share, complaint, at)
+        for name in order.sellers:
+            record = self._faded(name, at)
+            if record.voices is None:
+                record.voices = Voices()
+            if not record.voices.hear(order.customer, order.products, shares, complaint):
+                continue
+            for share in shares:
+                record.counts[2 * share] += complaint
+                record.counts[2 * share + 1] += 1.0
 
     def transit(self, lanes: Iterable[str], days: float, at: int) -> None:
         """Take note of a shipment's days in transit."""
         for name in lanes:
-            counts = self._faded(name, at)
+            counts = self._faded(name, at).counts
             counts[-2] += days
             counts[-1] += 1.0
 
@@ -76,15 +99,17 @@ class History(msgspec.Struct, array_like=True):
             for name, _ in ranked[: len(ranked) - most + most // 10]:
                 del self.entities[name]
 
-    def _faded(self, name: str, at: int) -> list[float]:
+    def _faded(self, name: str, at: int) -> Counts:
         record = self.entities.get(name)
         if record is None:
             record = self.entities[name] = Counts(at, [0.0] * (2 * len(START) + 2))
         elif at > record.at:
             factor = _left(name, at - record.at)
             record.counts = [count * factor for count in record.counts]
+            if record.voices is not None:
+                record.voices.fade(factor)
             record.at = at
-        return record.counts
+        return record
 
     def read(self, name: str, at: int) -> Sequence[float]:
         """Return the counts of an entity as they have faded by `at`; of one never heard of, zeros."""
@@ -95,7 +120,14 @@ class History(msgspec.Struct, array_like=True):
         return [count * factor for count in record.counts]
 
 
-def fleet_history(history: History, sellers: Sequence[str], lanes: Sequence[str], category: str, now: int) -> Row:
+def fleet_history(
+    history: History,
+    sellers: Sequence[str],
+    lanes: Sequence[str],
+    category: str,
+    now: int,
+    products: Sequence[str] = (),
+) -> Row:
     """Return the view at `now` of an order of these entities; see `order_progress` for the rounding."""
     everything = history.read(ALL, now)
     usual = [
@@ -104,28 +136,36 @@ def fleet_history(history: History, sellers: Sequence[str], lanes: Sequence[str]
     ]
 
     def worst(names: Sequence[str], share: int) -> float:
-        rates = []
+        found = []
         for name in names:
             counts, strength = history.read(name, now), STRENGTH[_kind(name)][share]
-            hits, trials, usual_hits = counts[2 * share], counts[2 * share + 1], usual[share] * strength
-            rate = (hits + usual_hits) / (trials + strength)
-            if share in (COMPLAINED, COMPLAINED_ON_TIME) and _kind(name) == "seller":
-                bad = _bad(hits, trials - hits, usual_hits, strength - usual_hits)
-                rate += bad * ((hits + BAD[0]) / (trials + sum(BAD)) - rate)
-            rates.append(rate)
-        return max(rates, default=usual[share])
+            found.append((counts[2 * share] + usual[share] * strength) / (counts[2 * share + 1] + strength))
+        return max(found, default=usual[share])
+
+    def worst_of_sellers(share: int) -> tuple[float, float]:
+        found, strength = [], STRENGTH["seller"][share]
+        for name in sellers:
+            counts, record = history.read(name, now), history.entities.get(name)
+            voices, left = (None, 1.0) if record is None else (record.voices, _left(name, now - record.at))
+            told = Told(counts[2 * share], counts[2 * share + 1], voices, left)
+            found.append(rate_of_seller(told, share, products, usual[share], strength))
+        return max(found, default=(usual[share], 0.0))
 
     transits = []
     for name in lanes:
         counts = history.read(name, now)
         transits.append((counts[-2] + TRANSIT_START * TRANSIT_STRENGTH) / (counts[-1] + TRANSIT_STRENGTH))
     named = [category] if category else []
+    complaints, bad = worst_of_sellers(COMPLAINED)
+    on_time, bad_on_time = worst_of_sellers(COMPLAINED_ON_TIME)
     row = {
         "complaints": usual[COMPLAINED],
         "complaints_on_time": usual[COMPLAINED_ON_TIME],
         "late": usual[LATE],
-        "seller_complaints": worst(sellers, COMPLAINED),
-        "seller_complaints_on_time": worst(sellers, COMPLAINED_ON_TIME),
+        "seller_complaints": complaints,
+        "seller_complaints_on_time": on_time,
+        "seller_bad": bad,
+        "seller_bad_on_time": bad_on_time,
         "seller_late": worst(sellers, LATE),
         "seller_ship_late": worst(sellers, SHIPPED_LATE),
         "lane_late": worst(lanes, LATE),
@@ -143,9 +183,3 @@ def _kind(name: str) -> str:
 def _left(name: str, span: int) -> float:
     half_life = HALF_LIVES[_kind(name)]
     return float(0.5 ** (max(span, 0) / half_life))
-
-
-def _bad(hits: float, misses: float, usual_hits: float, usual_misses: float) -> float:
-    """Return how likely the seller is of the bad ones: the posterior of that part of the mixture."""
-    odds = BAD_SHARE / (1 - BAD_SHARE) * exp(share_odds(hits, misses, BAD, (usual_hits, usual_misses)))
-    return odds / (1 + odds)

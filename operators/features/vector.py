@@ -35,6 +35,11 @@ USUAL = -2.0
 SHARE_MIN = 0.005
 """Shares are kept this far from 0 and 1: their log odds have no end."""
 
+IF_BAD = {"seller_complaints": "seller_bad", "seller_complaints_on_time": "seller_bad_on_time"}
+"""Shares of sellers, and how likely a seller is of the few bad ones. Those of ordinary sellers differ by chance more
+than by anything else, and weigh little; those of bad ones say nearly all there is to say. So each is a number of its
+own, and a share counts in either by that likelihood."""
+
 GRACE_DAYS = 1.0
 """A promise is a day, named by its first instant."""
 
@@ -50,11 +55,16 @@ def _names() -> tuple[str, ...]:
     for when in ("under way", "delivered"):
         names += [f"{what} {when}" for what in ("many sellers", "many items", "more than two items", "many products")]
         names += [f"{share} {when}" for share in SHARES]
-    return (*names, "no items", "no items, days since the promise was made")
+    return (*names, "no items", "no items, days since the promise was made", BAD)
 
 
+BAD = "bad seller or product"
 NAMES = _names()
 """What each number of a vector is."""
+MEANS = tuple(1.0 if name == BAD else 0.0 for name in NAMES)
+"""What each weighs before anything was learned. The share of a bad seller is itself an estimate of the probability
+sought, so it stands with weight one until it is known better: bad sellers are few, and a model that must first have
+seen some to believe in them misses the first (an informative prior, as in empirical Bayes)."""
 
 
 def vector(progress: Row, history: Row) -> list[float]:
@@ -77,13 +87,20 @@ def vector(progress: Row, history: Row) -> list[float]:
     items, products = progress["items"] or 0.0, progress["products"] or 0.0
     basket = [
         float((progress["sellers"] or 0.0) > 1), float(items > 1), float(items > 2), float(products > 1),
-        *(_log_odds(history[share]) - USUAL for share in SHARES),
+        *((1 - (history[IF_BAD[share]] or 0.0) if share in IF_BAD else 1.0) * (_log_odds(history[share]) - USUAL)
+          for share in SHARES),
     ]  # fmt: skip
     nothing = [0.0] * len(basket)
     numbers += nothing + basket if stage == DELIVERED else basket + nothing
     without = float(items == 0)
     waited = 0.0 if left is None else min(max(-left + 20, 0.0), 40.0) / 40
-    return [*numbers, without, without * waited]
+    of_bad = "seller_complaints_on_time" if stage == DELIVERED else "seller_complaints"
+    return [
+        *numbers,
+        without,
+        without * waited,
+        (history[IF_BAD[of_bad]] or 0.0) * (_log_odds(history[of_bad]) - USUAL),
+    ]
 
 
 def _log_odds(share: float | None) -> float:

@@ -38,6 +38,14 @@ def test_it_says_the_prior_before_it_has_learned() -> None:
     assert sigmoid(model.log_odds([5.0, -3.0])) == pytest.approx(0.2)
 
 
+def test_weights_start_where_they_are_told_and_are_learned_from_there() -> None:
+    parameters = RecursiveLogisticParameters(prior=3.0, start=0.5)
+    model = RecursiveLogistic(3, parameters, means=(0.0, 2.0, 0.0))
+    assert model.log_odds([5.0, 1.0, 1.0]) == pytest.approx(2.0)
+    weights = learned(examples(4_000), model).contributions([1.0, 1.0, 1.0])
+    assert weights == pytest.approx([1.5, -1.0, -1.0], abs=0.25)
+
+
 def test_it_goes_on_bit_by_bit_from_what_it_encoded() -> None:
     before, after = examples(200), examples(100, seed=2)
     whole = learned(before + after)
