@@ -72,7 +72,7 @@ class RiskLogic:
 
     name = "risk"
     state_type = RiskState
-    state_version = 1
+    state_version = 2
     dedupe_ttl = 0
     """What comes in was made by the journeys, each once."""
 
@@ -151,7 +151,7 @@ class RiskLogic:
         raise TypeError(f"stage {self.name} takes no partials")
 
     def migrate(self, version: int, state: Any) -> RiskState:
-        """Refuse: there is no older version.
+        """Refuse: no older version was released.
 
         Raises:
             RecoveryError: always.
