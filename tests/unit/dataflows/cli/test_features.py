@@ -75,4 +75,4 @@ def test_a_file_that_is_there_or_cannot_be_made_is_refused_before_anything_is_re
 def test_people_are_told_what_was_written(tmp_path: Path) -> None:
     market(tmp_path / "market", 2)
     done = forestall("features", "export", tmp_path / "market", "--into", tmp_path / "f.parquet")
-    assert (done.code, "checkpoints of 2 orders, 26 columns" in " ".join(done.out.split())) == (0, True)
+    assert (done.code, "checkpoints of 2 orders, 28 columns" in " ".join(done.out.split())) == (0, True)
