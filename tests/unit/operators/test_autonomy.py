@@ -119,6 +119,24 @@ def test_segments_earn_apart(tmp_path: Path) -> None:
     assert (dear["outcome"], dear["segment"]) == ("approve", "dear")
 
 
+def test_a_version_that_lowers_the_ceiling_holds_back_what_was_earned(tmp_path: Path) -> None:
+    first = bounded_bundle(tmp_path / "1")
+    second = bounded_bundle(tmp_path / "2", {"ceiling": "supervised"})
+    steward = Steward(first, replace(second, version="2.0.0", effective_from=5 * DAY))
+    now = earned(steward)
+    assert steward.decide(now + HOUR)["outcome"] == "act"
+    held = steward.decide(5 * DAY)
+    assert (held["outcome"], held["autonomy"]) == ("approve", "supervised")
+    assert "A trial" in held["reason"]
+
+
+def test_a_name_that_would_make_one_key_of_two_counts_for_nothing(tmp_path: Path) -> None:
+    remedies = {"a/b": {"system": "crm", "valid_for": "4h", "description": "d"}}
+    steward = Steward(bundle_of(tmp_path, rule("r", "true"), remedies=remedies, autonomy={"limits": [EASY]}))
+    steward.feed(failed(HOUR, "a", remedy="a/b"))
+    assert [each["ignored"] for each in steward.of("autonomy.ignored")] == ["the policy knows no such remedy"]
+
+
 def test_a_ceiling_is_not_passed_whatever_was_earned(tmp_path: Path) -> None:
     steward = Steward(bounded_bundle(tmp_path, {"ceiling": "supervised"}))
     now = earned(steward, count=20)
@@ -166,9 +184,9 @@ def test_drift_holds_all_of_an_agent_until_it_has_ended(tmp_path: Path) -> None:
     assert (held["outcome"], held["autonomy"]) == ("approve", "supervised")
     assert "order_progress.items of what its model reads is not as it was" in held["reason"]
     assert steward.decide(3 * HOUR)["outcome"] == "act"  # of another agent
-    steward.feed(drift(4 * HOUR, ENDED))
+    steward.feed(drift(4 * HOUR, ENDED, "order_progress.price"))
     assert steward.decide(4 * HOUR + 2, **given)["outcome"] == "approve"
-    steward.feed(drift(5 * HOUR, ENDED, "order_progress.price"))
+    steward.feed(drift(5 * HOUR, ENDED))
     assert steward.decide(6 * HOUR, **given)["outcome"] == "act"
     assert steward.moves == [("supervised", "drift"), ("", "drift-over")]
     assert steward.stage.group.keys == 1  # under BROADCAST
@@ -318,6 +336,13 @@ def test_old_outcomes_make_room_and_do_not_come_back() -> None:
     late = Trial(6 * HOUR, "0000", 2, False, True, True)
     assert note(ledger, late, limit, 6 * HOUR) == ""
     assert ledger.trials[-1] == late
+
+
+def test_a_later_outcome_of_an_action_counts_although_its_clock_went_backwards() -> None:
+    ledger = Ledger()
+    assert note(ledger, Trial(5 * HOUR, "a", 1, True, False, False), LIMIT, 6 * HOUR) == ""
+    assert note(ledger, Trial(-50 * DAY, "a", 2, False, True, True), LIMIT, 6 * HOUR) == ""
+    assert ledger.trials == [Trial(5 * HOUR, "a", 2, False, True, True)]
 
 
 def test_levels_follow_a_policy_that_lowers_the_ceiling() -> None:
