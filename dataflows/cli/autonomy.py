@@ -36,22 +36,23 @@ def show(store_url: str, agent: str | None, remedy: str | None, as_json: bool) -
         return
     if not rows:
         out.print("Nothing was decided that autonomy bounds.")
-    counts = ("outcomes", "verified", "failed", "false", "success", "wrong")
-    print_rows("Autonomy", (*KEY, "level", "since", *counts, "missing"), [_cells(row) for row in rows])
-    changed = [row | {"since": to_text(row["since"])} for row in rows if row["since"] is not None]
-    print_rows("Last changes", (*KEY, "since", "level", "cause", "reason"), changed)
+    columns = ("agent_remedy_segment", "level", "helped", "failed", "false", "missing_for_more")
+    print_rows("Autonomy", columns, [_cells(row) for row in rows])
+    changed = [_cells(row) for row in rows if row["since"] is not None]
+    print_rows("Last changes", ("agent_remedy_segment", "since", "level", "cause", "reason"), changed)
     foreign = sum(row["foreign"] for row in rows)
     if foreign:
         out.print(f"{foreign:,} outcomes that counted are of no action of this store: see who writes them.")
 
 
 def _cells(row: Row) -> Row:
-    heard = row["outcomes"] > 0
+    heard, outcomes = row["outcomes"] > 0, f"{row['verified']:,} of {row['outcomes']:,}"
+    unknown = f"{row['ignored']:,} outcomes were ignored" if row["ignored"] and not row["counted"] else ""
     return row | {
+        "agent_remedy_segment": " ".join(row[name] for name in KEY),
         "level": row["level"] or "",
         "since": "" if row["since"] is None else to_text(row["since"]),
-        "false": row["false_actions"],
-        "success": f">= {row['success_low']:.1%}" if heard else "",
-        "wrong": f"<= {row['false_high']:.1%}" if heard else "",
-        "missing": "; ".join(row["missing"]),
+        "helped": f"{outcomes} (>= {row['success_low']:.0%})" if heard else "",
+        "false": f"{row['false_actions']:,} (<= {row['false_high']:.0%})" if heard else "",
+        "missing_for_more": "; ".join(row["missing"]) or unknown,
     }
