@@ -70,7 +70,7 @@ def test_it_acts_takes_back_asks_and_agrees_with_its_target(ran: tuple[Path, str
     assert ends["actions"] == document["outputs"]["action"] == golden["acting"]["actions"]
     assert document["outputs"]["guardrail"] == len(done["withheld"]) >= 1
     assert ends["done"] > 300
-    assert ends["taken_back"] == len(done["taken_back"]) == 1
+    assert ends["taken_back"] == len(done["taken_back"]) >= 1
     assert len(done["waiting"]) >= 1
     assert {"fast-way-per-week"} == {each["guardrail"] for body in done["withheld"] for each in body["guardrails"]}
     assert not {body["action_id"] for body in done["withheld"]} & set(acted_on(store))
@@ -79,7 +79,7 @@ def test_it_acts_takes_back_asks_and_agrees_with_its_target(ran: tuple[Path, str
         effects = shop.effects()
     forward = [one for one in effects if one["undoes"] is None]
     assert len(forward) == ends["done"] + ends["taken_back"] + ends["to_a_person"] + ends["under_way"]
-    assert [one["status"] for one in forward].count("undone") == 1
+    assert [one["status"] for one in forward].count("undone") == ends["taken_back"]
     assert done["target"]["different"] == []
 
 
