@@ -13,6 +13,7 @@ import orjson
 from rich.progress import Progress
 
 from benchmarks.layers import layers
+from benchmarks.ledger import ledger
 from benchmarks.policy import policy
 from benchmarks.policy_diff import policy_diff
 from benchmarks.recordings import FOLDER, beginning, world
@@ -33,6 +34,8 @@ GATE_EPOCHS = 30
 SERVICE_EPOCHS = 120
 RULES = 100
 DECISIONS = 5_000
+EVENTS_PER_ACTION = 250
+"""Of the size given: 20,000 actions go through the ledger by default."""
 EPOCH_S = 1.0
 """The default epoch interval."""
 
@@ -119,6 +122,11 @@ class Bench:
         with self._task("policy diff", decisions) as advance:
             self.found["policy_diff"] = policy_diff(decisions, advance)
 
+    def ledger(self) -> None:
+        """Measure actions through the effect ledger."""
+        with self._task("ledger", None):
+            self.found["ledger"] = ledger(self._events // EVENTS_PER_ACTION)
+
     def _world(self, mix: Mix) -> Recording:
         events = int(self._events * max(SIZES.values()))
         with self._task(f"make {mix}", events) as advance:
@@ -200,6 +208,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "gate": Bench.gate,
     "policy": Bench.policy,
     "policy-diff": Bench.policy_diff,
+    "ledger": Bench.ledger,
 }
 
 

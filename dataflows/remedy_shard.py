@@ -29,7 +29,7 @@ from operators.saga import SagaStep
 from operators.saga_moves import Around
 from operators.saga_state import Outcome, Saga
 from sinks.ledger import Ledger
-from sinks.ledger_rows import NewAction, Open
+from sinks.ledger_rows import EffectRow, NewAction, Open
 
 MOVES_MAX = 2_000
 """Sagas moved in one transaction: more would make those that wait for their commit wait for too long."""
@@ -77,6 +77,15 @@ class _Running:
     saga: Saga
     case_key: str
     call: Call | None = None
+    written: list[EffectRow] = field(default_factory=list)
+    """Its effects as they stand in the ledger."""
+
+    def effects(self) -> Iterable[EffectRow]:
+        """Return those of its effects that are not in the ledger as they are now."""
+        rows = effect_rows(self.saga)
+        changed = [row for row in rows if row not in self.written]
+        self.written = rows
+        return changed
 
 
 @dataclass(slots=True)
@@ -250,7 +259,7 @@ class Shard:
             return
         self.writer.commit(
             [progress_of(saga) for saga in sagas],
-            [row for saga in sagas for row in effect_rows(saga)],
+            [row for running in turn.moved.values() for row in running.effects()],
             [outcome_row(outcome, turn.moved[outcome.action_id].case_key) for outcome in turn.outcomes],
             changed,
             turn.heeded,

@@ -117,14 +117,14 @@ class SagaStep(Verification):
         if book.always_approved and self.action.approval is None:
             return self._end("refused", f"Nobody has consented, and {book.owner}'s playbook says that somebody has to.")
         try:
-            entity = str(book.verify.entity.value(self._bound(book)))
+            saga.measured_of = saga.measured_of or str(book.verify.entity.value(self._bound(book)))
         except ExpressionError as error:
             return self._end("refused", f"It does not fit its playbook, of {book.owner}: {error.message}.")
         self._enter("approved")
         patient = saga.tries < BASELINE_TRIES and now <= saga.since + BASELINE_PATIENCE
         if not saga.measured and patient and self.around.traits(book.verify.target).measurable:
             if not self._blocked(book.verify.target, "measure", saga.since + BASELINE_PATIENCE + 1):
-                self.call = measure_call(saga, book.verify.target, entity, now)
+                self.call = measure_call(saga, book.verify.target, saga.measured_of, now)
             return None
         saga.measured, saga.tries, saga.phase = True, 0, "forward"
         return None

@@ -110,6 +110,8 @@ class Saga(msgspec.Struct, array_like=True):
     """Outcomes so far."""
     times: dict[str, int] = {}
     """When it came to each state, first."""
+    measured_of: str = ""
+    """Whose state is read, before and after."""
 
     @property
     def ended(self) -> bool:

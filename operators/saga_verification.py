@@ -32,8 +32,12 @@ class Verification(SagaMoves):
         elif not self._blocked(target, operation, ends + 1):
             if asks:
                 return self._ask_about(asks[0], back=False)
-            self.call = measure_call(saga, target, str(verify.entity.value(self._bound(book))), now)
+            self.call = measure_call(saga, target, self._measured_of(book), now)
         return None
+
+    def _measured_of(self, book: Playbook) -> str:
+        """Return whose state is read; sagas of before it was remembered have to ask their playbook."""
+        return self.saga.measured_of or str(book.verify.entity.value(self._bound(book)))
 
     def _on_state(self, reply: Reply) -> None:
         """Take in how an entity is: before, or when it is time to see whether it was helped."""
@@ -64,8 +68,7 @@ class Verification(SagaMoves):
             values = book.values(self.action) | {"now": self.around.now}
             verdict, why = judge(book.verify, values, saga.baseline, state)
         beside = changed_beside(book.verify, saga.baseline, state)
-        entity = str(book.verify.entity.value(self._bound(book)))
-        if beside and self.around.others_acted(entity, saga.times["approved"]):
+        if beside and self.around.others_acted(self._measured_of(book), saga.times["approved"]):
             beside = None
         self._judged(book, verdict, why, beside)
 
