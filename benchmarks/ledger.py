@@ -7,6 +7,7 @@ in this process: it tells how things are, does, and tells what it has done.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +22,11 @@ from config.effects import Call, Reply, Result
 from config.playbooks.load import load_playbook
 from config.playbooks.model import Playbook
 from config.targets import Targets, load_targets
+from dataflows.remedy_means import Means
 from dataflows.remedy_rows import shard_names
-from dataflows.remedy_shard import Means, Shard
+from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import BATCH, Intake
+from dataflows.worker import GC_THRESHOLDS
 from sinks.actions import Recorded
 from sinks.ledger import Ledger
 from sinks.ledger_queries import actions_by_state
@@ -104,6 +107,7 @@ def _measured(
     means = Means(place, books, targets, Nothing())
     shards = {name: Shard(name, means, AT) for name in names}
     intake = Intake(place, Given(bodies), names)
+    gc.set_threshold(*GC_THRESHOLDS)  # as in a worker
     began, used, now, came = time.perf_counter(), time.process_time(), AT, True
     while came or any(shard.open for shard in shards.values()):
         now += SECOND // 50

@@ -23,8 +23,9 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from config.metrics import FLOW_WORKERS, HEARTBEAT
 from dataflows.flag_reader import FlagReader
 from dataflows.remedy_clock import wall_clock
+from dataflows.remedy_means import Means
 from dataflows.remedy_outcomes import Outcomes
-from dataflows.remedy_shard import Means, Shard
+from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import Intake
 from sinks.failures import noted
 from sinks.ledger_rows import NewAction

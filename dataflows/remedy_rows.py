@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from config.actions import Action, decode_action, encode_action
@@ -11,6 +13,7 @@ from operators.saga_state import Effect, Outcome, Saga, decode, encode
 from sinks.chain import canonical
 from sinks.ledger_rows import BreakerRow, EffectRow, NewAction, Open, OutcomeRow, Progress
 
+DECODED_MAX = 4_096
 REASON_MAX = 1_000
 """Characters of a reason that are told."""
 _breaker_decoder = msgspec.msgpack.Decoder(Breaker)
@@ -50,9 +53,13 @@ def new_action(action: Action, case_key: str, shards: list[str]) -> NewAction:
     )
 
 
+decoded = lru_cache(DECODED_MAX)(decode_action)
+"""As `decode_action`: an action is looked at when it is taken in, and again when it is begun."""
+
+
 def opened(row: Open) -> tuple[Action, Saga]:
     """Return an action and its saga as they were written."""
-    action = decode_action(row.body)
+    action = decoded(row.body)
     return action, decode(row.saga) if row.saga else Saga(action.action_id)
 
 

@@ -17,8 +17,8 @@ from config.settings import Settings
 from config.targets import Targets, load_targets
 from dataflows.admission import Admission
 from dataflows.remedy_flags import Limits, Restraint, remedies_of
+from dataflows.remedy_means import Hands, Means
 from dataflows.remedy_rows import shard_names
-from dataflows.remedy_shard import Hands, Means
 from operators.saga_state import Outcome
 from sinks.ledger import Ledger
 

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from operator import methodcaller
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from config.actions import Action
 from config.clock import MINUTE, SECOND
 from config.effects import Call, Reply
-from config.playbooks.model import Playbook
-from config.targets import Targets
 from dataflows.remedy_breakers import Breakers
+from dataflows.remedy_means import Means
 from dataflows.remedy_metrics import ShardMetrics
 from dataflows.remedy_queues import Entities, Queues
 from dataflows.remedy_rows import effect_rows, opened, outcome_row, progress_of
 from operators.saga import SagaStep
 from operators.saga_moves import Around
 from operators.saga_state import Outcome, Saga
-from sinks.ledger import Ledger
 from sinks.ledger_rows import EffectRow, NewAction, Open
 
 MOVES_MAX = 2_000
@@ -37,36 +34,6 @@ HEAR_EVERY = SECOND
 """How often wishes and the breakers of other shards are looked for."""
 ASK_AGAIN = MINUTE
 """How long an action waits for its entity or for room at a target when nobody wakes it before."""
-
-
-class Hands(Protocol):
-    """Who carries calls out: `sinks.bulkhead.Bulkheads`."""
-
-    def has_room(self, target: str) -> bool:
-        """Return whether a call to `target` can be handed over now."""
-
-    def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
-        """Hand a call over; `answer` is called once, from any thread."""
-
-
-@dataclass(frozen=True)
-class Means:
-    """What all shards of a flow share."""
-
-    ledger: Ledger
-    playbooks: Mapping[str, Playbook]
-    targets: Targets
-    hands: Hands
-    unfit: Callable[[Action, int], str] = lambda action, now: ""
-    """Why an action is not begun at an instant; "" where it may be."""
-    inadmissible: Callable[[Action, int], str] = lambda action, now: ""
-    """Why an action may not change anything at an instant; "" where it may."""
-    begins: Callable[[Action, int], int] = lambda action, now: now
-    """When an action that was taken in by an instant begins."""
-    held: Callable[[int], bool] = lambda now: False
-    """Whether nothing that has done nothing yet may begin at an instant: it is unknown what people want."""
-    told: Callable[[Outcome], None] = lambda outcome: None
-    """Told of each outcome that was written down."""
 
 
 @dataclass(slots=True)
@@ -253,12 +220,11 @@ class Shard:
 
     def _commit(self, turn: _Turn, now: int) -> None:
         """Write down what became of sagas, then ask what they ask, then let go of those that are over."""
-        sagas = [running.saga for running in turn.moved.values()]
         changed = self._breakers.changed()
-        if not sagas and not changed and not turn.heeded:
+        if not turn.moved and not changed and not turn.heeded:
             return
         self.writer.commit(
-            [progress_of(saga) for saga in sagas],
+            [progress_of(running.saga) for running in turn.moved.values()],
             [row for running in turn.moved.values() for row in running.effects()],
             [outcome_row(outcome, turn.moved[outcome.action_id].case_key) for outcome in turn.outcomes],
             changed,

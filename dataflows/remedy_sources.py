@@ -11,21 +11,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from config.actions import decode_action
 from config.errors import InputError
 from config.kafka import Kafka
 from config.kafka_start import Start
 from dataflows.kafka_source import KafkaPartition
 from dataflows.kafka_watch import BrokerWatch
-from dataflows.remedy_rows import new_action
+from dataflows.remedy_rows import decoded, new_action
 from operators.channel import Position
 from sinks.actions import Recorded, action_sources, actions_after
 from sinks.ledger import Ledger
 from sinks.ledger_rows import NewAction, Reject
 from sinks.store import Store
 
-BATCH = 1_000
-"""Actions taken in at once."""
+BATCH = 4_000
+"""Actions taken in at once: each transaction costs a wait for the disk."""
 REASON_MAX = 500
 NEVER_IDLE = timedelta(days=36_500)
 
@@ -114,7 +113,7 @@ class Intake:
         refused: list[Reject] = []
         for record in recorded:
             try:
-                new.append(new_action(decode_action(record.body), record.key, self.shards))
+                new.append(new_action(decoded(record.body), record.key, self.shards))
             except InputError as error:
                 refused.append(Reject(record.position, error.message[:REASON_MAX], record.body))
         fresh = self.ledger.take_in(self.reader.source, self._position, following, new, refused)

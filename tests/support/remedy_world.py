@@ -22,8 +22,9 @@ from config.errors import FencedError
 from config.http_signature import Target as Signed
 from config.playbooks.model import Playbook
 from config.targets import Targets, load_targets
+from dataflows.remedy_means import Means
 from dataflows.remedy_rows import new_action
-from dataflows.remedy_shard import Means, Shard
+from dataflows.remedy_shard import Shard
 from replay.target import Request, Service
 from replay.target_faults import Faults
 from replay.target_shop import OPERATIONS, Shop

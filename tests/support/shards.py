@@ -10,8 +10,9 @@ from config.actions import Action
 from config.effects import Call, Reply, Result
 from config.playbooks.model import Playbook
 from config.targets import Targets, load_targets
+from dataflows.remedy_means import Means
 from dataflows.remedy_rows import new_action
-from dataflows.remedy_shard import Means, Shard
+from dataflows.remedy_shard import Shard
 from operators.saga_state import Outcome
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_actions
