@@ -22,7 +22,7 @@ from config.policies.documents import Outcome
 from config.policies.load import load_bundle
 from config.policies.versions import Versions
 from dataflows.remedy_flags import Restraint, remedies_of
-from dataflows.remedy_shard import Means
+from dataflows.remedy_means import Means
 from operators.approvals import Answer
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
