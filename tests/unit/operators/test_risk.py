@@ -210,22 +210,23 @@ def test_state_resumes_to_the_same_findings(cut: int) -> None:
     assert msgspec.msgpack.encode(resumed.state) == msgspec.msgpack.encode(whole.state)
 
 
-def sold(number: int, at: int, *, score: int | None, customer: str = "") -> list[Event]:
-    """Return the life of an order in time of a new seller, of one of three products."""
+def sold(number: int, at: int, product: int, *, score: int | None, customer: str = "") -> list[Event]:
+    """Return the life of an order in time of a new seller."""
     rows = order(number, at, late=False, score=score)
-    items = [{**item, "seller_id": "new", "product_id": f"n{number % 3}"} for item in rows[0].data["items"]]
+    items = [{**item, "seller_id": "new", "product_id": f"n{product}"} for item in rows[0].data["items"]]
     rows[0] = msgspec.structs.replace(rows[0], data=rows[0].data | {"items": items})
     return [msgspec.structs.replace(row, key=customer or row.key) for row in rows]
 
 
-@pytest.mark.parametrize(("customer", "believed"), [("", True), ("loud", False)])
-def test_the_first_seller_of_whom_all_complain_is_believed_in_but_not_a_customer_who_always_does(
-    customer: str, believed: bool
+@pytest.mark.parametrize(("customer", "products", "believed"), [("", 3, True), ("loud", 3, False), ("", 1, False)])
+def test_the_first_seller_of_whom_all_complain_is_believed_in_but_no_loud_customer_and_no_single_bad_product(
+    customer: str, products: int, believed: bool
 ) -> None:
-    wave = [row for n in range(2_000, 2_010) for row in sold(n, END + n, score=1, customer=customer)]
+    numbers = range(2_000, 2_010)
+    wave = [row for n in numbers for row in sold(n, END + n, n % products, score=1, customer=customer)]
     wave += [row for n in range(2_010, 2_110) for row in order(n, END + n, late=False, score=5)]
     run = Run().feed(sorted([*orders(160), *wave], key=lambda row: row.at), END + 11 * DAY)
-    findings = found(run.feed(sold(2_998, END + 11 * DAY, score=None), END + 20 * DAY).findings)
+    findings = found(run.feed(sold(2_998, END + 11 * DAY, 1, score=None), END + 20 * DAY).findings)
     given = max(judgement.probability for judgement in run.judgements if judgement.order == "o2998")
     assert given > 0.8 if believed else given < 0.5
     if believed:
