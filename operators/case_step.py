@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from operators.case import (
 from operators.case_state import CaseState, Closed, Ended, Link
 from operators.decide import Decided, Surroundings, commit, commit_shadows
 from operators.guard import GUARD, proposed
-from operators.guardrails import ACTS_MAX, Act, prune
+from operators.guardrails import ACTS_MAX, Act, note_end, prune
 from operators.logic import Context
 from operators.outcomes import note_outcome
 
@@ -106,8 +107,24 @@ class CaseStep:
         ignored = "there is no such case" if case is None else note_outcome(case, told, self.context.now)
         identity = derived_id("outcome", event.channel, event.seq)
         self._emit(identity, "outcome.ignored" if ignored else "outcome.noted", told | {"ignored": ignored})
-        if case is not None and not ignored and case.plan is None and case.entity in state.open:
-            self.update(case, case.row["customer"], decide_anew=True)
+        if case is None or ignored:
+            return
+        over = self.context.now if case.plan is None else case.plan.until
+        state.acts = note_end(state.acts, told["action_id"], told["state"], over)
+        if case.plan is None:
+            # Those that waited for it have their turn too, the most urgent first.
+            self.decide_in_turn([each for each in state.open.values() if each is case or each.again_at], [case])
+
+    def decide_in_turn(self, cases: Sequence[Case], anew: Sequence[Case] = ()) -> None:
+        """Decide about cases again, the most urgent first: what is done for one may hold back another.
+
+        Args:
+            cases: The cases.
+            anew: Those whose decision is recorded whatever it says.
+        """
+        for case in sorted(cases, key=lambda each: (-each.row["priority"], each.case_id)):
+            is_anew = case.weighing or any(each is case for each in anew)
+            self.update(case, case.row["customer"], decide_anew=is_anew, weighed=True)
 
     def resolve(self, case: Case, reason: str, *, may_reopen: bool = True) -> None:
         """Close `case`, and remember it and its findings for a while."""
@@ -117,7 +134,7 @@ class CaseStep:
         self._emit_case(case, row, "case.resolved")
         del state.open[case.entity]
         state.resolved[case.case_id] = (now + self.logic.memory_ttl, case.seen)
-        case.seen, case.open = [], {}
+        case.seen, case.open, case.again_at, case.weighing = [], {}, None, False
         if may_reopen:
             state.closed[case.entity] = Closed(case, now, now + self.logic.reopen_within)
 
@@ -217,12 +234,19 @@ class CaseStep:
             kind_confidence=kind_confidence(case, logic.sources),
             flags=self.context.shared().flags,
             standings=self.context.shared().standings,
-            acts=state.acts,
+            acts=state.acts if customer else None,
         )
         return row, logic.decider.decide(case, row, around, now, approval)
 
     def update(
-        self, case: Case, customer: str, *, decide_anew: bool, charge: str = "", approval: Approval | None = None
+        self,
+        case: Case,
+        customer: str,
+        *,
+        decide_anew: bool,
+        charge: str = "",
+        approval: Approval | None = None,
+        weighed: bool = False,
     ) -> None:
         """Bring the case's row up to date, decide, and emit what changed.
 
@@ -232,12 +256,20 @@ class CaseStep:
             decide_anew: Record a decision even when it says what the last one said.
             charge: The agent whose budget of false discoveries bears the case; "" for none.
             approval: Who consented to what the policy asks consent for.
+            weighed: Whether all that is of the instant was weighed already.
         """
         state, approvals, now = self.state, self.approvals, self.context.now
         row, decided = self.decided(case, customer, approval)
         # What is only watched by its mode bothers nobody, and takes nothing of a budget.
         if charge and decided.is_live and self._charge(case, charge):
             row, decided = self.decided(case, customer, approval)
+        if approval is None and not weighed and not self.apart and self.logic.decider.takes_turns(decided, now):
+            # Others of this very instant may be more urgent, and come after it.
+            case.again_at, case.weighing = now + 1, case.weighing or decide_anew
+            row |= {name: case.row.get(name, "") for name in ("decision", "decision_id")}
+            self._emit_case(case, row, "case.updated")
+            return
+        case.again_at, case.weighing = None if self.apart else decided.free_at, False
         anew = decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided
         anew = anew or approvals.asks_else(case, decided)
         events = commit(case, decided, self.key, now) if anew and not self.apart else []
@@ -257,7 +289,10 @@ class CaseStep:
         logic, state, now = self.logic, self.state, self.context.now
         if action["customer"] and logic.memory:
             money = logic.decider.money(action["remedy"], at_risk, now)
-            acts = [*prune(state.acts, logic.memory, now), Act(now, action["action_id"], action["remedy"], money)]
+            acts = [
+                *prune(state.acts, logic.memory, now),
+                Act(now, action["action_id"], action["remedy"], money, action["valid_until"]),
+            ]
             state.acts = acts[-ACTS_MAX:]
 
     def _release(self, event: Event, case: Case, row: dict[str, Any]) -> None:

@@ -157,6 +157,9 @@ class CaseLogic:
         state.links = {cause: link for cause, link in state.links.items() if link.until > now}
         state.contacts = {name: at for name, at in state.contacts.items() if at + self._contact_window > now}
         state.acts = prune(state.acts, self.memory, now)
+        step.decide_in_turn(
+            [case for case in state.open.values() if case.again_at is not None and case.again_at <= now]
+        )
         step.approvals.sweep()
 
     def on_partial(self, key: str, state: CaseState, partial: Any, context: Context) -> None:
@@ -186,12 +189,13 @@ class CaseLogic:
         due: list[int] = []
         for each, _ in _states(state):
             due += [case.expires_at for case in each.open.values()]
+            due += [case.again_at for case in each.open.values() if case.again_at is not None]
             due += [forget_at for forget_at, _ in each.resolved.values()]
             due += [closed.until for closed in each.closed.values()]
             due += [ended.at + 1 for ended in each.ended]
             due += [link.until for link in each.links.values()]
             due += [at + self._contact_window for at in each.contacts.values()]
-            due += [act.at + self.memory for act in each.acts]
+            due += [max(act.at + self.memory, act.until) for act in each.acts]
             due += due_requests(each)
         if due:
             context.set_timer(SWEEP, min(due))

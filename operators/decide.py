@@ -23,7 +23,7 @@ from config.policies.documents import FactDocument, Outcome, Value
 from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
 from operators.flags import Limit
-from operators.guardrails import Act, said_of
+from operators.guardrails import Act, free_at, said_of
 from operators.policy import NOTHING, Verdict, decide, none_in_force
 from operators.restrain import Left, restrain
 from operators.standing import Standing
@@ -48,8 +48,8 @@ class Surroundings:
     """How far people let the job go, by scope."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     """The levels of autonomy that have changed."""
-    acts: Sequence[Act] = ()
-    """What was done for the customer, oldest first."""
+    acts: Sequence[Act] | None = ()
+    """What was done for the customer, oldest first; None where there is no customer."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -68,6 +68,8 @@ class Decided(msgspec.Struct, frozen=True):
     """Whether following the decision means that the customer gets a message."""
     is_live: bool
     """Whether it is more than nothing because all that matches is off or in shadow."""
+    free_at: int | None
+    """When what holds it back now will be over, microseconds; None where nothing does, or it never will."""
     shadows: tuple[dict[str, Any], ...]
     """Data of the shadow events: what would have been decided, without any effect."""
 
@@ -90,6 +92,12 @@ class Decider:
     def features(self) -> frozenset[str]:
         """Evidence features that facts are taken from."""
         return self.policy.features | (frozenset() if self.candidate is None else self.candidate.features)
+
+    def takes_turns(self, decided: Decided, now: int) -> bool:
+        """Return whether what is to be done without a person has to wait for its turn."""
+        bundle = self.policy.at(now)
+        turns = () if bundle is None else bundle.guardrails.turns
+        return decided.outcome == "act" and any(decided.remedy in turn.remedies for turn in turns)
 
     def money(self, remedy: str, at_risk: float, now: int) -> int:
         """Return how much money a remedy of the policy in force moves at the most for a case, in millionths."""
@@ -178,6 +186,7 @@ class Decider:
             proposal=action if outcome == "approve" else None,
             contacts_customer=remedy is not None and remedy.contacts_customer and outcome != "observe",
             is_live=verdict.rule != NO_RULE,
+            free_at=None if outcome == "act" else free_at(left.held),
             shadows=tuple(
                 _shadow(by, said, case, seen, around, now)
                 for by, said, seen in self._in_shadow(bundle, verdict, facts, case, row, around, now)

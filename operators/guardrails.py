@@ -7,16 +7,16 @@ unless its case is told that it was refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from config.clock import to_text
+from config.clock import TIME_MAX, to_text
 from config.duration import format_duration
 from config.money import MONEY_SCALE
-from config.policies.guardrails import Guardrails, Limit, Then
+from config.policies.guardrails import Freeze, Guardrail, Guardrails, Limit, Then
 
 ACTS_MAX = 256
 """Actions for one customer that are remembered."""
@@ -30,6 +30,8 @@ class Act(msgspec.Struct, array_like=True):
     remedy: str
     money: int
     """That it moves at the most, in millionths."""
+    until: int = 0
+    """Until then it is under way."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -54,34 +56,69 @@ def said_of(held: Sequence[Held]) -> list[dict[str, Any]]:
     return [{name: value for name, value in msgspec.to_builtins(each).items() if name != "why"} for each in held]
 
 
-def judge_customer(guardrails: Guardrails, remedy: str, money: int, acts: Sequence[Act], now: int) -> list[Held]:
-    """Return what holds back one more action for a customer.
+def free_at(held: Sequence[Held]) -> int | None:
+    """Return when all that holds back will be over; None where nothing does, or one of it never will."""
+    times = [each.free_at for each in held]
+    known = [at for at in times if at is not None]
+    return max(known) if known and len(known) == len(times) else None
+
+
+def judge(guardrails: Guardrails, remedy: str, money: int, acts: Sequence[Act] | None, now: int) -> list[Held]:
+    """Return what holds back one more action, of the guardrails that are kept where it is decided.
 
     Args:
         guardrails: Of the policy in force.
         remedy: What is to be done.
         money: That it moves at the most, in millionths.
-        acts: What was done for the customer, oldest first.
+        acts: What was done for the customer, oldest first; None for what is done for no customer.
         now: Event time, microseconds.
     """
-    found = []
-    for limit in guardrails.of_customer(remedy):
-        if len(acts) >= ACTS_MAX:
-            # What is not remembered cannot be counted, and must not be taken for nothing.
-            found.append(_full(limit))
-            continue
-        spent = [(act.at, limit.asks(act.money)) for act in acts if act.remedy in limit.remedies]
-        held = judge_limit(limit, limit.most, spent, limit.asks(money), now)
-        if held is not None:
-            found.append(held)
+    found = [_frozen(freeze, until) for freeze in guardrails.freezes
+             if remedy in freeze.remedies and (until := freeze.until(now)) is not None]  # fmt: skip
+    if acts is not None:
+        found += _judge_customer(guardrails, remedy, money, acts, now)
     return found
 
 
+def _judge_customer(guardrails: Guardrails, remedy: str, money: int, acts: Sequence[Act], now: int) -> Iterator[Held]:
+    for limit in guardrails.limits:
+        if limit.per == "customer" and remedy in limit.remedies:
+            spent = [(act.at, limit.asks(act.money)) for act in acts if act.remedy in limit.remedies]
+            # What is not remembered cannot be counted, and must not be taken for nothing.
+            held = (
+                _full(limit) if len(acts) >= ACTS_MAX else judge_limit(limit, limit.most, spent, limit.asks(money), now)
+            )
+            if held is not None:
+                yield held
+    for sequence in guardrails.sequences:
+        done_at = max((act.at for act in acts if act.remedy in sequence.after), default=now - sequence.within)
+        if remedy in sequence.remedies and done_at + sequence.within > now:
+            yield _held(
+                sequence,
+                done_at + sequence.within,
+                f"something that it must not follow on was done at {to_text(done_at)}",
+            )
+    for turn in guardrails.turns:
+        under_way = [act for act in acts if act.remedy in turn.remedies and act.until > now]
+        if remedy in turn.remedies and under_way:
+            last = max(under_way, key=lambda act: (act.until, act.action_id))
+            yield _held(turn, last.until, f"the remedy {last.remedy} for this customer is still being carried out")
+
+
+def _frozen(freeze: Freeze, until: int) -> Held:
+    free_at = None if until == TIME_MAX else until
+    return _held(freeze, free_at, "nothing of the kind is done now")
+
+
+def _held(guardrail: Guardrail, free_at: int | None, why: str) -> Held:
+    until = "" if free_at is None else f", until {to_text(free_at)}"
+    said = f"Guardrail {guardrail.name}: {why}{until}; {guardrail.may_change}."
+    return Held(guardrail.name, guardrail.owner, guardrail.then, said, 0, 0, 1, free_at)
+
+
 def _full(limit: Limit) -> Held:
-    why = (
-        f"Guardrail {limit.name}: {ACTS_MAX} actions for this customer are remembered, and no more; {limit.may_change}."
-    )
-    return Held(limit.name, limit.owner, limit.then, why, ACTS_MAX, ACTS_MAX, 1, None)
+    full = f"{ACTS_MAX} actions for this customer are remembered, and no more"
+    return msgspec.structs.replace(_held(limit, None, full), limit=ACTS_MAX, spent=ACTS_MAX)
 
 
 def judge_limit(limit: Limit, most: int, spent: Sequence[tuple[int, int]], asked: int, now: int) -> Held | None:
@@ -122,5 +159,21 @@ def _said(limit: Limit, held: Held) -> str:
 
 
 def prune(acts: list[Act], memory: int, now: int) -> list[Act]:
-    """Return the acts that still count, or may count by another version of the policy."""
-    return [act for act in acts if act.at + memory > now]
+    """Return the acts that are under way or still count, or may count by another version of the policy."""
+    return [act for act in acts if act.at + memory > now or act.until > now]
+
+
+def note_end(acts: list[Act], action_id: str, state: str, until: int) -> list[Act]:
+    """Return the acts after one was told of: one that was refused was not done.
+
+    Args:
+        acts: Before.
+        action_id: What was told of.
+        state: Of it.
+        until: Until when it is under way, microseconds.
+    """
+    return [
+        msgspec.structs.replace(act, until=until) if act.action_id == action_id else act
+        for act in acts
+        if (act.action_id, "refused") != (action_id, state)
+    ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 from typing import Any, Literal
 
 from config.agents.load import Manifest
@@ -22,9 +22,9 @@ from config.policies.conditions import atoms, take_apart
 from config.policies.documents import OUTCOMES, Outcome
 from config.policies.regions import OTHER
 from config.policies.rules import SAMPLES
+from operators import looser_autonomy, looser_guardrails
 from operators.boxes import Box, Boxes, Space, TooComplex, find, meet
 from operators.decision_table import FAMILIES, JOB_MODES, KIND, MODE, Line, agents_of, space_of, table_of
-from operators.looser_autonomy import differences
 from operators.policy import FAMILIES_MIN, Verdict, bounded, decide
 
 Change = Literal["equivalent", "tightening", "loosening", "undecided"]
@@ -81,7 +81,7 @@ def compare(old: Bundle, new: Bundle, manifests: Mapping[str, Manifest]) -> Comp
     found = Comparison(kinds_of((old, new), manifests.values()))
     _compare_facts(old, new, found)
     _compare_approvals(old, new, found)
-    _compare_autonomy(old, new, [*(manifest.agent for manifest in manifests.values()), FLEET_AGENT], found)
+    _compare_sections(old, new, [*(manifest.agent for manifest in manifests.values()), FLEET_AGENT], found)
     for flags in _flags((old, new)):
         pair = [fixed(bundle, states) for bundle, states in zip((old, new), flags, strict=True)]
         seen: set[Any] = set()
@@ -167,10 +167,11 @@ def _compare_approvals(old: Bundle, new: Bundle, found: Comparison) -> None:
         found.undecided.append(_unknown("*", "others may answer when nobody does: the ladders are not the same"))
 
 
-def _compare_autonomy(old: Bundle, new: Bundle, agents: Sequence[str], found: Comparison) -> None:
-    """Note where remedies may go further by themselves, or less far."""
+def _compare_sections(old: Bundle, new: Bundle, agents: Sequence[str], found: Comparison) -> None:
+    """Note where remedies may go further by themselves, or less far, and what guardrails hold back."""
     places = {1: found.looser, -1: found.tighter, 0: found.undecided}
-    for sign, because in differences(old, new, agents):
+    apart = chain(looser_autonomy.differences(old, new, agents), looser_guardrails.differences(old, new))
+    for sign, because in apart:
         if len(places[sign]) < FOUND_MAX:
             places[sign].append(_unknown("*", because))
 

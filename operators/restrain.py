@@ -16,7 +16,7 @@ from config.policies.bundle import Bundle
 from config.policies.documents import Outcome
 from operators.case import Case
 from operators.flags import restraint
-from operators.guardrails import Held, judge_customer
+from operators.guardrails import Held, judge
 from operators.policy import Verdict
 from operators.standing import Reach, reach, within
 
@@ -73,7 +73,7 @@ def restrain(
     left = Left(outcome, why, verdict.owner, far=far)
     if remedy is not None and outcome in ("act", "approve"):
         money = remedy.money(max(finding.money_at_risk for finding in case.open.values()))
-        left = _hold(left, judge_customer(bundle.guardrails, remedy.name, money, around.acts, now))
+        left = _hold(left, judge(bundle.guardrails, remedy.name, money, around.acts, now))
     if approval is not None and left.outcome == "approve" and verdict.remedy:
         overruled = f"{left.why} " if left.held else ""
         left = replace(left, outcome="act", why=f"{overruled}Approved by {', '.join(approval.approvers)}.")
@@ -89,6 +89,8 @@ def _by_case(verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
         owner = f"the owner of agent {case.leading().agent} may change that"
         return "observe", f"Watched only: it is beyond the day's budget of false discoveries; {owner}."
     if verdict.wanted in ("act", "approve"):
+        if verdict.remedy in case.refused:
+            return "recommend", "It was refused, and is not tried again by itself; a person may do it."
         if verdict.remedy in case.used:
             return "observe", "It was done already for this case; once is enough, always."
         if (denial := case.denial(verdict.remedy)) is not None:

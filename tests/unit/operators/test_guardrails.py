@@ -12,7 +12,7 @@ from config.events import RELEASE, Event
 from config.policies.bundle import Bundle
 from operators.case_state import CaseState
 from operators.guard import GUARD
-from operators.guardrails import ACTS_MAX, Act, judge_customer
+from operators.guardrails import ACTS_MAX, Act, judge
 from tests.support.approvals import Desk, event_of, late, signed
 from tests.support.policies import bundle_of, rule
 
@@ -84,7 +84,7 @@ def test_only_what_the_limit_speaks_of_counts_and_is_held_back(tmp_path: Path) -
 def test_money_may_come_to_just_the_limit(second: float, held: bool, tmp_path: Path) -> None:
     loaded = bundle(tmp_path, money=limit(counts="money", most=99, of={"moves_money": True}))
     acts = [Act(HOUR, "a", "credit", 70_000_000), Act(HOUR, "b", "notify", 0)]
-    found = judge_customer(loaded.guardrails, "credit", round(second * 1e6), acts, 2 * HOUR)
+    found = judge(loaded.guardrails, "credit", round(second * 1e6), acts, 2 * HOUR)
     assert [(each.limit, each.spent, each.asked) for each in found] == ([(99.0, 70.0, second)] if held else [])
 
 
@@ -159,8 +159,8 @@ def test_what_is_only_recommended_or_done_about_a_cause_counts_for_no_customer(t
 def test_a_log_that_is_full_lets_nothing_pass(tmp_path: Path) -> None:
     loaded = bundle(tmp_path, many=limit(most=1000))
     acts = [Act(HOUR, str(number), "notify", 0) for number in range(ACTS_MAX)]
-    assert judge_customer(loaded.guardrails, "notify", 0, acts[1:], HOUR) == []
-    (held,) = judge_customer(loaded.guardrails, "notify", 0, acts, HOUR)
+    assert judge(loaded.guardrails, "notify", 0, acts[1:], HOUR) == []
+    (held,) = judge(loaded.guardrails, "notify", 0, acts, HOUR)
     assert "and no more; team-g may change that" in held.why
 
 
@@ -175,3 +175,88 @@ def test_an_action_that_a_limit_of_all_speaks_of_goes_to_the_guard_and_any_other
 
 def test_state_of_before_has_done_nothing() -> None:
     assert CaseState().acts == []
+
+
+AFTER = {"description": "d", "after": {"remedies": ["credit"]}, "forbids": {"remedies": ["notify"]}, "within": "2d"}
+CREDIT = rule("credit", "money_at_risk >= 50.0", "approve", "credit")
+
+
+def guarded(folder: Path, *rules: dict[str, Any], **sections: Any) -> Bundle:
+    return bundle_of(folder, *(rules or (NOTIFY,)), guardrails=sections)
+
+
+@pytest.mark.parametrize(("at", "held"), [(HOUR, True), (HOUR + 2 * DAY - 1, True), (HOUR + 2 * DAY, False)])
+def test_what_must_not_follow_on_something_does_not_until_the_span_is_over(at: int, held: bool, tmp_path: Path) -> None:
+    loaded = guarded(tmp_path, sequences={"credit-then-quiet": AFTER})
+    acts = [Act(0, "0", "credit", 0), Act(HOUR, "a", "credit", 0), Act(at, "b", "ticket", 0)]
+    found = judge(loaded.guardrails, "notify", 0, acts, at)
+    assert [(each.guardrail, each.free_at) for each in found] == (
+        [("credit-then-quiet", HOUR + 2 * DAY)] if held else []
+    )
+    assert judge(loaded.guardrails, "ticket", 0, acts, at) == []
+    assert all("1970-01-01T01:00:00Z, until 1970-01-03T01:00:00Z; team-a may change that" in each.why for each in found)
+
+
+def test_in_a_freeze_nothing_is_done_and_afterwards_what_still_helps_is(tmp_path: Path) -> None:
+    frozen = {"description": "d", "begins": "1970-01-01T00:00:00Z", "ends": "1970-01-01T12:00:00Z", "owner": "team-f"}
+    desk = Desk(guarded(tmp_path, freezes={"release": frozen}), mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR))
+    assert outcomes(desk) == ["recommend", "recommend"]
+    assert (
+        "nothing of the kind is done now, until 1970-01-01T12:00:00Z; team-f may change"
+        in (desk.of("decision")[0]["reason"])
+    )
+    desk.stage.restart()
+    desk.feed(until=DAY)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")] == [
+        (DAY // 2, "order:1"),
+        (DAY // 2, "order:2"),
+    ]
+
+
+def test_a_freeze_lets_pass_what_it_allows_and_holds_for_what_is_done_about_causes_too(tmp_path: Path) -> None:
+    frozen = {"description": "d", "begins": "1970-01-01T00:00:00Z", "allows": {"remedies": ["ticket"]}}
+    guardrails = guarded(tmp_path, freezes={"release": frozen}).guardrails
+    assert [each.free_at for each in judge(guardrails, "notify", 0, None, HOUR)] == [None]
+    assert judge(guardrails, "ticket", 0, None, HOUR) == []
+
+
+def test_one_is_done_for_a_customer_after_the_other_the_most_urgent_first(tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    desk = Desk(guarded(tmp_path, turns={"one": turn}), mode="act")
+    desk.feed(on(1, HOUR), on(2, HOUR, severity="high"), on(3, HOUR, severity="critical"), until=2 * HOUR)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")] == [(HOUR + 1, "order:3")]
+    held = [each for each in desk.of("decision") if each["outcome"] == "recommend"]
+    assert len(held) == 2
+    assert "the remedy notify for this customer is still being carried out" in held[0]["reason"]
+    desk.stage.restart()
+    desk.feed(until=2 * DAY)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")] == [
+        (HOUR + 1, "order:3"),
+        (5 * HOUR + 1, "order:2"),
+        (9 * HOUR + 1, "order:1"),
+    ]
+
+
+def test_the_next_has_its_turn_when_it_is_told_that_the_one_before_is_over(tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    desk = Desk(guarded(tmp_path, turns={"one": turn}), mode="act")
+    desk.feed(on(1, HOUR), on(2, HOUR + 2), until=2 * HOUR)
+    (first,) = desk.of("action")
+    told = {"action_id": first["action_id"], "case_id": first["case_id"], "verdict": None, "seq": 1}
+    desk.feed(Event(2 * HOUR, "o1", "c1", "action.outcome", told | {"state": "dispatched"}, "outcomes/0", 1))
+    assert len(desk.of("action")) == 1
+    done = told | {"state": "verified", "verdict": "verified", "seq": 2}
+    desk.feed(Event(3 * HOUR, "o2", "c1", "action.outcome", done, "outcomes/0", 2))
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR, "order:2")]
+
+
+def test_what_was_refused_counts_no_more_and_is_left_to_a_person(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR))
+    (first,) = desk.of("action")
+    told = {"action_id": first["action_id"], "case_id": first["case_id"], "verdict": None, "seq": 1, "state": "refused"}
+    desk.feed(Event(3 * HOUR, "o1", "c1", "action.outcome", told, "outcomes/0", 1))
+    assert [each["entity"] for each in desk.of("action")] == ["order:1", "order:2"]
+    again = [each for each in desk.of("decision") if each["at"] == 3 * HOUR and each["case_id"] == first["case_id"]]
+    assert [(each["outcome"], "a person may do it" in each["reason"]) for each in again] == [("recommend", True)]
