@@ -117,6 +117,7 @@ def stages(
         risk=RISK_GROUPS,
         cause=groups.cause,
         case=groups.case,
+        guard=GUARDS,
     )
     risk = stage("risk", RISK_GROUPS, logics.risk, journey.outlets, autonomy=AUTONOMY_GROUPS, case=groups.case)
     autonomy = stage("autonomy", AUTONOMY_GROUPS, logics.autonomy, risk.outlets + controls, case=groups.case)
@@ -124,7 +125,7 @@ def stages(
     cause = stage("cause", groups.cause, logics.cause, speakers, case=groups.case)
     told = journey.outlets + risk.outlets + cause.outlets + autonomy.outlets
     case = stage("case", groups.case, logics.case, told + controls, guard=GUARDS)
-    guard = stage("guard", GUARDS, logics.guard, case.outlets)
+    guard = stage("guard", GUARDS, logics.guard, journey.outlets + case.outlets)
     return {each.name: each for each in (telemetry, fleet, journey, risk, cause, autonomy, case, guard)}
 
 
@@ -204,7 +205,15 @@ def build(
             frames_for("autonomy_to_case", "case", autonomy_items),
         ),
     )
-    guard_items = build_stage("guard", guard, frames_for("case_to_guard", "guard", case_items))
+    guard_items = build_stage(
+        "guard",
+        guard,
+        op.merge(
+            "to_guard",
+            frames_for("journey_to_guard", "guard", journey_items),
+            frames_for("case_to_guard", "guard", case_items),
+        ),
+    )
     releases = op.merge(
         "releases",
         gate,

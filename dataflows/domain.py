@@ -115,10 +115,11 @@ def load_logics(settings: Settings) -> Logics:
         FraudAgent.of(manifests["fraud"]),
         ListeningAgent.of(manifests["experience"]),
     ]
+    counted = any(bundle.guardrails.counts_active for bundle in policy.bundles)
     return Logics(
         telemetry=telemetry,
         fleet=lambda: FleetLogic(rule, calls),
-        journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True),
+        journey=lambda: JourneyLogic(customer_agents, journey_settings, judged=True, counted=counted),
         risk=lambda: RiskLogic(views, risk_parameters, drift_parameters),
         cause=lambda: CauseLogic(watches=watches, is_live=policy.is_live),
         autonomy=lambda: AutonomyLogic(policy, frozenset({*manifests, FLEET_AGENT}), {MODEL: "experience"}),

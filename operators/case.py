@@ -141,8 +141,6 @@ class Case(msgspec.Struct, array_like=True):
     """Rungs of the ladder that were climbed for it: whoever was told is not told again."""
     last_outcome: str = ""
     """What came of the last action that ended."""
-    refused: list[str] = []
-    """Remedies that were acted with and not done."""
     again_at: int | None = None
     """When it is decided anew, for what holds it back now will then be over."""
     weighing: bool = False

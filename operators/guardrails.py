@@ -131,6 +131,8 @@ def judge_limit(limit: Limit, most: int, spent: Sequence[tuple[int, int]], asked
         asked: What the action takes.
         now: Event time, microseconds.
     """
+    if asked == 0:
+        return None
     within = [(at, amount) for at, amount in spent if at + limit.within > now]
     total = sum(amount for _, amount in within)
     if total + asked <= most:

@@ -15,15 +15,16 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from config.clock import micros
+from config.clock import DAY, micros
 from config.errors import RecoveryError
 from config.events import BROADCAST, Event
 from operators.agents.base import CustomerAgent, View
 from operators.customer_state import Subscription
 from operators.features import checkpoints
 from operators.fold import JourneyLimits
+from operators.guard import ACTIVE, GUARD
 from operators.journey_fold import FOLDS, PRODUCT, fold_signal, fold_stocked
-from operators.journey_state import Journey, Order, Refund, Ticket, Usage
+from operators.journey_state import GROUP_MAX, Journey, Order, Refund, Ticket, Usage
 from operators.logic import Context
 from operators.relay import TYPES as RELAYED
 from operators.relay import relayed
@@ -62,21 +63,24 @@ class JourneyLogic:
 
     In: business events by customer; `signal` events by BROADCAST. Out: `finding` events, to `case` by customer and to
     `cause` by each of the finding's causes; what records tell products, sellers, lanes and devices, to `cause`;
-    `checkpoint` and `label` events, to `risk`.
+    `checkpoint` and `label` events, to `risk`; how many customers are active, to `guard`.
 
     Args:
         agents: Who looks, in this order.
         settings: How long and how much is remembered.
         judged: Whether the risk stage is told of each order's checkpoints and of what became of it.
+        counted: Whether the guard stage is told how many customers are active.
     """
 
     name = "journey"
     state_type = Journey
     state_version = 1
 
-    def __init__(self, agents: Sequence[CustomerAgent], settings: JourneySettings, *, judged: bool = False) -> None:
+    def __init__(
+        self, agents: Sequence[CustomerAgent], settings: JourneySettings, *, judged: bool = False, counted: bool = False
+    ) -> None:
         self._agents = tuple(agents)
-        self._judged = judged
+        self._judged, self._counted = judged, counted
         self._signals = frozenset[str]().union(*(agent.signals for agent in agents))
         self._limits = settings.limits
         self._settle = max(micros(settings.settle), 1)
@@ -105,6 +109,9 @@ class JourneyLogic:
             if state.empty:
                 context.forget()
             return
+        if self._counted and state.active != (day := event.at // DAY):
+            state.active = day
+            _count_active(day, event, context)
         due = fold(state, event, self._limits)
         if event.type in RELAYED:
             for told in relayed(state, event, context.shared().stocked):
@@ -232,6 +239,18 @@ class JourneyLogic:
 
     def _usage_until(self, usage: Usage) -> int:
         return usage.at + self._usage_ttl
+
+
+def _count_active(day: int, event: Event, context: Context) -> None:
+    """Count a customer's first record of a day; tell of the day before when it is over."""
+    group: Journey = context.common()
+    last, customers = divmod(group.active, GROUP_MAX)
+    if last != day:
+        if group.active >= 0:
+            data = {"day": last, "customers": customers}
+            context.emit(GUARD, Event(event.at, f"active|{event.key}|{day}", GUARD, ACTIVE, data))
+        group.active = day * GROUP_MAX
+    group.active += 1
 
 
 def _forget_past(table: dict[str, T], until_of: Callable[[T], int], now: int, until: int) -> int:

@@ -15,6 +15,9 @@ from config.money import MONEY_SCALE
 from operators.customer_state import Account, Habit, Invoice, Matter, Payment, Subscription, Wallet
 from operators.subject import Subject
 
+GROUP_MAX = 2**32
+"""More than the customers of a key group."""
+
 
 class Order(Subject, array_like=True, gc=False):
     """An order, as far as its records told; the first of them may be any."""
@@ -148,6 +151,9 @@ class Journey(msgspec.Struct, array_like=True, gc=False):
     """By product."""
     stocked: dict[str, int] = {}
     """Under the key BROADCAST: when stock was measured last, by product."""
+    active: int = -1
+    """The last day with a record; under the key BROADCAST that of any customer of the key group, times `GROUP_MAX`, and
+    added to it how many had one. One number, for with a field more each journey takes a longer form."""
 
     @property
     def empty(self) -> bool:

@@ -53,5 +53,6 @@ def _keeps(other: Guardrail, guardrail: Guardrail, remedies: frozenset[str]) -> 
     counts = guardrail.remedies & remedies <= other.remedies
     if isinstance(guardrail, Limit) and isinstance(other, Limit):
         same = (guardrail.per, guardrail.counts) == (other.per, other.counts)
-        return counts and same and other.most <= guardrail.most and guardrail.within <= other.within
+        less = other.most <= guardrail.most and other.share <= guardrail.share
+        return counts and same and less and guardrail.within <= other.within
     return counts

@@ -43,7 +43,5 @@ def note_outcome(case: Case, told: Mapping[str, Any], now: int) -> str:
     # What was taken back or never done has no effect left, whatever the verdict on it was.
     settled = verdict is not None and plan.state not in ("compensated", "refused")
     case.last_outcome = str(verdict) if settled else plan.state
-    if plan.state == "refused":
-        case.refused = sorted({*case.refused, plan.remedy})
     case.plan = None
     return ""

@@ -89,8 +89,6 @@ def _by_case(verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
         owner = f"the owner of agent {case.leading().agent} may change that"
         return "observe", f"Watched only: it is beyond the day's budget of false discoveries; {owner}."
     if verdict.wanted in ("act", "approve"):
-        if verdict.remedy in case.refused:
-            return "recommend", "It was refused, and is not tried again by itself; a person may do it."
         if verdict.remedy in case.used:
             return "observe", "It was done already for this case; once is enough, always."
         if (denial := case.denial(verdict.remedy)) is not None:

@@ -20,7 +20,7 @@ Then = Literal["recommend", "approve"]
 """What becomes of an action that a guardrail holds back. `recommend`: it is shown to a person, and nobody's consent
 overrules it. `approve`: the owner of the guardrail is asked, whose consent overrules it."""
 Per = Literal["customer", "cause", "all"]
-Counts = Literal["actions", "money"]
+Counts = Literal["actions", "money", "customers"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 WEEK = 7 * DAY
@@ -46,6 +46,8 @@ class LimitDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within: str
     """`7d`: what was done so long ago does not count any more."""
     counts: Counts = "actions"
+    share: float = 0.0
+    """Of the customers that are active, as many as it comes to may be touched, where that is more than `most`."""
     of: SelectionDocument = SelectionDocument()
     then: Then = "recommend"
     owner: str = ""
@@ -121,12 +123,13 @@ class Limit(Guardrail):
     per: Per
     counts: Counts
     most: int
-    """Actions, or money in parts of a currency unit."""
+    """Actions or customers, or money in parts of a currency unit."""
     within: int
     """Microseconds."""
+    share: float = 0.0
 
     def asks(self, money: int) -> int:
-        """Return how much one more action takes of it."""
+        """Return how much one more action takes of it, that of a customer who was not touched yet."""
         return money if self.counts == "money" else 1
 
 
@@ -200,6 +203,11 @@ class Guardrails:
         for limit in self.limits:
             if limit.per != "customer" and remedy in limit.remedies:
                 yield from ((limit, of) for of in (causes if limit.per == "cause" else ("",)))
+
+    @property
+    def counts_active(self) -> bool:
+        """Whether any limit is a share of the customers that are active."""
+        return any(limit.share for limit in self.limits)
 
     @property
     def memory(self) -> int:

@@ -84,6 +84,10 @@ class _Loader:
                 f"{where}: then: approve is for limits per customer",
                 remedy="Write then: recommend: what is over a limit of all is known only when nobody can be asked.",
             )
+        if document.per == "customer" and document.counts == "customers":
+            raise PolicyError(f"{where}: a customer is one", remedy="Count actions, or write per: cause or all.")
+        if not 0 <= document.share <= 1 or (document.share and document.counts != "customers"):
+            raise PolicyError(f"{where}: share is no share of customers", remedy="Write 0 to 1, for counts: customers.")
         return Limit(
             name=name,
             owner=document.owner or self._owner,
@@ -93,6 +97,7 @@ class _Loader:
             counts=document.counts,
             most=_amount(where, document),
             within=_span(where, document.within),
+            share=document.share,
         )
 
     def sequence(self, where: str, name: str, document: SequenceDocument) -> Sequence:
@@ -168,7 +173,7 @@ def _amount(where: str, document: LimitDocument) -> int:
     if document.counts == "money":
         return money(document.most)
     if document.most != int(document.most):
-        raise PolicyError(f"{where}: most is no whole number of actions", remedy="Write one, or counts: money.")
+        raise PolicyError(f"{where}: most is no whole number", remedy="Write one, or counts: money.")
     return int(document.most)
 
 

@@ -33,29 +33,34 @@ class Wish:
     id: str
     remedy: str
     money: int
+    customer: str
     causes: tuple[str, ...]
 
 
 def wishes() -> st.SearchStrategy[list[Wish]]:
     each = st.tuples(
-        HOURS, st.sampled_from(REMEDIES), st.integers(0, 3), st.lists(st.sampled_from("ab"), unique=True, max_size=2)
+        HOURS,
+        st.sampled_from(REMEDIES),
+        st.integers(0, 3),
+        st.sampled_from("xyz"),
+        st.lists(st.sampled_from("ab"), unique=True, max_size=2),
     )
     return st.lists(each, max_size=14).map(
         lambda drawn: [
-            Wish(at * HOUR, f"{number:02d}", remedy, money * 1_000_000, tuple(causes))
-            for number, (at, remedy, money, causes) in enumerate(drawn)
+            Wish(at * HOUR, f"{number:02d}", remedy, money * 1_000_000, customer, tuple(causes))
+            for number, (at, remedy, money, customer, causes) in enumerate(drawn)
         ]
     )
 
 
-def limits(per: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+def limits(per: tuple[str, ...], *counts: str) -> st.SearchStrategy[dict[str, Any]]:
     each = st.fixed_dictionaries(
         {
             "description": st.just("d"),
             "per": st.sampled_from(per),
             "most": st.integers(0, 4),
             "within": st.integers(1, 6).map(lambda hours: f"{hours}h"),
-            "counts": st.sampled_from(("actions", "money")),
+            "counts": st.sampled_from(("actions", "money", *counts)),
             "of": st.lists(st.sampled_from(REMEDIES), unique=True).map(lambda names: {"remedies": names}),
         }
     )
@@ -82,13 +87,17 @@ def may(sections: dict[str, Any], wish: Wish, done: list[Wish]) -> bool:
                 for each in (*done, wish)
                 if each.remedy in names and wish.at - each.at < span and (not cause or cause in each.causes)
             ]
-            took = sum(each.money / 1e6 if limit["counts"] == "money" else 1 for each in counted)
+            took = {
+                "money": sum(each.money / 1e6 for each in counted),
+                "actions": len(counted),
+                "customers": len({each.customer for each in counted}),
+            }[limit["counts"]]
             if wish.remedy in names and took > limit["most"]:
                 return False
     return True
 
 
-@given(limits(("all", "cause")), wishes(), st.sets(st.integers(0, 13)))
+@given(limits(("all", "cause"), "customers"), wishes(), st.sets(st.integers(0, 13)))
 @examples(60)
 def test_the_guard_lets_pass_what_a_naive_reckoning_does(
     sections: dict[str, Any], wished: list[Wish], stops: set[int]
@@ -98,7 +107,11 @@ def test_the_guard_lets_pass_what_a_naive_reckoning_does(
     for hour in range(14):
         events = [
             proposed(
-                Event(each.at, each.id, "c", "action", {"remedy": each.remedy, "case_id": ""}), each.causes, each.money
+                Event(
+                    each.at, each.id, "c", "action", {"remedy": each.remedy, "case_id": "", "customer": each.customer}
+                ),
+                each.causes,
+                each.money,
             )
             for each in reversed(wished)
             if each.at == hour * HOUR

@@ -22,6 +22,7 @@ from config.clock import DAY, HOUR, MINUTE, micros
 from config.events import Event
 from config.features.load import load_views
 from config.policies.autonomy import Autonomy
+from config.policies.guardrails import Freeze, Guardrails, Limit, Turn
 from config.policies.versions import Versions, load_policy
 from config.services.load import load_service_map
 from dataflows.detection import Logics
@@ -44,7 +45,7 @@ from operators.features.checkpoints import MODEL
 from operators.fleet import FleetLogic, FleetRule
 from operators.fleet_watch import Watch
 from operators.fold import JourneyLimits
-from operators.guard import GuardLogic
+from operators.guard import WITHHELD, GuardLogic
 from operators.journey import JourneyLogic, JourneySettings
 from operators.risk import RiskLogic
 from operators.telemetry import STOCK_TYPE, TelemetryLogic
@@ -100,7 +101,7 @@ def logics(policy: Versions | None = None) -> Logics:
     return Logics(
         telemetry=lambda: TelemetryLogic(STREAMS, OutageAgent(MANIFESTS["outage"]), micros(SETTINGS.entity_ttl)),
         fleet=lambda: FleetLogic(MANIFESTS["outage"].parameters("fleet", FleetRule), load_service_map()),
-        journey=lambda: JourneyLogic(agents, JOURNEYS, judged=True),
+        journey=lambda: JourneyLogic(agents, JOURNEYS, judged=True, counted=True),
         risk=lambda: RiskLogic(VIEWS, RISK),
         cause=lambda: CauseLogic(CAUSES, watches),
         autonomy=lambda: AutonomyLogic(policy, frozenset(MANIFESTS), {MODEL: "experience"}),
@@ -192,6 +193,38 @@ def test_levels_of_autonomy_depend_only_on_the_content_of_the_partitions(tmp_pat
     for number in range(SCHEMING):
         chosen = schedule(number + 1)
         assert Pipeline(told, logics(policy), chosen, tmp_path / str(number)).run() == expected, chosen
+
+
+def tightly_guarded() -> Versions:
+    """Return the default policy with guardrails of each kind that are reached again and again."""
+    bundle = load_policy().newest
+    common: dict[str, Any] = {"owner": "desk", "then": "recommend", "remedies": frozenset(bundle.remedies)}
+    limit: dict[str, Any] = common | {"counts": "actions", "within": DAY}
+    guardrails = Guardrails(
+        limits=(
+            Limit(name="each", per="customer", most=1, **limit),
+            Limit(name="cause", per="cause", most=2, **limit),
+            Limit(name="all", per="all", most=2, **(limit | {"within": 2 * DAY})),
+            Limit(name="share", per="all", most=1, share=0.4, **(limit | {"counts": "customers"})),
+        ),
+        freezes=(Freeze(name="night", weekly=tuple((d * DAY, d * DAY + 6 * HOUR) for d in range(7)), **common),),
+        turns=(Turn(name="turn", **common),),
+    )
+    return Versions((replace(bundle, guardrails=guardrails),))
+
+
+@pytest.mark.slow
+def test_what_guardrails_hold_back_depends_only_on_the_content_of_the_partitions(tmp_path: Path) -> None:
+    policy, content = tightly_guarded(), shop(5, disorder=2 * HOUR)
+    expected = Pipeline(content, logics(policy), Schedule(0, 1 << 20, 0, 0), tmp_path).run()
+    told = {kind: [orjson.loads(each[-1]) for each in expected if each[0] == kind] for kind in ("decision", WITHHELD)}
+    held = {each["guardrail"] for row in told["decision"] for each in row.get("guardrails", ())}
+    withheld = {each["guardrail"] for row in told[WITHHELD] for each in row["guardrails"]}
+    assert held >= {"each", "night"}
+    assert withheld >= {"all", "share"}
+    for number in range(SCHEMING):
+        chosen = schedule(number + 1)
+        assert Pipeline(content, logics(policy), chosen, tmp_path / str(number)).run() == expected, chosen
 
 
 def assert_full(outputs: list[Output]) -> None:

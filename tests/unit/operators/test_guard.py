@@ -11,7 +11,7 @@ from config.clock import DAY, HOUR
 from config.errors import RecoveryError
 from config.events import RELEASE, Event
 from config.policies.versions import Versions
-from operators.guard import SPENT_MAX, WITHHELD, GuardLogic, bounded, proposed
+from operators.guard import ACTIVE, SPENT_MAX, WITHHELD, GuardLogic, bounded, proposed
 from tests.support.findings import Stage
 from tests.support.policies import bundle_of, rule
 
@@ -123,7 +123,65 @@ def test_what_cannot_be_remembered_one_by_one_counts_as_long_as_the_later_one() 
 
 def test_anything_else_is_a_fault_of_the_wiring(tmp_path: Path) -> None:
     logic = stage(tmp_path, one={}).logic
-    with pytest.raises(ValueError, match="takes actions, not finding"):
+    with pytest.raises(ValueError, match="takes actions and counts of customers, not finding"):
         Stage(logic).feed([Event(1, "f", "guard", "finding", {})], 2)
     with pytest.raises(RecoveryError):
         logic.migrate(0, None)
+
+
+def active(day: int, customers: int, group: int = 0) -> Event:
+    at = (day + 1) * DAY + HOUR + group
+    return Event(at, f"active|c{group}|{day + 1}", "guard", ACTIVE, {"day": day, "customers": customers})
+
+
+def touching(number: int, customer: str, at: int, causes: tuple[str, ...] = ("lane:a",)) -> Event:
+    made = action(number, at, causes=causes)
+    made.data["action"]["customer"] = customer
+    return made
+
+
+def test_so_many_customers_are_touched_by_a_cause_each_as_often_as_need_be(tmp_path: Path) -> None:
+    guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "most": 2})
+    events = [
+        touching(1, "ann", HOUR),
+        touching(2, "ann", HOUR + 1),
+        touching(3, "bob", HOUR + 2),
+        touching(4, "cyd", HOUR + 3),
+        touching(5, "cyd", HOUR + 4, causes=("lane:b",)),
+        touching(6, "bob", 5 * HOUR),
+        touching(7, "", 6 * HOUR),  # what is done about the cause touches nobody
+    ]
+    assert passed(guard.feed(events, DAY)) == ["a1", "a2", "a3", "a5", "a6", "a7"]
+    guard.restart()
+    # Ann was touched last at the second action; Bob, who was touched later, still counts.
+    events = [touching(8, "cyd", HOUR + 1 + DAY), touching(9, "dan", HOUR + 2 + DAY)]
+    assert passed(guard.feed(events, 2 * DAY)) == ["a8"]
+    guard.feed([], 4 * DAY)
+    assert (guard.group.keys, guard.group.open_timers) == (0, 0)
+
+
+def test_a_share_of_the_customers_that_were_active_may_be_touched_where_it_is_more(tmp_path: Path) -> None:
+    guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "most": 1, "share": 0.1, "within": "10d"})
+    events = [
+        touching(1, "ann", HOUR),
+        touching(2, "bob", 2 * HOUR),
+        active(0, 15),
+        active(0, 16, group=1),
+        *(touching(3 + n, name, DAY + 2 * HOUR + n) for n, name in enumerate(("bob", "cyd", "dan"))),
+        # The day before has not been told of yet by all; the one before that still says 31.
+        active(1, 4),
+        touching(7, "eve", 2 * DAY + 2 * HOUR),
+        touching(8, "fay", 5 * DAY),
+    ]
+    assert passed(guard.feed(events, 6 * DAY)) == ["a1", "a3", "a4"]
+    state = guard.group.state_of("guard")
+    assert state is not None
+    assert state.active == {0: 31, 1: 4}
+
+
+def test_only_the_last_days_are_remembered(tmp_path: Path) -> None:
+    guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "share": 0.5})
+    guard.feed([active(day, day) for day in range(30)], 40 * DAY)
+    state = guard.group.state_of("guard")
+    assert state is not None
+    assert state.active == {27: 27, 28: 28, 29: 29}

@@ -13,8 +13,10 @@ from config.errors import RecoveryError
 from config.events import BROADCAST, Event
 from operators.agents.base import View
 from operators.fold import JourneyLimits
+from operators.frame import Frame
 from operators.journey import JourneyLogic, JourneySettings
 from operators.journey_state import Contact, Journey, Signal, Usage
+from operators.keyed import KeyedGroup
 from tests.support.journeys import (
     CHANNEL,
     CUSTOMER,
@@ -371,3 +373,21 @@ def test_partials_are_refused() -> None:
 
     with pytest.raises(TypeError, match="journey"):
         logic.on_partial("k", Journey(), object(), None)  # type: ignore[arg-type]
+
+
+def test_how_many_customers_had_a_record_on_a_day_is_told_when_it_is_over() -> None:
+    group = KeyedGroup(JourneyLogic([], JourneySettings(), counted=True), ["in"])
+    days = [(0, "ann"), (0, "bob"), (0, "ann"), (1, "bob"), (3, "cyd"), (3, "ann")]
+    events = [
+        Event(START + day * DAY + n, f"e{n}", customer, "contact.made", {"customer_id": customer, "channel": "chat"})
+        for n, (day, customer) in enumerate(days)
+    ]
+    group.receive(Frame(0, "in", START + 4 * DAY, events))
+    told = [event for to, event in group.advance() if to == "guard"]
+    day = START // DAY
+    assert [event.data for event in told] == [{"day": day, "customers": 2}, {"day": day + 1, "customers": 1}]
+    assert [(event.key, event.type, event.at) for event in told] == [
+        ("guard", "customers.active", events[3].at),
+        ("guard", "customers.active", events[4].at),
+    ]
+    assert len({event.id for event in told}) == 2

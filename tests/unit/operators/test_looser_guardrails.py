@@ -26,9 +26,9 @@ TURN: dict[str, Any] = {"description": "d", "of": {"remedies": ["notify", "credi
 
 
 def change(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> Change:
-    made = [bundle_of(folder / name, rule("a", "linked", "act", "notify"), guardrails=given) for name, given in
-            (("old", old), ("new", new))]  # fmt: skip
-    return compare(*made, MANIFESTS).change
+    rules = rule("a", "linked", "act", "notify")
+    before, after = (bundle_of(folder / name, rules, guardrails=section) for name, section in (("o", old), ("n", new)))
+    return compare(before, after, MANIFESTS).change
 
 
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [

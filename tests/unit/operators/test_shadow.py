@@ -79,7 +79,13 @@ def test_alive_it_acts_counts_a_contact_has_a_plan_and_takes_budget() -> None:
     events = on.feed([SURE.event("c1")], 2 * DAY)
     state = state_of(on)
     (case,) = state.open.values()
-    assert [event.type for _, event in events] == ["finding", "case.opened", "decision", "action.proposed"]
+    assert [event.type for _, event in events] == [
+        "finding",
+        "case.opened",
+        "case.updated",
+        "decision",
+        "action.proposed",
+    ]
     assert (case.plan is not None, case.used, len(state.contacts)) == (True, ["notify_new_date"], 1)
     assert state_of(on, BROADCAST).budgets["fulfilment"].cases == 1
 
@@ -136,7 +142,11 @@ def test_what_was_found_alive_ends_alive_and_what_was_found_in_shadow_ends_there
     later = finding(at=2 * DAY, entity="order:2", occurrence="later")
     ends = [end_of(SURE, 3 * DAY), end_of(later, 3 * DAY)]
     events = [event for _, event in on.feed([each.event("c1") for each in (SURE, later, *ends)], 4 * DAY)]
-    assert [event.type for event in events if event.type.startswith("case")] == ["case.opened", "case.resolved"]
+    assert [event.type for event in events if event.type.startswith("case")] == [
+        "case.opened",
+        "case.updated",  # a moment later, with what was decided
+        "case.resolved",
+    ]
     state = state_of(on)
     assert state.apart is not None
     assert (state.open, state.apart.open) == ({}, {})
