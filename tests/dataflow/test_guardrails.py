@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from config.clock import DAY
+from config.clock import DAY, HOUR
 from config.policies.load import DEFAULT_FOLDER
+from replay.cut import cut
 from sinks import queries
 from sinks.store import Store
-from tests.support.recordings import record
+from tests.support.recordings import MADE_AT, record
 from tests.support.replays import Left, Run, replayed
 from tests.support.shop import recorded, shop
 
@@ -29,6 +30,15 @@ GUARDRAILS: dict[str, Any] = {
             "most": 1,
             "within": "5d",
             "then": "recommend",
+            "owner": "care",
+        },
+        "few": {
+            "description": "d",
+            "per": "cause",
+            "counts": "customers",
+            "most": 1,
+            "share": 0.2,
+            "within": "2d",
             "owner": "care",
         },
         "all-tickets": {
@@ -48,7 +58,9 @@ GUARDRAILS: dict[str, Any] = {
             "of": {"moves_money": True},
             "owner": "finance",
         },
-    }
+    },
+    "turns": {"one": {"description": "d", "of": {"contacts_customer": True}, "owner": "care"}},
+    "freezes": {"night": {"description": "d", "hours": "22:00-02:00", "owner": "care"}},
 }
 
 
@@ -78,12 +90,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     folder = tmp_path_factory.mktemp("guardrails")
     content = shop(5)
     policy = acting_policy(folder / "policy", GUARDRAILS)
-    recording = record(folder / "recording", recorded(content), recorded_until=content.until)
+    recording = record(folder / "recording", recorded(content, stamped=True), recorded_until=content.until)
     settings = f'policy.bundle = "{policy}"\npolicy.mode = "act"\n'
     plain = Run((recording.folder,), settings=settings)
+    middle, pieces = content.until - 10 * DAY, [folder / "begin", folder / "end"]
+    cut(recording, pieces[0], created_at=MADE_AT, until=middle)
+    cut(recording, pieces[1], created_at=MADE_AT, from_=middle)
     runs = {
         "plain": plain,
         "two workers": replace(plain, workers=2, settings=settings + "runtime.batch_records = 97\n"),
+        "two pieces": replace(plain, recordings=tuple(pieces), workers=2),
         "three workers": replace(plain, workers=3, settings=settings + 'runtime.emit_interval = "0ms"\n'),
     }
     return Told(folder, replayed(runs, folder))
@@ -98,6 +114,7 @@ def test_the_outputs_do_not_depend_on_how_the_job_is_cut_up(told: Told) -> None:
 def test_no_limit_is_ever_passed(told: Told) -> None:
     actions = told.bodies("action")
     assert most_within(actions, 5 * DAY, lambda each: each["customer"]) == 1
+    assert not [each for each in actions if not 2 * HOUR <= each["at"] % DAY < 22 * HOUR]
     tickets = [each for each in actions if each["remedy"] in ("open_ticket", "note_on_ticket", "warn_carrier_manager")]
     assert most_within(tickets, DAY, lambda each: "") == 2
 
@@ -114,7 +131,8 @@ def test_what_is_held_back_says_by_what_and_who_may_change_it(told: Told) -> Non
     assert held
     for each in held:
         assert each["outcome"] == "recommend"
-        assert "care may change that (guardrail per-customer of the policy)" in each["reason"]
+        assert {guardrail["owner"] for guardrail in each["guardrails"]} == {"care"}
+        assert all(f"may change that (guardrail {g['guardrail']} of" in each["reason"] for g in each["guardrails"])
     for each in told.bodies("guardrail"):
         names = [guardrail["guardrail"] for guardrail in each["guardrails"]]
         assert each["reason"].endswith(f"may change that (guardrail {names[-1]} of the policy).")
