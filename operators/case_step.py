@@ -297,11 +297,11 @@ class CaseStep:
 
     def _release(self, event: Event, case: Case, row: dict[str, Any]) -> None:
         """Let an event leave; an action that limits over all customers speak of, by the stage that keeps them."""
-        bundle = self.logic.decider.policy.at(self.context.now)
-        if event.type == "action" and bundle is not None:
+        decider, now = self.logic.decider, self.context.now
+        if event.type == "action":
             remedy, causes = event.data["remedy"], case.causes if event.data["customer"] else [self.key]
-            if any(bundle.guardrails.of_fleet(remedy, causes)):
-                money = self.logic.decider.money(remedy, row["money_at_risk"], self.context.now)
+            if decider.is_limited(remedy, causes, now):
+                money = decider.money(remedy, row["money_at_risk"], now)
                 self.context.emit(GUARD, proposed(event, causes, money))
                 return
         self.context.emit(RELEASE, event)

@@ -95,9 +95,13 @@ class Decider:
 
     def takes_turns(self, decided: Decided, now: int) -> bool:
         """Return whether what is to be done without a person has to wait for its turn."""
+        bundle = self.policy.at(now) if decided.outcome == "act" else None
+        return bundle is not None and any(decided.remedy in turn.remedies for turn in bundle.guardrails.turns)
+
+    def is_limited(self, remedy: str, causes: Sequence[str], now: int) -> bool:
+        """Return whether a limit over all customers, or of one of the causes, speaks of a remedy."""
         bundle = self.policy.at(now)
-        turns = () if bundle is None else bundle.guardrails.turns
-        return decided.outcome == "act" and any(decided.remedy in turn.remedies for turn in turns)
+        return bundle is not None and any(bundle.guardrails.of_fleet(remedy, causes))
 
     def money(self, remedy: str, at_risk: float, now: int) -> int:
         """Return how much money a remedy of the policy in force moves at the most for a case, in millionths."""

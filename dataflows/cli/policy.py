@@ -115,13 +115,15 @@ def check(
         )
 
 
+OWNED = ("rules", "remedies", "guardrails")
+
+
 def _checked(bundle: Bundle, manifests: dict[str, Manifest], in_force: bool, until: int, now: int) -> Row:
     owned = Counter((rule.owner, "rules") for rule in bundle.rules)
     owned.update((remedy.owner, "remedies") for remedy in bundle.remedies.values())
+    owned.update((guardrail.owner, "guardrails") for guardrail in bundle.guardrails)
     names = sorted({bundle.owner, *(owner for owner, _ in owned)})
-    owners: list[Row] = [
-        {"owner": name, "rules": owned[name, "rules"], "remedies": owned[name, "remedies"]} for name in names
-    ]
+    owners: list[Row] = [{"owner": name} | {what: owned[name, what] for what in OWNED} for name in names]
     return {
         "version": bundle.version,
         "hash": bundle.hash,
@@ -165,7 +167,7 @@ def _show_checked(document: Row) -> None:
     for version in document["versions"]:
         held = ("mode", "agent", "kind", "rule", "when", "owner", "reason")
         print_rows(f"How far it may go in {version['version']}", held, version["modes"])
-        print_rows(f"Owners in {version['version']}", ("owner", "rules", "remedies"), version["owners"])
+        print_rows(f"Owners in {version['version']}", ("owner", *OWNED), version["owners"])
         print_rows(
             f"Not granted in {version['version']}", ("agent", "kind", "rule", "side_effect"), version["ungranted"]
         )

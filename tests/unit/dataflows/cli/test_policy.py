@@ -37,7 +37,7 @@ def test_check_shows_versions_owners_and_what_is_in_force(tmp_path: Path) -> Non
     first, second = document["versions"]
     assert (first["version"], first["in_force"], second["version"], second["in_force"]) == ("a", True, "b", False)
     assert (first["until"], second["until"]) == ("2026-03-01T00:00:00Z", "+∞")
-    assert {"owner": "payment-risk", "rules": 2, "remedies": 0} in first["owners"]
+    assert {"owner": "payment-risk", "rules": 2, "remedies": 0, "guardrails": 0} in first["owners"]
     assert "payment-risk" in run("check", tmp_path).output
 
 
