@@ -160,6 +160,13 @@ def test_so_many_customers_are_touched_by_a_cause_each_as_often_as_need_be(tmp_p
     assert (guard.group.keys, guard.group.open_timers) == (0, 0)
 
 
+def test_a_cause_is_free_again_when_the_customer_touched_longest_ago_counts_no_more(tmp_path: Path) -> None:
+    guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "most": 2})
+    names = ("ann", "bob", "ann", "cyd")
+    made = guard.feed([touching(n, name, HOUR + n) for n, name in enumerate(names)], DAY)
+    assert made[-1][1].data["guardrails"][0]["free_at"] == HOUR + 1 + DAY  # Bob's, for Ann was touched again
+
+
 def test_a_share_of_the_customers_that_were_active_may_be_touched_where_it_is_more(tmp_path: Path) -> None:
     guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "most": 1, "share": 0.1, "within": "10d"})
     events = [

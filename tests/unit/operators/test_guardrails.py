@@ -114,6 +114,12 @@ def test_nobody_consents_for_two(tmp_path: Path) -> None:
     assert [each["guardrail"] for each in desk.of("decision")[0]["guardrails"]] == ["none", "nor"]
 
 
+def test_a_hard_guardrail_is_not_asked_about_beside_a_soft_one_of_the_same_owner(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"soft": limit(most=0, then="approve"), "hard": limit(most=0)}), mode="act")
+    desk.feed(on(1, HOUR))
+    assert (outcomes(desk), desk.of("approval.requested")) == (["recommend"], [])
+
+
 def test_no_consent_overrules_a_hard_guardrail(tmp_path: Path) -> None:
     ask = rule("ask", "confidence >= 0.5", "approve", "notify")
     desk = Desk(bundle(tmp_path, ask, **{"one-each": limit()}), mode="act")

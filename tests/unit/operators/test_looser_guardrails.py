@@ -13,6 +13,7 @@ from tests.support.policies import REMEDIES, bundle_of, rule
 
 MANIFESTS = {"fulfilment": load_manifests()["fulfilment"]}
 LIMIT: dict[str, Any] = {"description": "d", "per": "customer", "most": 2, "within": "7d", "owner": "team-g"}
+SHARE = LIMIT | {"per": "cause", "counts": "customers", "share": 0.2}
 SOFT = LIMIT | {"then": "approve"}
 ONCE: dict[str, Any] = {
     "description": "d",
@@ -36,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("limits", LIMIT, LIMIT | {"within": "8d"}),
     ("limits", LIMIT | {"of": {"contacts_customer": True}}, LIMIT),
     ("limits", SOFT, LIMIT),
+    ("limits", SHARE, SHARE | {"share": 0.1}),
     ("sequences", ONCE, ONCE | {"within": "8d"}),
     ("sequences", ONCE, ONCE | {"after": {"remedies": ["credit", "ticket"]}}),
     ("sequences", ONCE, ONCE | {"forbids": {}}),
