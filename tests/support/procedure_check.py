@@ -22,7 +22,7 @@ CONTROLS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "case": lambda: patch("operators.restrain._by_case", lambda said, *_: (said.outcome, said.restraint)),
     "modes": lambda: patch("operators.policy.tightest", _nothing),
     "sources": lambda: patch("operators.policy._wants_sources", lambda *_: False),
-    "customer": lambda: patch("operators.restrain.judge_customer", lambda *_: []),
+    "customer": lambda: patch("operators.restrain.judge", lambda *_: []),
     "fleet": lambda: patch("operators.guard.judge_limit", _nothing),
     "job": nullcontext,
     "amount": nullcontext,
