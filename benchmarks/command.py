@@ -125,7 +125,9 @@ class Bench:
     def ledger(self) -> None:
         """Measure actions through the effect ledger."""
         with self._task("ledger", None):
-            self.found["ledger"] = ledger(self._events // EVENTS_PER_ACTION)
+            actions = self._events // EVENTS_PER_ACTION
+            self.found["ledger"] = ledger(actions)
+            self.found["ledger_processes"] = ledger(actions, processes=2)
 
     def _world(self, mix: Mix) -> Recording:
         events = int(self._events * max(SIZES.values()))

@@ -10,8 +10,12 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
@@ -23,7 +27,7 @@ from config.playbooks.load import load_playbook
 from config.playbooks.model import Playbook
 from config.targets import Targets, load_targets
 from dataflows.remedy_means import Means
-from dataflows.remedy_rows import shard_names
+from dataflows.remedy_rows import shard_names, shard_of
 from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import BATCH, Intake
 from dataflows.worker import GC_THRESHOLDS
@@ -62,10 +66,8 @@ class Nothing:
 class Given:
     """A source of actions that are all there."""
 
-    source = "bench"
-
-    def __init__(self, bodies: Sequence[bytes]) -> None:
-        self._bodies = bodies
+    def __init__(self, source: str, bodies: Sequence[bytes]) -> None:
+        self.source, self._bodies = source, bodies
 
     def open(self, position: int) -> None:
         """Begin."""
@@ -76,46 +78,65 @@ class Given:
         return [Recorded(position + n, CUSTOMER, body) for n, body in enumerate(chosen)], position + len(chosen)
 
 
-def ledger(actions: int, url: str = "") -> dict[str, float]:
+def ledger(actions: int, url: str = "", processes: int = 1) -> dict[str, float]:
     """Return how many actions a second are settled, and how long each takes, microseconds.
 
     Args:
         actions: How many.
         url: Of an empty database; by default a file beside the other benchmarks' own.
+        processes: Workers that share the shards, as those of `forestall run remediation --processes` do.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=FOLDER) as folder:
-        books, targets = _files(Path(folder))
-        with Ledger.open(url or f"sqlite:///{folder}/ledger.db", create=True) as place:
-            wall, cpu = _measured(place, books, targets, [_body(number) for number in range(actions)])
+        url = url or f"sqlite:///{folder}/ledger.db"
+        with Ledger.open(url, create=True) as place:
+            context = get_context("spawn")
+            together, told = context.Barrier(processes), context.SimpleQueue()
+            workers = [
+                context.Process(target=_work, args=(number, processes, actions, url, together, told))
+                for number in range(processes)
+            ]
+            for worker in workers:
+                worker.start()
+            times: list[tuple[float, float, float]] = [told.get() for _ in workers]
+            for worker in workers:
+                worker.join()
             states = actions_by_state(place)
     if states != {"settled": actions}:
         raise RuntimeError(f"not all actions were settled: {states}")
+    wall = max(ended for _, ended, _ in times) - min(began for began, _, _ in times)
     return {
         "actions": float(actions),
         "per_s": actions / wall,
         "us": 1e6 * wall / actions,
-        "cpu_us": 1e6 * cpu / actions,
+        "cpu_us": 1e6 * sum(used for *_, used in times) / actions,
     }
 
 
-def _measured(
-    place: Ledger, books: dict[str, Playbook], targets: Targets, bodies: Sequence[bytes]
-) -> tuple[float, float]:
-    """Carry all out; return the seconds of wall and processor time that it took."""
+def _work(number: int, processes: int, actions: int, url: str, together: Barrier, told: SimpleQueue[Any]) -> None:
+    """Carry out the actions of a worker's shards; tell when it began and ended, and its processor time, seconds.
+
+    The clock is one for all processes of a machine.
+    """
     names = shard_names(SHARDS)
-    means = Means(place, books, targets, Nothing())
-    shards = {name: Shard(name, means, AT) for name in names}
-    intake = Intake(place, Given(bodies), names)
-    gc.set_threshold(*GC_THRESHOLDS)  # as in a worker
-    began, used, now, came = time.perf_counter(), time.process_time(), AT, True
-    while came or any(shard.open for shard in shards.values()):
-        now += SECOND // 50
-        new, came = intake.take() if came else ([], False)
-        for shard in shards.values():
-            shard.take(new, now)
-            shard.turn(now)
-    return time.perf_counter() - began, time.process_time() - used
+    own = names[number::processes]
+    made = [_action(each) for each in range(actions)]
+    bodies = [encode_action(action) for action in made if shard_of(action, names) in own]
+    with TemporaryDirectory() as folder, Ledger.open(url) as place:
+        books, targets = _files(Path(folder))
+        means = Means(place, books, targets, Nothing())
+        shards = [Shard(name, means, AT) for name in own]
+        intake = Intake(place, Given(f"bench-{number}", bodies), names)
+        gc.set_threshold(*GC_THRESHOLDS)  # as in a worker
+        together.wait()
+        began, used, now, came = time.perf_counter(), time.process_time(), AT, True
+        while came or any(shard.open for shard in shards):
+            now += SECOND // 50
+            new, came = intake.take() if came else ([], False)
+            for shard in shards:
+                shard.take(new, now)
+                shard.turn(now)
+        told.put((began, time.perf_counter(), time.process_time() - used))
 
 
 def _files(folder: Path) -> tuple[dict[str, Playbook], Targets]:
@@ -144,9 +165,9 @@ def _files(folder: Path) -> tuple[dict[str, Playbook], Targets]:
     return {"tell": load_playbook(book)}, load_targets(file)
 
 
-def _body(number: int) -> bytes:
+def _action(number: int) -> Action:
     identity = f"{number:032x}"
-    made = Action(
+    return Action(
         action_id=identity,
         case_id=identity,
         decision_id=identity,
@@ -161,4 +182,3 @@ def _body(number: int) -> bytes:
         facts={"confidence": 0.95, "findings": 1, "money_at_risk": 80.0},
         bundle="b" * 32,
     )
-    return encode_action(made)
