@@ -222,6 +222,7 @@ def changed(name: str) -> Settings:
         "policy.enforce": "true",
         "policy.mode": "act",
         "registry.timeout": "2s",
+        "remediation.flags_stale_after": "2s",
         "runtime.epoch_interval": "2s",
         "runtime.emit_interval": "2s",
         "telemetry.pane": "10s",
