@@ -46,6 +46,7 @@ SELDOM = {
 """What takes people, or a change of what is measured."""
 CARRIED_OUT = {
     "forestall_autonomy_changes_total",
+    "forestall_autonomy_outcomes_total",
     "forestall_actions_total",
     "forestall_actions_open",
     "forestall_call_seconds",
@@ -53,6 +54,7 @@ CARRIED_OUT = {
     "forestall_breakers",
     "forestall_effects_unknown",
     "forestall_unknown_oldest_timestamp_seconds",
+    "forestall_unknown_age_seconds",
     "forestall_outcomes_unpublished",
     "forestall_flags_heard_timestamp_seconds",
 }
