@@ -10,7 +10,7 @@ from config.errors import FencedError
 from sinks.chain import GENESIS, Entry, link
 from sinks.ledger_rows import BreakerRow, EffectRow, Open, OutcomeRow, Progress
 from sinks.ledger_schema import actions, breakers, effects, outcomes, shards, wishes
-from sinks.many import Upserting, updating
+from sinks.many import InsertingNew, Upserting, updating
 from sinks.place import Place
 from sinks.projections import chunks
 
@@ -34,9 +34,11 @@ class ShardWriter:
     def _taken_over(self) -> tuple[int, int, int, bytes]:
         with self._ledger.begin() as connection:
             s, o = shards.c, outcomes.c
+            # The row has to be there to be locked: else two who open a new shard at once would both own it.
+            _INSERT_SHARDS(connection, [(self.shard, 0, 0)])
             query = sa.select(s.generation, s.published).where(s.shard == self.shard).with_for_update()
-            generation, published = connection.execute(query).one_or_none() or (0, 0)
-            _UPSERT_SHARDS(connection, [(self.shard, generation + 1, published)])
+            generation, published = connection.execute(query).one()
+            connection.execute(shards.update().where(s.shard == self.shard).values(generation=generation + 1))
             last = sa.select(o.n, o.chain).where(o.shard == self.shard).order_by(o.n.desc()).limit(1)
             told, head = connection.execute(last).one_or_none() or (0, GENESIS)
         return generation + 1, published, told, head
@@ -184,7 +186,7 @@ _OPEN = tuple(actions.c[name] for name in Open._fields)
 _PROGRESS = [name for name in Progress._fields if name != "action_id"]
 _UPDATE_ACTIONS = updating(actions, "action_id", [*_PROGRESS, "generation"])
 _UPSERT_EFFECTS, _UPSERT_BREAKERS = Upserting(effects), Upserting(breakers)
-_UPSERT_OUTCOMES, _UPSERT_SHARDS = Upserting(outcomes), Upserting(shards)
+_UPSERT_OUTCOMES, _INSERT_SHARDS = Upserting(outcomes), InsertingNew(shards)
 
 
 def _id_of(action_id: str, seq: int) -> str:
