@@ -108,11 +108,11 @@ class Shard:
     # -- what comes in ------------------------------------------------------------------------------------------------
 
     def take(self, new: Iterable[NewAction], now: int) -> None:
-        """Begin with those of the shard's actions that were taken in since; those under way are passed over."""
-        for one in new:
-            if one.shard == self.name and one.action_id not in self._running:
-                running = self._load(Open(one.action_id, one.case_key, one.body, b""))
-                self._wake(running, self._means.begins(running.action, now))
+        """Begin with those of the shard's actions that were taken in since, unless the ledger told of them before."""
+        mine = [one for one in new if one.shard == self.name and one.action_id not in self._running]
+        for one in self.writer.unbegun(mine):
+            running = self._load(Open(one.action_id, one.case_key, one.body, b""))
+            self._wake(running, self._means.begins(running.action, now))
 
     def turn(self, now: int) -> int:
         """Do all that is due; return how many sagas were moved."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from config.errors import FencedError
 from sinks.chain import GENESIS, Entry, link
-from sinks.ledger_rows import BreakerRow, EffectRow, Open, OutcomeRow, Progress
+from sinks.ledger_rows import BreakerRow, EffectRow, NewAction, Open, OutcomeRow, Progress
 from sinks.ledger_schema import actions, breakers, effects, outcomes, shards, wishes
 from sinks.many import InsertingNew, Upserting, updating
 from sinks.place import Place
@@ -101,6 +101,18 @@ class ShardWriter:
                 query = sa.select(*_OPEN).where(actions.c.shard == self.shard, actions.c.action_id.in_(ids))
                 found += [Open(*row) for row in connection.execute(query.order_by(actions.c.action_id))]
         return found
+
+    def unbegun(self, new: Sequence[NewAction]) -> list[NewAction]:
+        """Return those of some actions that stand in the shard as they were taken in: nothing came of them yet."""
+        if not new:
+            return []
+        by_id = {one.action_id: one for one in new}
+        a, found = actions.c, set[str]()
+        with self._ledger.read() as connection:
+            for ids in chunks(list(by_id)):
+                query = sa.select(a.action_id).where(a.action_id.in_(ids), a.shard == self.shard, a.open, a.saga == b"")
+                found.update(connection.execute(query).scalars())
+        return [one for action_id, one in by_id.items() if action_id in found]
 
     def latest(self) -> int:
         """Return the latest instant at which anything of the shard was written down; 0 for none."""
