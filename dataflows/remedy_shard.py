@@ -30,6 +30,8 @@ from sinks.ledger_rows import EffectRow, NewAction, Open
 
 MOVES_MAX = 2_000
 """Sagas moved in one transaction: more would make those that wait for their commit wait for too long."""
+HEED_MAX = 1_000
+"""Wishes heeded in one transaction: it leaves room for other moves."""
 HEAR_EVERY = SECOND
 """How often wishes and the breakers of other shards are looked for."""
 ASK_AGAIN = MINUTE
@@ -247,8 +249,9 @@ class Shard:
         # What a wish asks for must not be taken for something asked before the restart.
         if now < self._hear_at or self._restarted:
             return
-        self._hear_at = now + HEAR_EVERY
-        wished, elsewhere = self.writer.hear()
+        wished, elsewhere = self.writer.hear(HEED_MAX)
+        if len(wished) < HEED_MAX:
+            self._hear_at = now + HEAR_EVERY
         self._breakers.hear(elsewhere)
         wishes = dict(wished)
         if ended := [action_id for action_id in wishes if action_id not in self._running]:

@@ -124,15 +124,16 @@ class ShardWriter:
             last = connection.execute(sent.where(a.shard == self.shard)).scalar()
         return max((at for at in (*found, last) if at is not None), default=0)
 
-    def hear(self) -> tuple[list[tuple[str, str]], list[BreakerRow]]:
+    def hear(self, limit: int) -> tuple[list[tuple[str, str]], list[BreakerRow]]:
         """Return what others say: (action id, reason) of actions of the shard that shall be taken back and were not
-        heeded yet; and what the other shards know of targets that are not as they should be.
+        heeded yet, at most so many; and what the other shards know of targets that are not as they should be.
         """
         wished = (
             sa.select(wishes.c.action_id, wishes.c.reason)
             .join(actions, actions.c.action_id == wishes.c.action_id)
             .where(actions.c.shard == self.shard, ~wishes.c.taken)
             .order_by(wishes.c.action_id)
+            .limit(limit)
         )
         b = breakers.c
         troubled = sa.select(b.name, b.state, b.until, b.body).where(b.shard != self.shard, b.state != "closed")

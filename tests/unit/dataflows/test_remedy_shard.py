@@ -262,3 +262,12 @@ def test_what_a_shard_found_when_it_was_opened_is_not_begun_again_when_it_is_han
     stage.turn()
     assert stage.states() == {"a1": "refused"}
     assert len(stage.told) == 1
+
+
+def test_many_wishes_are_heeded_a_transaction_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.remedy_shard.HEED_MAX", 2)
+    names = [f"a{number}" for number in range(5)]
+    stage.taken_in(*(order(number) for number in range(5)))
+    stage.ledger.wish_undone(names, "policy b1 was wrong", stage.now)
+    assert [stage.turn(1), stage.turn(), stage.turn(), stage.turn()] == [2, 2, 1, 0]
+    assert set(stage.states().values()) == {"refused"}

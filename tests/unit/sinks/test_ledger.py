@@ -153,8 +153,8 @@ def test_breakers_are_kept_by_shard_and_told_to_others(ledger: Ledger) -> None:
     one.commit(breaker_rows=[BreakerRow("crm/a", "open", 9, b"z")])
     assert one.breakers() == [BreakerRow("crm/a", "open", 9, b"z"), BreakerRow("crm/b", "closed", 0, b"y")]
     assert two.breakers() == []
-    assert two.hear() == ([], [BreakerRow("crm/a", "open", 9, b"z")])
-    assert one.hear() == ([], [])
+    assert two.hear(9) == ([], [BreakerRow("crm/a", "open", 9, b"z")])
+    assert one.hear(9) == ([], [])
 
 
 def test_wishes_are_heeded_once(ledger: Ledger) -> None:
@@ -162,10 +162,11 @@ def test_wishes_are_heeded_once(ledger: Ledger) -> None:
     writer = ledger.open_shard("s0")
     assert ledger.wish_undone(["a", "a", "b"], "rolled back", AT) == 2
     assert ledger.wish_undone(["a"], "again", AT) == 0
-    assert writer.hear() == ([("a", "rolled back"), ("b", "rolled back")], [])
-    assert ledger.open_shard("s1").hear() == ([], [])
+    assert writer.hear(9) == ([("a", "rolled back"), ("b", "rolled back")], [])
+    assert writer.hear(1)[0] == [("a", "rolled back")]
+    assert ledger.open_shard("s1").hear(9) == ([], [])
     writer.commit(taken=["a"])
-    assert writer.hear() == ([("b", "rolled back")], [])
+    assert writer.hear(9) == ([("b", "rolled back")], [])
     assert ledger.wish_undone(["a"], "once more", AT) == 1
 
 
