@@ -83,7 +83,8 @@ class LedgerFlags:
         if self._monotonic() - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = self._monotonic()
-        text, heard = self._ledger.fact(FLAGS), self._ledger.fact(HEARD)
+        # In this order: that nothing follows is said of flags that were written down before.
+        heard, text = self._ledger.fact(HEARD), self._ledger.fact(FLAGS)
         if text != self._text:
             self._text, self._standing = text, read_book(text).standing
         self._heard = int(heard or 0)

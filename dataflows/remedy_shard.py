@@ -190,7 +190,9 @@ class Shard:
     def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: _Turn) -> None:
         running = self._running[action_id]
         self._queues.leave(action_id)
-        if how is SagaStep.on_time and running.saga.phase == "begin" and self._means.held(now):
+        # Asked before the flags are: what is known of them only later does not count for what was known before.
+        held = self._means.held(now)
+        if how is SagaStep.on_time and running.saga.phase == "begin" and held:
             self._wake(running, now + HEAR_EVERY)
             return
         step = SagaStep(
@@ -200,10 +202,10 @@ class Shard:
             Around(
                 now,
                 self._means.targets.traits,
-                partial(self._blocked_until, running.action, now),
+                partial(self._blocked_until, running.action, now, held),
                 lambda action: self._means.unfit(action, now),
                 lambda action: self._means.inadmissible(action, now),
-                partial(self._others_acted, action_id),
+                lambda entity, since: self._means.ledger.acted_on(entity, since, action_id),
             ),
         )
         how(step)
@@ -276,9 +278,9 @@ class Shard:
         self._due[action_id] = at
         heapq.heappush(self._waits, (at, action_id))
 
-    def _blocked_until(self, action: Action, now: int, target: str, operation: str) -> int | None:
+    def _blocked_until(self, action: Action, now: int, held: bool, target: str, operation: str) -> int | None:
         asks = operation in ("query", "measure")
-        if not asks and not self._running[action.action_id].saga.effects and self._means.held(now):
+        if held and not asks and not self._running[action.action_id].saga.effects:
             return now + HEAR_EVERY
         if not asks and not self._entities.is_free(action.about, action.action_id):
             self._queues.wait(f"entity:{action.about}", action.action_id)
@@ -295,6 +297,3 @@ class Shard:
             running = self._running[action_id]
             running.saga.wake_at = now
             self._wake(running, now)
-
-    def _others_acted(self, action_id: str, entity: str, since: int) -> bool:
-        return self._means.ledger.acted_on(entity, since, action_id)

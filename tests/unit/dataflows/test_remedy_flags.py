@@ -203,3 +203,44 @@ def test_a_trial_heeds_the_flags_of_its_store_from_their_time_on(tmp_path: Path)
     with Store.open(filled(f"sqlite:///{tmp_path}/store.db", given=given)) as store:
         known = StoreFlags(store)
         assert [list(known.limits(at)) for at in (AT - 1, AT, AT + HOUR, AT + 1)] == [[], ["*"], [], ["*"]]
+
+
+def test_flags_that_were_heard_last_are_not_believed_to_be_all_before_they_are_seen() -> None:
+    """While brokers were away somebody set a flag: it is written down, then that nothing follows it."""
+    standing = Standing()
+    standing.take(flag("observe-only"), AT)
+    later = msgspec.json.encode(Book(standing, {})).decode()
+
+    class Changing:
+        """A ledger that is written to between any two looks at it."""
+
+        def __init__(self) -> None:
+            self.facts = {HEARD: str(AT - HOUR)}
+
+        def fact(self, key: str) -> str | None:
+            found = self.facts.get(key)
+            self.facts |= {FLAGS: later, HEARD: str(AT)}
+            return found
+
+    flags = LedgerFlags(Changing(), timedelta(minutes=1), lambda: 0.0)  # type: ignore[arg-type]
+    assert flags.held(AT) or flags.limits(AT)
+
+
+def test_a_flag_that_becomes_known_between_two_looks_is_not_missed(tmp_path: Path) -> None:
+    """It was unknown whether one was set; while an action is looked at it becomes known, and that it is the last."""
+    looks = 0
+
+    def inadmissible(_: Any, now: int) -> str:
+        nonlocal looks
+        looks += 1
+        return "there is a flag" if looks > 3 else ""
+
+    stage = Stage(tmp_path, {"tell": playbook(tmp_path)}, inadmissible=inadmissible, held=lambda now: 0 < looks < 3)
+    stage.take(action("a1"))
+    stage.turn()
+    assert stage.hands.asked == ["a1 measure measure"]
+    stage.begins("a1")
+    assert stage.hands.asked == []
+    stage.turn(2)
+    assert stage.states() == {"a1": "refused"}
+    stage.ledger.close()
