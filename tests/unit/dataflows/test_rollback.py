@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,11 @@ def test_a_policy_goes_by_its_hash_the_beginning_of_it_or_its_version(stage: Sta
         with pytest.raises(UsageError, match=f"No action of the ledger .* called '{unknown}'") as raised:
             named(unknown)
         assert "b1b1b1b1b1b1 (1 actions)" in raised.value.remedy
+
+
+def test_a_version_that_another_policys_hash_begins_with_is_not_guessed_at(stage: Stage) -> None:
+    meant = replace(load_bundle(DEFAULT_FOLDER), version="b2")
+    done(stage, order(1, bundle=meant.hash), order(2, bundle=TWO))
+    with pytest.raises(UsageError, match="More than one policy is called 'b2'"):
+        bundle_named(stage.ledger, "b2", lambda: [meant])
+    assert bundle_named(stage.ledger, TWO, lambda: [replace(meant, version=TWO)]) == TWO
