@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ from config.clock import HOUR, MINUTE, SECOND
 from config.events import Event
 from config.policies.bundle import Remedy
 from config.policies.load import load_bundle
+from dataflows import remedy_flags
 from dataflows.remedy_flags import FLAGS, HEARD, Book, LedgerFlags, Restraint, StoreFlags, remedies_of
 from operators.flags import FLAG, FLAGS_MAX, Limit, Standing, noted
 from sinks.ledger import Ledger
@@ -244,3 +247,24 @@ def test_a_flag_that_becomes_known_between_two_looks_is_not_missed(tmp_path: Pat
     stage.turn(2)
     assert stage.states() == {"a1": "refused"}
     stage.ledger.close()
+
+
+def test_threads_that_look_for_noted_flags_at_once_do_not_miss_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one has counted the flags that stand, another one finds that there are more, an older one among them."""
+    halt, gone = flag("observe-only", at=AT), flag("normal", "agent:billing", at=AT - HOUR)
+    there, others = [halt], list[Thread]()
+    monkeypatch.setattr(remedy_flags, "noted_flags", lambda store: list(there))
+    flags = StoreFlags(None, 0.0)  # type: ignore[arg-type]
+
+    def counted(events: list[Event], now: int, key: Any) -> int:
+        found = bisect_right(events, now, key=key)
+        if not others:
+            there.insert(0, gone)
+            others.append(Thread(target=flags.limits, args=(AT,)))
+            others[0].start()
+            others[0].join(0.5)  # where it is kept from it, it looks later
+        return found
+
+    monkeypatch.setattr(remedy_flags, "bisect_right", counted)
+    assert list(flags.limits(AT)) == ["*"]
+    others[0].join()
