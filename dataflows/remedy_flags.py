@@ -83,14 +83,15 @@ class LedgerFlags:
         if self._monotonic() - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = self._monotonic()
-        text, heard = self._ledger.fact(FLAGS), self._ledger.fact(HEARD)
+        # In this order: that nothing follows is said of flags that were written down before.
+        heard, text = self._ledger.fact(HEARD), self._ledger.fact(FLAGS)
         if text != self._text:
             self._text, self._standing = text, read_book(text).standing
         self._heard = int(heard or 0)
 
 
 class StoreFlags:
-    """The flags that a job noted in its store, each from its event time on.
+    """The flags that a job noted in its store, each from its event time on, as all shards of a process look at them.
 
     Args:
         store: The store.
@@ -99,6 +100,7 @@ class StoreFlags:
 
     def __init__(self, store: Store, again_s: float | None = None) -> None:
         self._store, self._again_s = store, again_s
+        self._lock = threading.Lock()
         self._look()
 
     def _look(self) -> None:
@@ -108,15 +110,16 @@ class StoreFlags:
 
     def limits(self, now: int) -> Mapping[str, Limit]:
         """Return the flags that stand at an instant, by scope; instants may come in any order."""
-        if self._again_s is not None and time.monotonic() - self._looked_at >= self._again_s:
-            self._look()
-        known = bisect_right(self._events, now, key=lambda event: event.at)
-        if known != self._standing[0]:
-            standing = Standing()
-            for event in self._events[:known]:
-                standing.take(event, event.at)
-            self._standing = (known, standing)
-        return self._standing[1].in_force
+        with self._lock:
+            if self._again_s is not None and time.monotonic() - self._looked_at >= self._again_s:
+                self._look()
+            known = bisect_right(self._events, now, key=lambda event: event.at)
+            if known != self._standing[0]:
+                standing = Standing()
+                for event in self._events[:known]:
+                    standing.take(event, event.at)
+                self._standing = (known, standing)
+            return self._standing[1].in_force
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class ShardMetrics:
 
     def _note_unknown(self, saga: Saga) -> None:
         unknown = [effect for effect in saga.effects if effect.status == "unknown"]
-        if unknown:
+        if unknown and saga.is_open:  # else nobody can tell, and a person has it
             asked = [(effect.undo if effect.undo.is_open else effect.do).sent_at for effect in unknown]
             self._unknown[saga.action_id] = asked
         else:

@@ -30,6 +30,8 @@ from sinks.ledger_rows import EffectRow, NewAction, Open
 
 MOVES_MAX = 2_000
 """Sagas moved in one transaction: more would make those that wait for their commit wait for too long."""
+HEED_MAX = 1_000
+"""Wishes heeded in one transaction: it leaves room for other moves."""
 HEAR_EVERY = SECOND
 """How often wishes and the breakers of other shards are looked for."""
 ASK_AGAIN = MINUTE
@@ -108,11 +110,11 @@ class Shard:
     # -- what comes in ------------------------------------------------------------------------------------------------
 
     def take(self, new: Iterable[NewAction], now: int) -> None:
-        """Begin with those of the shard's actions that were taken in since; those under way are passed over."""
-        for one in new:
-            if one.shard == self.name and one.action_id not in self._running:
-                running = self._load(Open(one.action_id, one.case_key, one.body, b""))
-                self._wake(running, self._means.begins(running.action, now))
+        """Begin with those of the shard's actions that were taken in since, unless the ledger told of them before."""
+        mine = [one for one in new if one.shard == self.name and one.action_id not in self._running]
+        for one in self.writer.unbegun(mine):
+            running = self._load(Open(one.action_id, one.case_key, one.body, b""))
+            self._wake(running, self._means.begins(running.action, now))
 
     def turn(self, now: int) -> int:
         """Do all that is due; return how many sagas were moved."""
@@ -188,7 +190,9 @@ class Shard:
     def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: _Turn) -> None:
         running = self._running[action_id]
         self._queues.leave(action_id)
-        if how is SagaStep.on_time and running.saga.phase == "begin" and self._means.held(now):
+        # Asked before the flags are: what is known of them only later does not count for what was known before.
+        held = self._means.held(now)
+        if how is SagaStep.on_time and running.saga.phase == "begin" and held:
             self._wake(running, now + HEAR_EVERY)
             return
         step = SagaStep(
@@ -198,10 +202,10 @@ class Shard:
             Around(
                 now,
                 self._means.targets.traits,
-                partial(self._blocked_until, running.action, now),
+                partial(self._blocked_until, running.action, now, held),
                 lambda action: self._means.unfit(action, now),
                 lambda action: self._means.inadmissible(action, now),
-                partial(self._others_acted, action_id),
+                lambda entity, since: self._means.ledger.acted_on(entity, since, action_id),
             ),
         )
         how(step)
@@ -247,8 +251,9 @@ class Shard:
         # What a wish asks for must not be taken for something asked before the restart.
         if now < self._hear_at or self._restarted:
             return
-        self._hear_at = now + HEAR_EVERY
-        wished, elsewhere = self.writer.hear()
+        wished, elsewhere = self.writer.hear(HEED_MAX)
+        if len(wished) < HEED_MAX:
+            self._hear_at = now + HEAR_EVERY
         self._breakers.hear(elsewhere)
         wishes = dict(wished)
         if ended := [action_id for action_id in wishes if action_id not in self._running]:
@@ -273,9 +278,9 @@ class Shard:
         self._due[action_id] = at
         heapq.heappush(self._waits, (at, action_id))
 
-    def _blocked_until(self, action: Action, now: int, target: str, operation: str) -> int | None:
+    def _blocked_until(self, action: Action, now: int, held: bool, target: str, operation: str) -> int | None:
         asks = operation in ("query", "measure")
-        if not asks and not self._running[action.action_id].saga.effects and self._means.held(now):
+        if held and not asks and not self._running[action.action_id].saga.effects:
             return now + HEAR_EVERY
         if not asks and not self._entities.is_free(action.about, action.action_id):
             self._queues.wait(f"entity:{action.about}", action.action_id)
@@ -292,6 +297,3 @@ class Shard:
             running = self._running[action_id]
             running.saga.wake_at = now
             self._wake(running, now)
-
-    def _others_acted(self, action_id: str, entity: str, since: int) -> bool:
-        return self._means.ledger.acted_on(entity, since, action_id)

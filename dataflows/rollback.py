@@ -87,18 +87,21 @@ def bundle_named(ledger: Ledger, revision: str, versions: Callable[[], Iterable[
     Args:
         ledger: Whose actions are looked at.
         revision: What a person wrote.
-        versions: Loads the versions of the policy; called where no hash begins so.
+        versions: Loads the versions of the policy; not called for a whole hash.
 
     Raises:
         UsageError: no action was decided by such a policy, or more than one is meant.
     """
     there = bundles(ledger)
-    found = [row["bundle"] for row in there if revision and row["bundle"].startswith(revision)]
-    if not found:
-        named = {one.hash for one in versions() if revision in (one.version, f"{one.name} {one.version}")}
-        found = [row["bundle"] for row in there if row["bundle"] in named]
-    if len(found) == 1 or revision in found:
-        return revision if revision in found else found[0]
+    if any(row["bundle"] == revision for row in there):
+        return revision
+    # Both are looked at: a version may be the beginning of the hash of another.
+    named = {one.hash for one in versions() if revision in (one.version, f"{one.name} {one.version}")}
+    found = [
+        row["bundle"] for row in there if row["bundle"] in named or (revision and row["bundle"].startswith(revision))
+    ]
+    if len(found) == 1:
+        return str(found[0])
     what = "More than one policy is" if found else "No action of the ledger was decided by a policy that is"
     raise UsageError(f"{what} called {revision!r}.", remedy=f"There are {_listed(there)}.")
 

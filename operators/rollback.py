@@ -15,7 +15,8 @@ from operators.saga_state import Effect, Saga
 
 Fate = Literal["take back", "ask", "stands", "stop", "gone", "under way"]
 """Of an effect: it is taken back; first the target is asked whether it is there; it stands, for nothing undoes it; it
-is not there, or not any more. Of an action without effects: it is not begun. It is being taken back already."""
+is not there, or not any more; it is not there and is not tried again. Of an action: nothing more is begun. It is being
+taken back already."""
 
 
 class Fated(msgspec.Struct, frozen=True):
@@ -43,7 +44,10 @@ def fates(action: Action, saga: Saga, playbook: Playbook | None, now: int) -> li
     step = SagaStep(saga, action, playbook, Around(now, lambda target: Traits(), lambda target, operation: None))
     if not saga.effects and not saga.ended:
         return [Fated("stop", "It has done nothing yet.")]
-    return [_fate(step, effect) for effect in saga.effects] or [Fated("gone", f"It was {saga.state}.")]
+    found = [_fate(step, effect) for effect in saga.effects] or [Fated("gone", f"It was {saga.state}.")]
+    if saga.phase == "forward" and all(one.fate in ("stands", "gone") for one in found):
+        found.append(Fated("stop", "It has not done all yet."))
+    return found
 
 
 def _fate(step: SagaStep, effect: Effect) -> Fated:
@@ -53,7 +57,7 @@ def _fate(step: SagaStep, effect: Effect) -> Fated:
 
 def _fate_and_reason(step: SagaStep, effect: Effect) -> tuple[Fate, str]:
     if effect.status not in ("done", "unknown", "sent"):
-        return "gone", ""
+        return ("stop", "it is not there, and would be tried again") if step.saga.phase == "forward" else ("gone", "")
     if step.saga.phase == "backward":
         return "under way", ""
     book = step.playbook

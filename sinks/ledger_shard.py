@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from config.errors import FencedError
 from sinks.chain import GENESIS, Entry, link
-from sinks.ledger_rows import BreakerRow, EffectRow, Open, OutcomeRow, Progress
+from sinks.ledger_rows import BreakerRow, EffectRow, NewAction, Open, OutcomeRow, Progress
 from sinks.ledger_schema import actions, breakers, effects, outcomes, shards, wishes
-from sinks.many import Upserting, updating
+from sinks.many import InsertingNew, Upserting, updating
 from sinks.place import Place
 from sinks.projections import chunks
 
@@ -34,9 +34,11 @@ class ShardWriter:
     def _taken_over(self) -> tuple[int, int, int, bytes]:
         with self._ledger.begin() as connection:
             s, o = shards.c, outcomes.c
+            # The row has to be there to be locked: else two who open a new shard at once would both own it.
+            _INSERT_SHARDS(connection, [(self.shard, 0, 0)])
             query = sa.select(s.generation, s.published).where(s.shard == self.shard).with_for_update()
-            generation, published = connection.execute(query).one_or_none() or (0, 0)
-            _UPSERT_SHARDS(connection, [(self.shard, generation + 1, published)])
+            generation, published = connection.execute(query).one()
+            connection.execute(shards.update().where(s.shard == self.shard).values(generation=generation + 1))
             last = sa.select(o.n, o.chain).where(o.shard == self.shard).order_by(o.n.desc()).limit(1)
             told, head = connection.execute(last).one_or_none() or (0, GENESIS)
         return generation + 1, published, told, head
@@ -100,6 +102,18 @@ class ShardWriter:
                 found += [Open(*row) for row in connection.execute(query.order_by(actions.c.action_id))]
         return found
 
+    def unbegun(self, new: Sequence[NewAction]) -> list[NewAction]:
+        """Return those of some actions that stand in the shard as they were taken in: nothing came of them yet."""
+        if not new:
+            return []
+        by_id = {one.action_id: one for one in new}
+        a, found = actions.c, set[str]()
+        with self._ledger.read() as connection:
+            for ids in chunks(list(by_id)):
+                query = sa.select(a.action_id).where(a.action_id.in_(ids), a.shard == self.shard, a.open, a.saga == b"")
+                found.update(connection.execute(query).scalars())
+        return [one for action_id, one in by_id.items() if action_id in found]
+
     def latest(self) -> int:
         """Return the latest instant at which anything of the shard was written down; 0 for none."""
         a = actions.c
@@ -110,15 +124,16 @@ class ShardWriter:
             last = connection.execute(sent.where(a.shard == self.shard)).scalar()
         return max((at for at in (*found, last) if at is not None), default=0)
 
-    def hear(self) -> tuple[list[tuple[str, str]], list[BreakerRow]]:
+    def hear(self, limit: int) -> tuple[list[tuple[str, str]], list[BreakerRow]]:
         """Return what others say: (action id, reason) of actions of the shard that shall be taken back and were not
-        heeded yet; and what the other shards know of targets that are not as they should be.
+        heeded yet, at most so many; and what the other shards know of targets that are not as they should be.
         """
         wished = (
             sa.select(wishes.c.action_id, wishes.c.reason)
             .join(actions, actions.c.action_id == wishes.c.action_id)
             .where(actions.c.shard == self.shard, ~wishes.c.taken)
             .order_by(wishes.c.action_id)
+            .limit(limit)
         )
         b = breakers.c
         troubled = sa.select(b.name, b.state, b.until, b.body).where(b.shard != self.shard, b.state != "closed")
@@ -184,7 +199,7 @@ _OPEN = tuple(actions.c[name] for name in Open._fields)
 _PROGRESS = [name for name in Progress._fields if name != "action_id"]
 _UPDATE_ACTIONS = updating(actions, "action_id", [*_PROGRESS, "generation"])
 _UPSERT_EFFECTS, _UPSERT_BREAKERS = Upserting(effects), Upserting(breakers)
-_UPSERT_OUTCOMES, _UPSERT_SHARDS = Upserting(outcomes), Upserting(shards)
+_UPSERT_OUTCOMES, _INSERT_SHARDS = Upserting(outcomes), InsertingNew(shards)
 
 
 def _id_of(action_id: str, seq: int) -> str:

@@ -52,21 +52,40 @@ def inserting(table: sa.Table) -> Many:
     return Many(table.insert(), [column.name for column in table.columns])
 
 
-class Upserting:
-    """Inserts whole rows of a table, or takes the place of those with the same primary key."""
+class _Inserting:
+    """Inserts whole rows of a table."""
 
     def __init__(self, table: sa.Table) -> None:
         names = [column.name for column in table.columns]
         keys = [column.name for column in table.primary_key.columns]
         self._by_dialect: dict[str, Many] = {}
         for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql)):
-            statement: Any = dialect.insert(table)
-            rest = {column: statement.excluded[column] for column in names if column not in keys}
-            self._by_dialect[name] = Many(statement.on_conflict_do_update(index_elements=keys, set_=rest), names)
+            self._by_dialect[name] = Many(self._or_else(dialect.insert(table), names, keys), names)
+
+    def _or_else(self, statement: Any, names: Sequence[str], keys: Sequence[str]) -> Executable:
+        """Return the statement with what it does where a primary key is there already."""
+        raise NotImplementedError
 
     def __call__(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
         """Write `rows`."""
         self._by_dialect[connection.dialect.name](connection, rows)
+
+
+class Upserting(_Inserting):
+    """Inserts whole rows of a table, or takes the place of those with the same primary key."""
+
+    def _or_else(self, statement: Any, names: Sequence[str], keys: Sequence[str]) -> Executable:
+        rest = {column: statement.excluded[column] for column in names if column not in keys}
+        changed: Executable = statement.on_conflict_do_update(index_elements=keys, set_=rest)
+        return changed
+
+
+class InsertingNew(_Inserting):
+    """Inserts whole rows of a table, and leaves those alone that have the same primary key."""
+
+    def _or_else(self, statement: Any, names: Sequence[str], keys: Sequence[str]) -> Executable:
+        kept: Executable = statement.on_conflict_do_nothing(index_elements=keys)
+        return kept
 
 
 def updating(table: sa.Table, key: str, names: Sequence[str]) -> Many:

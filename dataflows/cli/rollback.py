@@ -26,7 +26,7 @@ WORDS = {
     "stands": "stands",
     "ask": "asked about, then taken back",
     "take back": "taken back",
-    "stop": "not begun",
+    "stop": "not begun, or not tried again",
     "under way": "being taken back",
     "gone": "not there",
 }

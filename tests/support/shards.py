@@ -16,6 +16,7 @@ from dataflows.remedy_shard import Shard
 from operators.saga_state import Outcome
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_actions
+from sinks.ledger_rows import NewAction
 from tests.support.playbooks import AT
 from tests.support.remedies import targets_file
 
@@ -70,11 +71,14 @@ class Stage:
         self.shard = Shard(NAMES[0], self.means, self.now)
 
     def take(self, *actions: Action) -> None:
-        """Take actions in."""
+        """Take actions in, and hand them over."""
+        self.shard.take(self.taken_in(*actions), self.now)
+
+    def taken_in(self, *actions: Action) -> list[NewAction]:
+        """Take actions into the ledger; return those that are to be handed over."""
         position = self.ledger.position("test")
         new = [new_action(action, action.customer, NAMES) for action in actions]
-        fresh = self.ledger.take_in("test", position, position + len(new), new)
-        self.shard.take(fresh, self.now)
+        return self.ledger.take_in("test", position, position + len(new), new)
 
     def turn(self, seconds: float = 0) -> int:
         """Let time pass, and take a turn."""

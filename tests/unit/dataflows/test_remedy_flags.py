@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ from config.clock import HOUR, MINUTE, SECOND
 from config.events import Event
 from config.policies.bundle import Remedy
 from config.policies.load import load_bundle
+from dataflows import remedy_flags
 from dataflows.remedy_flags import FLAGS, HEARD, Book, LedgerFlags, Restraint, StoreFlags, remedies_of
 from operators.flags import FLAG, FLAGS_MAX, Limit, Standing, noted
 from sinks.ledger import Ledger
@@ -203,3 +206,65 @@ def test_a_trial_heeds_the_flags_of_its_store_from_their_time_on(tmp_path: Path)
     with Store.open(filled(f"sqlite:///{tmp_path}/store.db", given=given)) as store:
         known = StoreFlags(store)
         assert [list(known.limits(at)) for at in (AT - 1, AT, AT + HOUR, AT + 1)] == [[], ["*"], [], ["*"]]
+
+
+def test_flags_that_were_heard_last_are_not_believed_to_be_all_before_they_are_seen() -> None:
+    """While brokers were away somebody set a flag: it is written down, then that nothing follows it."""
+    standing = Standing()
+    standing.take(flag("observe-only"), AT)
+    later = msgspec.json.encode(Book(standing, {})).decode()
+
+    class Changing:
+        """A ledger that is written to between any two looks at it."""
+
+        def __init__(self) -> None:
+            self.facts = {HEARD: str(AT - HOUR)}
+
+        def fact(self, key: str) -> str | None:
+            found = self.facts.get(key)
+            self.facts |= {FLAGS: later, HEARD: str(AT)}
+            return found
+
+    flags = LedgerFlags(Changing(), timedelta(minutes=1), lambda: 0.0)  # type: ignore[arg-type]
+    assert flags.held(AT) or flags.limits(AT)
+
+
+def test_a_flag_that_becomes_known_between_two_looks_is_not_missed(tmp_path: Path) -> None:
+    """It was unknown whether one was set; while an action is looked at it becomes known, and that it is the last."""
+    looks = 0
+
+    def inadmissible(_: Any, now: int) -> str:
+        nonlocal looks
+        looks += 1
+        return "there is a flag" if looks > 3 else ""
+
+    stage = Stage(tmp_path, {"tell": playbook(tmp_path)}, inadmissible=inadmissible, held=lambda now: 0 < looks < 3)
+    stage.take(action("a1"))
+    stage.turn()
+    assert stage.hands.asked == ["a1 measure measure"]
+    stage.begins("a1")
+    assert stage.hands.asked == []
+    stage.turn(2)
+    assert stage.states() == {"a1": "refused"}
+    stage.ledger.close()
+
+
+def test_threads_that_look_for_noted_flags_at_once_do_not_miss_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one has counted the flags that stand, another one finds that there are more, an older one among them."""
+    halt, gone = flag("observe-only", at=AT), flag("normal", "agent:billing", at=AT - HOUR)
+    there, others = [halt], list[Thread]()
+    monkeypatch.setattr(remedy_flags, "noted_flags", lambda store: list(there))
+    flags = StoreFlags(None, 0.0)  # type: ignore[arg-type]
+
+    def counted(events: list[Event], now: int, key: Any) -> int:
+        found = bisect_right(events, now, key=key)
+        if not others:
+            there.insert(0, gone)
+            others.append(Thread(target=flags.limits, args=(AT,)))
+            others[0].start()
+            others[0].join(0.5)  # where it is kept from it, it looks later
+        return found
+
+    monkeypatch.setattr(remedy_flags, "bisect_right", counted)
+    assert list(flags.limits(AT)) == ["*"]
+    others[0].join()

@@ -82,6 +82,22 @@ def test_it_is_told_since_when_nothing_is_known_of_an_effect(stage: Stage, count
     assert unknown() == (0, 0)
 
 
+def test_what_nobody_will_ever_tell_is_not_waited_for(tmp_path: Path, counting: Callable[[], Series]) -> None:
+    """It was put before a person; a restart would know nothing of it either."""
+    stage = Stage(tmp_path, {"tell": playbook(tmp_path)}, targets={"queryable": False})
+    stage.take(order(1))
+    stage.turn()
+    stage.begins("a1")
+    assert value(counting(), "forestall_effects_unknown", **SHARD) == 1
+    stage.answers("a1", "unknown")
+    stage.turn(3600)
+    assert stage.states() == {"a1": "escalated"}
+    assert stage.shard.open == 0
+    assert value(counting(), "forestall_effects_unknown", **SHARD) == 0
+    assert value(counting(), "forestall_unknown_oldest_timestamp_seconds", **SHARD) == 0
+    stage.ledger.close()
+
+
 def test_breakers_are_told_by_state(stage: Stage, counting: Callable[[], Series]) -> None:
     def breakers() -> dict[str, float]:
         named = {"target": "crm", "operation": "send_message"}

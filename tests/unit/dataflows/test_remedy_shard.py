@@ -239,3 +239,35 @@ def test_an_action_whose_playbook_is_gone_is_put_before_a_person(stage: Stage) -
     stage.take(order(1, remedy="none"))
     stage.turn()
     assert stage.states() == {"a1": "escalated"}
+
+
+def test_what_was_ended_before_it_was_handed_over_is_not_begun_again(stage: Stage) -> None:
+    """What was taken in stands in the ledger at once, and reaches its shard a little later."""
+    late = stage.taken_in(order(1), order(2))
+    stage.ledger.wish_undone(["a1"], "policy b1 was wrong", stage.now)
+    stage.turn(1)
+    assert stage.states()["a1"] == "refused"
+    stage.shard.take(late, stage.now)
+    stage.turn()
+    assert stage.hands.asked == ["a2 measure measure"]
+    assert stage.states() == {"a1": "refused", "a2": "approved"}
+    assert [outcome.action_id for outcome in stage.told] == ["a1"]
+
+
+def test_what_a_shard_found_when_it_was_opened_is_not_begun_again_when_it_is_handed_over(stage: Stage) -> None:
+    late = stage.taken_in(order(1, valid_until=AT - 1))
+    stage.restart()
+    stage.turn()
+    stage.shard.take(late, stage.now)
+    stage.turn()
+    assert stage.states() == {"a1": "refused"}
+    assert len(stage.told) == 1
+
+
+def test_many_wishes_are_heeded_a_transaction_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.remedy_shard.HEED_MAX", 2)
+    names = [f"a{number}" for number in range(5)]
+    stage.taken_in(*(order(number) for number in range(5)))
+    stage.ledger.wish_undone(names, "policy b1 was wrong", stage.now)
+    assert [stage.turn(1), stage.turn(), stage.turn(), stage.turn()] == [2, 2, 1, 0]
+    assert set(stage.states().values()) == {"refused"}

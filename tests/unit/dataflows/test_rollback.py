@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,38 @@ def test_what_is_ordered_is_done_by_the_flow_once(stage: Stage) -> None:
     assert not any(each.is_wanted for each in again.actions)
 
 
+def test_what_would_be_tried_again_is_stopped(stage: Stage) -> None:
+    stage.take(order(1))
+    stage.turn()
+    stage.begins("a1")
+    stage.answers("a1", "not-sent")
+    made = planned(stage)
+    assert said(made) == {"a1": [("stop", "it is not there, and would be tried again")]}
+    assert made.order(stage.ledger, stage.now, "") == 1
+    stage.turn(60)
+    stage.turn(60)
+    assert stage.hands.asked == []
+    assert stage.shard.open == 0
+
+
+def test_what_goes_on_after_an_effect_that_stands_is_stopped(tmp_path: Path) -> None:
+    note = step("note", operation="add_note", inverse=None, irreversible="a note stays")
+    stage = Stage(tmp_path, {"note": playbook(tmp_path, note, step("message"), name="note")})
+    stage.take(order(1, remedy="note"))
+    stage.turn()
+    stage.begins("a1")
+    stage.hands.full.add("crm")
+    stage.answers("a1", "done")
+    made = planned(stage)
+    assert said(made) == {"a1": [("stands", "a note stays"), ("stop", "It has not done all yet.")]}
+    assert made.order(stage.ledger, stage.now, "") == 1
+    stage.hands.full.clear()
+    stage.turn(60)
+    stage.turn(60)
+    assert [asked for asked in stage.hands.asked if " do " in asked] == []
+    stage.ledger.close()
+
+
 def test_a_policy_goes_by_its_hash_the_beginning_of_it_or_its_version(stage: Stage) -> None:
     default = load_bundle(DEFAULT_FOLDER)
     done(stage, order(1), order(2, bundle=TWO), order(3, bundle=default.hash))
@@ -121,3 +154,11 @@ def test_a_policy_goes_by_its_hash_the_beginning_of_it_or_its_version(stage: Sta
         with pytest.raises(UsageError, match=f"No action of the ledger .* called '{unknown}'") as raised:
             named(unknown)
         assert "b1b1b1b1b1b1 (1 actions)" in raised.value.remedy
+
+
+def test_a_version_that_another_policys_hash_begins_with_is_not_guessed_at(stage: Stage) -> None:
+    meant = replace(load_bundle(DEFAULT_FOLDER), version="b2")
+    done(stage, order(1, bundle=meant.hash), order(2, bundle=TWO))
+    with pytest.raises(UsageError, match="More than one policy is called 'b2'"):
+        bundle_named(stage.ledger, "b2", lambda: [meant])
+    assert bundle_named(stage.ledger, TWO, lambda: [replace(meant, version=TWO)]) == TWO

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from config.errors import FencedError, StoreError
 from sinks.chain import GENESIS, link
 from sinks.ledger import Ledger
 from sinks.ledger_rows import BreakerRow, Reject
-from sinks.ledger_schema import actions, effects, metadata, outcomes, rejects
+from sinks.ledger_schema import actions, effects, metadata, outcomes, rejects, shards
 from sinks.ledger_shard import OUTCOME
 from sinks.schema import metadata as store_metadata
 from sinks.store import Store
@@ -150,8 +153,8 @@ def test_breakers_are_kept_by_shard_and_told_to_others(ledger: Ledger) -> None:
     one.commit(breaker_rows=[BreakerRow("crm/a", "open", 9, b"z")])
     assert one.breakers() == [BreakerRow("crm/a", "open", 9, b"z"), BreakerRow("crm/b", "closed", 0, b"y")]
     assert two.breakers() == []
-    assert two.hear() == ([], [BreakerRow("crm/a", "open", 9, b"z")])
-    assert one.hear() == ([], [])
+    assert two.hear(9) == ([], [BreakerRow("crm/a", "open", 9, b"z")])
+    assert one.hear(9) == ([], [])
 
 
 def test_wishes_are_heeded_once(ledger: Ledger) -> None:
@@ -159,10 +162,11 @@ def test_wishes_are_heeded_once(ledger: Ledger) -> None:
     writer = ledger.open_shard("s0")
     assert ledger.wish_undone(["a", "a", "b"], "rolled back", AT) == 2
     assert ledger.wish_undone(["a"], "again", AT) == 0
-    assert writer.hear() == ([("a", "rolled back"), ("b", "rolled back")], [])
-    assert ledger.open_shard("s1").hear() == ([], [])
+    assert writer.hear(9) == ([("a", "rolled back"), ("b", "rolled back")], [])
+    assert writer.hear(1)[0] == [("a", "rolled back")]
+    assert ledger.open_shard("s1").hear(9) == ([], [])
     writer.commit(taken=["a"])
-    assert writer.hear() == ([("b", "rolled back")], [])
+    assert writer.hear(9) == ([("b", "rolled back")], [])
     assert ledger.wish_undone(["a"], "once more", AT) == 1
 
 
@@ -191,3 +195,23 @@ def test_a_ledger_lies_beside_a_store_and_both_are_opened_again(empty_url: str) 
             connection.execute(sa.text("UPDATE ledger_version SET version_num = '9000'"))
     with pytest.raises(StoreError, match=r"Ledger .* has version 9000"):
         Ledger.open(empty_url)
+
+
+def test_two_that_open_a_new_shard_at_once_are_not_both_its_owner(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find that it is new before either writes."""
+    both, begin = Barrier(2), ledger.begin
+
+    @contextmanager
+    def begin_together() -> Iterator[sa.Connection]:
+        with begin() as connection:
+            assert connection.execute(sa.select(shards)).all() in ([], [("s0", 1, 0)])
+            with suppress(BrokenBarrierError):
+                both.wait(1)  # where they cannot write at once, the second one looks later
+            yield connection
+
+    monkeypatch.setattr(ledger, "begin", begin_together)
+    with ThreadPoolExecutor(2) as pool:
+        writers = list(pool.map(ledger.open_shard, ["s0", "s0"]))
+    assert sorted(writer.generation for writer in writers) == [1, 2]
