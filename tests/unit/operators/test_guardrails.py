@@ -168,6 +168,12 @@ def test_a_log_that_is_full_lets_nothing_pass(tmp_path: Path) -> None:
     assert judge(loaded.guardrails, "notify", 0, acts[1:], HOUR) == []
     (held,) = judge(loaded.guardrails, "notify", 0, acts, HOUR)
     assert "and no more; team-g may change that" in held.why
+    turn = {"description": "d", "of": {"remedies": ["credit"]}}
+    loaded = guarded(tmp_path / "other", sequences={"credit-then-quiet": AFTER}, turns={"one": turn})
+    for remedy, name in (("notify", "credit-then-quiet"), ("credit", "one")):
+        # What must not be followed on, or is under way still, may have been forgotten.
+        assert [each.guardrail for each in judge(loaded.guardrails, remedy, 0, acts, 2 * HOUR)] == [name]
+    assert judge(loaded.guardrails, "ticket", 0, acts, 2 * HOUR) == []
 
 
 def test_an_action_that_a_limit_of_all_speaks_of_goes_to_the_guard_and_any_other_is_released(tmp_path: Path) -> None:
