@@ -164,7 +164,7 @@ def _said(limit: Limit, held: Held) -> str:
     )
 
 
-def prune(acts: list[Act], memory: int, now: int) -> list[Act]:
+def prune(acts: Sequence[Act], memory: int, now: int) -> list[Act]:
     """Return the acts that are under way or still count, or may count by another version of the policy."""
     return [act for act in acts if act.at + memory > now or act.until > now]
 

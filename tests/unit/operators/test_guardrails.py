@@ -10,10 +10,14 @@ import pytest
 from config.clock import DAY, HOUR
 from config.events import RELEASE, Event
 from config.policies.bundle import Bundle
+from config.policies.versions import Versions
 from operators.case_state import CaseState
+from operators.cases import CaseLogic, CaseSettings
+from operators.decide import Decider
 from operators.guard import GUARD
 from operators.guardrails import ACTS_MAX, Act, judge
 from tests.support.approvals import Desk, event_of, late, signed
+from tests.support.findings import Stage
 from tests.support.policies import bundle_of, rule
 
 NOTIFY = rule("notify", "confidence >= 0.5", "act", "notify", owner="team-b")
@@ -183,6 +187,27 @@ def test_an_action_that_a_limit_of_all_speaks_of_goes_to_the_guard_and_any_other
     made = desk.stage.feed([on(1, HOUR), on(2, 2 * HOUR, severity="high")], DAY)
     actions = [(to, event.type) for to, event in made if event.type.startswith("action")]
     assert actions == [(GUARD, "action.proposed"), (RELEASE, "action")]
+
+
+def test_a_candidate_in_shadow_looks_as_far_back_as_its_own_guardrails_and_holds_back_nothing(tmp_path: Path) -> None:
+    live = bundle(tmp_path / "live")
+    beside = bundle(tmp_path / "beside", **{"one-each": limit()})
+    stage = Stage(CaseLogic(Decider(Versions((live,)), "act", beside), CaseSettings()))
+    made = stage.feed([on(1, HOUR), on(2, 2 * HOUR)], DAY)
+    told = {
+        kind: [event.data["outcome"] for _, event in made if event.type == kind] for kind in ("decision", "shadow")
+    }
+    assert told == {"decision": ["act", "act"], "shadow": ["act", "recommend"]}
+
+
+def test_what_only_a_candidate_remembers_bears_on_no_decision(tmp_path: Path) -> None:
+    short, long = limit(most=1000, within="1h"), limit(most=1000, within="30d")
+    live, beside = (bundle(tmp_path / name, many=given) for name, given in (("live", short), ("beside", long)))
+    orders = [on(number, number * HOUR) for number in range(ACTS_MAX + 1)]
+    stage = Stage(CaseLogic(Decider(Versions((live,)), "act", beside), CaseSettings()))
+    made = stage.feed(orders, (ACTS_MAX + 1) * HOUR)
+    assert {event.data["outcome"] for _, event in made if event.type == "decision"} == {"act"}
+    assert [event.data["outcome"] for _, event in made if event.type == "shadow"][-1] == "recommend"
 
 
 def test_state_of_before_has_done_nothing() -> None:
