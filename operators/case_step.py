@@ -31,7 +31,7 @@ from operators.decide import Decided, Surroundings, commit, commit_shadows
 from operators.guard import GUARD, proposed
 from operators.guardrails import ACTS_MAX, Act, note_end, prune
 from operators.logic import Context
-from operators.outcomes import note_outcome
+from operators.outcomes import ENDS, PATIENCE, note_outcome
 
 if TYPE_CHECKING:
     from operators.cases import CaseLogic
@@ -108,12 +108,25 @@ class CaseStep:
         identity = derived_id("outcome", event.channel, event.seq)
         self._emit(identity, "outcome.ignored" if ignored else "outcome.noted", told | {"ignored": ignored})
         if case is None or ignored:
+            if case is None or case.plan is None or case.plan.action_id != told["action_id"]:
+                self._on_late_outcome(told)
             return
-        over = self.context.now if case.plan is None else case.plan.until
+        over = 0 if case.plan is None else case.plan.until
         state.acts = note_end(state.acts, told["action_id"], told["state"], over)
         if case.plan is None:
             # Those that waited for it have their turn too, the most urgent first.
             self.decide_in_turn([each for each in state.open.values() if each is case or each.again_at], [case])
+
+    def _on_late_outcome(self, told: dict[str, Any]) -> None:
+        """Note what came of an action that no case waits for any more: its own is over, or has begun another since."""
+        state, now, name = self.state, self.context.now, told["action_id"]
+        act = next((each for each in state.acts if each.action_id == name and each.until), None)
+        if act is None:
+            return
+        over = told["state"] in ENDS
+        state.acts = note_end(state.acts, name, told["state"], 0 if over else max(act.until, now + PATIENCE))
+        if over:
+            self.decide_in_turn([each for each in state.open.values() if each.again_at])
 
     def decide_in_turn(self, cases: Sequence[Case], anew: Sequence[Case] = ()) -> None:
         """Decide about cases again, the most urgent first: what is done for one may hold back another.

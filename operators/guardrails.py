@@ -32,7 +32,7 @@ class Act(msgspec.Struct, array_like=True):
     money: int
     """That it moves at the most, in millionths."""
     until: int = 0
-    """Until then it is under way."""
+    """Until then it is under way; 0 once it was told that it is over."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -176,7 +176,7 @@ def note_end(acts: list[Act], action_id: str, state: str, until: int) -> list[Ac
         acts: Before.
         action_id: What was told of.
         state: Of it.
-        until: Until when it is under way, microseconds.
+        until: Until when it is under way, microseconds; 0 where it is over.
     """
     return [
         msgspec.structs.replace(act, until=until) if act.action_id == action_id else act

@@ -214,6 +214,48 @@ def test_state_of_before_has_done_nothing() -> None:
     assert CaseState().acts == []
 
 
+def told_of(action: dict[str, Any], at: int, state: str, seq: int = 1) -> Event:
+    data = {"action_id": action["action_id"], "case_id": action["case_id"], "verdict": None, "seq": seq, "state": state}
+    return Event(at, f"o{at}", "c1", "action.outcome", data, "outcomes/0", at)
+
+
+def test_what_is_refused_when_its_case_has_begun_something_else_since_counts_no_more(tmp_path: Path) -> None:
+    """As whatever comes too late to be carried out is."""
+    rules = rule("ticket", "severity == 'high'", "act", "ticket"), NOTIFY
+    desk = Desk(bundle(tmp_path, *rules, **{"one-each": limit(of={"contacts_customer": True})}), mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR), on(1, 6 * HOUR, severity="high", occurrence="2"))
+    first, second = desk.of("action")
+    assert (first["remedy"], second["remedy"]) == ("notify", "ticket")
+    desk.feed(told_of(first, 7 * HOUR, "refused"))
+    assert len(desk.of("outcome.ignored")) == 1
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][2:] == [(7 * HOUR, "order:2")]
+
+
+def test_what_was_told_to_be_over_is_not_refused_afterwards(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR))
+    (first,) = desk.of("action")
+    desk.feed(told_of(first, 3 * HOUR, "verified"), told_of(first, 3 * HOUR + 1, "refused", 2))
+    assert len(desk.of("action")) == 1
+
+
+def test_an_action_under_way_is_waited_for_although_its_case_is_over(tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    desk = Desk(guarded(tmp_path, turns={"one": turn}), mode="act")
+    desk.feed(on(1, HOUR), until=2 * HOUR)
+    (first,) = desk.of("action")
+    end = on(1, 2 * HOUR, resolves=True, occurrence="once until now")
+    desk.feed(end, until=3 * HOUR)
+    state = desk.stage.group.state_of("c1")
+    assert state is not None
+    assert state.open == {}
+    state.closed.clear()  # as a day later
+    desk.feed(told_of(first, 4 * HOUR, "dispatched"), on(2, 6 * HOUR), until=7 * HOUR)
+    assert len(desk.of("action")) == 1
+    desk.feed(told_of(first, 8 * HOUR, "verified", 2), until=9 * HOUR)
+    assert [each["entity"] for each in desk.of("action")] == ["order:1", "order:2"]
+
+
 AFTER = {"description": "d", "after": {"remedies": ["credit"]}, "forbids": {"remedies": ["notify"]}, "within": "2d"}
 CREDIT = rule("credit", "money_at_risk >= 50.0", "approve", "credit")
 
