@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.clock import DAY, HOUR
@@ -194,9 +195,7 @@ def test_a_candidate_in_shadow_looks_as_far_back_as_its_own_guardrails_and_holds
     beside = bundle(tmp_path / "beside", **{"one-each": limit()})
     stage = Stage(CaseLogic(Decider(Versions((live,)), "act", beside), CaseSettings()))
     made = stage.feed([on(1, HOUR), on(2, 2 * HOUR)], DAY)
-    told = {
-        kind: [event.data["outcome"] for _, event in made if event.type == kind] for kind in ("decision", "shadow")
-    }
+    told = {kind: [event.data["outcome"] for _, event in made if event.type == kind] for kind in ("decision", "shadow")}
     assert told == {"decision": ["act", "act"], "shadow": ["act", "recommend"]}
 
 
@@ -326,8 +325,20 @@ def test_the_next_has_its_turn_when_it_is_told_that_the_one_before_is_over(tmp_p
     desk.feed(Event(2 * HOUR, "o1", "c1", "action.outcome", told | {"state": "dispatched"}, "outcomes/0", 1))
     assert len(desk.of("action")) == 1
     done = told | {"state": "verified", "verdict": "verified", "seq": 2}
-    desk.feed(Event(3 * HOUR, "o2", "c1", "action.outcome", done, "outcomes/0", 2))
-    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR, "order:2")]
+    desk.feed(Event(3 * HOUR, "o2", "c1", "action.outcome", done, "outcomes/0", 2), until=4 * HOUR)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR + 1, "order:2")]
+
+
+@pytest.mark.parametrize("ids", ["abc", "acb", "bac", "bca", "cab", "cba"])
+def test_at_one_instant_the_most_urgent_is_next_whatever_came_first(ids: str, tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    desk = Desk(guarded(tmp_path, turns={"one": turn}), mode="act")
+    desk.feed(on(1, HOUR), until=2 * HOUR)
+    (first,) = desk.of("action")
+    low, high = on(2, 3 * HOUR), on(3, 3 * HOUR, severity="critical")
+    events = zip((low, told_of(first, 3 * HOUR, "verified"), high), ids, strict=True)
+    desk.feed(*(msgspec.structs.replace(event, id=identity) for event, identity in events), until=4 * HOUR)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR + 1, "order:3")]
 
 
 def test_what_was_refused_counts_no_more_and_is_not_tried_again(tmp_path: Path) -> None:
