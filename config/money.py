@@ -4,6 +4,8 @@ from __future__ import annotations
 
 MONEY_SCALE = 1_000_000
 """Parts of a currency unit that amounts are counted in."""
+AMOUNT_MAX = 10_000_000_000
+"""Currency units that are told apart: more than any limit can be, and what still fits a snapshot."""
 
 
 def money(amount: float) -> int:

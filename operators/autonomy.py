@@ -183,7 +183,7 @@ def judge(ledger: Ledger, limit: Limit, now: int, *, held: bool = False) -> Move
         ledger: What is known.
         limit: What is asked for.
         now: Event time, microseconds.
-        held: Whether something else keeps it from rising.
+        held: Whether something else keeps it from rising beyond `supervised`.
     """
     level, evidence = level_of(ledger, limit), evidence_of(ledger, limit, now)
     rank = LEVELS.index(level)
@@ -197,7 +197,7 @@ def judge(ledger: Ledger, limit: Limit, now: int, *, held: bool = False) -> Move
     lapsing = lapses_at(ledger, limit)
     if lapsing is not None and now >= lapsing:
         return Move(level, limit.start, "lapsed", "Nothing was heard of its actions for too long.", evidence)
-    if held or now < ledger.barred_until or level == limit.ceiling:
+    if now < ledger.barred_until or level == limit.ceiling:
         return None
     if level == "recommend":
         if ledger.level is None:
@@ -205,7 +205,7 @@ def judge(ledger: Ledger, limit: Limit, now: int, *, held: bool = False) -> Move
         return Move(
             level, "supervised", "probation-over", "The probation is over: people may be asked again.", evidence
         )
-    if missing(ledger, limit, now):
+    if held or missing(ledger, limit, now):
         return None
     why = (
         f"{evidence.verified} of {evidence.outcomes} actions were seen to help (surely {evidence.success_low:.1%}), "

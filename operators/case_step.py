@@ -31,7 +31,7 @@ from operators.decide import Decided, Surroundings, commit, commit_shadows
 from operators.guard import GUARD, proposed
 from operators.guardrails import ACTS_MAX, Act, note_end, prune
 from operators.logic import Context
-from operators.outcomes import note_outcome
+from operators.outcomes import ENDS, PATIENCE, note_outcome
 
 if TYPE_CHECKING:
     from operators.cases import CaseLogic
@@ -108,23 +108,38 @@ class CaseStep:
         identity = derived_id("outcome", event.channel, event.seq)
         self._emit(identity, "outcome.ignored" if ignored else "outcome.noted", told | {"ignored": ignored})
         if case is None or ignored:
+            if case is None or case.plan is None or case.plan.action_id != told["action_id"]:
+                self._on_late_outcome(told)
             return
-        over = self.context.now if case.plan is None else case.plan.until
+        over = 0 if case.plan is None else case.plan.until
         state.acts = note_end(state.acts, told["action_id"], told["state"], over)
         if case.plan is None:
             # Those that waited for it have their turn too, the most urgent first.
-            self.decide_in_turn([each for each in state.open.values() if each is case or each.again_at], [case])
+            waiting = [each for each in state.open.values() if each is case or each.again_at]
+            self.decide_in_turn(waiting, [case], weighed=False)
 
-    def decide_in_turn(self, cases: Sequence[Case], anew: Sequence[Case] = ()) -> None:
+    def _on_late_outcome(self, told: dict[str, Any]) -> None:
+        """Note what came of an action that no case waits for any more: its own is over, or has begun another since."""
+        state, now, name = self.state, self.context.now, told["action_id"]
+        act = next((each for each in state.acts if each.action_id == name and each.until), None)
+        if act is None:
+            return
+        over = told["state"] in ENDS
+        state.acts = note_end(state.acts, name, told["state"], 0 if over else max(act.until, now + PATIENCE))
+        if over:
+            self.decide_in_turn([each for each in state.open.values() if each.again_at], weighed=False)
+
+    def decide_in_turn(self, cases: Sequence[Case], anew: Sequence[Case] = (), *, weighed: bool = True) -> None:
         """Decide about cases again, the most urgent first: what is done for one may hold back another.
 
         Args:
             cases: The cases.
             anew: Those whose decision is recorded whatever it says.
+            weighed: Whether all that is of the instant was weighed already.
         """
         for case in sorted(cases, key=lambda each: (-each.row["priority"], each.case_id)):
             is_anew = case.weighing or any(each is case for each in anew)
-            self.update(case, case.row["customer"], decide_anew=is_anew, weighed=True)
+            self.update(case, case.row["customer"], decide_anew=is_anew, weighed=weighed)
 
     def resolve(self, case: Case, reason: str, *, may_reopen: bool = True) -> None:
         """Close `case`, and remember it and its findings for a while."""

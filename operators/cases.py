@@ -94,7 +94,7 @@ class CaseLogic:
         self.memory_ttl = micros(settings.memory_ttl)
         self.reopen_within = micros(settings.reopen_within)
         self._contact_window = micros(settings.contact_window)
-        self.memory = max(bundle.guardrails.memory for bundle in decider.policy.bundles)
+        self.memory = decider.memory
         self.key_groups = settings.key_groups
         self.dedupe_ttl = micros(settings.dedupe_ttl)
 

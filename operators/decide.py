@@ -23,7 +23,7 @@ from config.policies.documents import FactDocument, Outcome, Value
 from config.policies.versions import Versions
 from operators.case import Case, Plan, entity_kind
 from operators.flags import Limit
-from operators.guardrails import Act, free_at, said_of
+from operators.guardrails import Act, free_at, prune, said_of
 from operators.policy import NOTHING, Verdict, decide, none_in_force
 from operators.restrain import Left, restrain
 from operators.standing import Standing
@@ -92,6 +92,15 @@ class Decider:
     def features(self) -> frozenset[str]:
         """Evidence features that facts are taken from."""
         return self.policy.features | (frozenset() if self.candidate is None else self.candidate.features)
+
+    @property
+    def memory(self) -> int:
+        """How long what was done for a customer is looked back at, also by the candidate, microseconds."""
+        return max(self._live_memory, 0 if self.candidate is None else self.candidate.guardrails.memory)
+
+    @property
+    def _live_memory(self) -> int:
+        return max(bundle.guardrails.memory for bundle in self.policy.bundles)
 
     def takes_turns(self, decided: Decided, now: int) -> bool:
         """Return whether what is to be done without a person has to wait for its turn."""
@@ -165,7 +174,11 @@ class Decider:
             verdict = replace(NOTHING, reason=f"{NOTHING.reason} {self.policy.shadow_only[beside.hash]}")
         else:
             verdict = none_in_force(bundle)
-        left = restrain(bundle, verdict, case, facts, around, now, approval)
+        live = around
+        if self.candidate is not None and around.acts:
+            # What is remembered for the candidate alone bears on no decision.
+            live = replace(around, acts=prune(around.acts, self._live_memory, now))
+        left = restrain(bundle, verdict, case, facts, live, now, approval)
         outcome = left.outcome
         decision = {
             "decision_id": derived_id("decision", case.case_id, case.decisions + 1),
@@ -192,7 +205,7 @@ class Decider:
             is_live=verdict.rule != NO_RULE,
             free_at=None if outcome == "act" else free_at(left.held),
             shadows=tuple(
-                _shadow(by, said, case, seen, around, now)
+                _shadow(by, said, case, seen, around if by is self.candidate else live, now)
                 for by, said, seen in self._in_shadow(bundle, verdict, facts, case, row, around, now)
             ),
         )

@@ -127,7 +127,9 @@ class GuardLogic:
             return judge_limit(limit, limit.most, state.spent.get(limit.name, {}).get(of, []), limit.asks(money), now)
         touched = state.touched.get(limit.name, {}).get(of, {})
         is_new = customer is not None and touched.get(customer, TIME_MIN) + limit.within <= now
-        most = min(max(limit.most, int(limit.share * _active(state, now))), CUSTOMERS_MAX)
+        # 0.29 of 100 are 29, not what 28.999999999999996 is cut to.
+        share = int(round(limit.share * _active(state, now), 6))
+        most = min(max(limit.most, share), CUSTOMERS_MAX)
         return judge_limit(limit, most, [(at, 1) for at in touched.values()], int(is_new), now)
 
     def _count_active(self, state: GuardState, day: int, customers: int) -> None:

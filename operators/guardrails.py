@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ class Act(msgspec.Struct, array_like=True):
     money: int
     """That it moves at the most, in millionths."""
     until: int = 0
-    """Until then it is under way."""
+    """Until then it is under way; 0 once it was told that it is over."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -81,13 +82,16 @@ def judge(guardrails: Guardrails, remedy: str, money: int, acts: Sequence[Act] |
 
 
 def _judge_customer(guardrails: Guardrails, remedy: str, money: int, acts: Sequence[Act], now: int) -> Iterator[Held]:
+    if len(acts) >= ACTS_MAX:
+        # What is not remembered cannot be looked at, and must not be taken for nothing.
+        limits = (limit for limit in guardrails.limits if limit.per == "customer")
+        kept = chain(limits, guardrails.sequences, guardrails.turns)
+        yield from (_full(guardrail) for guardrail in kept if remedy in guardrail.remedies)
+        return
     for limit in guardrails.limits:
         if limit.per == "customer" and remedy in limit.remedies:
             spent = [(act.at, limit.asks(act.money)) for act in acts if act.remedy in limit.remedies]
-            # What is not remembered cannot be counted, and must not be taken for nothing.
-            held = (
-                _full(limit) if len(acts) >= ACTS_MAX else judge_limit(limit, limit.most, spent, limit.asks(money), now)
-            )
+            held = judge_limit(limit, limit.most, spent, limit.asks(money), now)
             if held is not None:
                 yield held
     for sequence in guardrails.sequences:
@@ -116,9 +120,9 @@ def _held(guardrail: Guardrail, free_at: int | None, why: str) -> Held:
     return Held(guardrail.name, guardrail.owner, guardrail.then, said, 0, 0, 1, free_at)
 
 
-def _full(limit: Limit) -> Held:
+def _full(guardrail: Guardrail) -> Held:
     full = f"{ACTS_MAX} actions for this customer are remembered, and no more"
-    return msgspec.structs.replace(_held(limit, None, full), limit=ACTS_MAX, spent=ACTS_MAX)
+    return msgspec.structs.replace(_held(guardrail, None, full), limit=ACTS_MAX, spent=ACTS_MAX)
 
 
 def judge_limit(limit: Limit, most: int, spent: Sequence[tuple[int, int]], asked: int, now: int) -> Held | None:
@@ -160,7 +164,7 @@ def _said(limit: Limit, held: Held) -> str:
     )
 
 
-def prune(acts: list[Act], memory: int, now: int) -> list[Act]:
+def prune(acts: Sequence[Act], memory: int, now: int) -> list[Act]:
     """Return the acts that are under way or still count, or may count by another version of the policy."""
     return [act for act in acts if act.at + memory > now or act.until > now]
 
@@ -172,7 +176,7 @@ def note_end(acts: list[Act], action_id: str, state: str, until: int) -> list[Ac
         acts: Before.
         action_id: What was told of.
         state: Of it.
-        until: Until when it is under way, microseconds.
+        until: Until when it is under way, microseconds; 0 where it is over.
     """
     return [
         msgspec.structs.replace(act, until=until) if act.action_id == action_id else act

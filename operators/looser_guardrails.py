@@ -11,7 +11,8 @@ from config.policies.guardrails import Freeze, Guardrail, Limit, Sequence
 def differences(old: Bundle, new: Bundle) -> Iterator[tuple[int, str]]:
     """Yield in what the sections `guardrails` differ, each with whether it makes `new` looser (1) or tighter (-1).
 
-    A guardrail is kept where another one holds back all that it does; which name that bears means nothing. It is a
+    A guardrail is kept where another one holds back all that it does. Which name that bears means nothing, but for a
+    limit of a cause or of all: what was spent is known by its name, and under another one it starts anew. It is a
     remedy at a time that is looked at: what held back two may be two guardrails now.
 
     Args:
@@ -54,5 +55,6 @@ def _keeps(other: Guardrail, guardrail: Guardrail, remedies: frozenset[str]) -> 
     if isinstance(guardrail, Limit) and isinstance(other, Limit):
         same = (guardrail.per, guardrail.counts) == (other.per, other.counts)
         less = other.most <= guardrail.most and other.share <= guardrail.share
-        return counts and same and less and guardrail.within <= other.within
+        knows = guardrail.per == "customer" or other.name == guardrail.name
+        return counts and same and less and knows and guardrail.within <= other.within
     return counts

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from config.clock import TIME_MIN, micros
+from config.clock import DAY, TIME_MIN, micros
 from config.duration import parse_duration
 from config.errors import ExpressionError, PolicyError
 from config.expressions import Bound, Expression
@@ -30,6 +30,8 @@ OTHER = "other"
 """The segment of the cases that none is named for."""
 SEGMENTS_MAX = 16
 LAST_MAX = 1_000
+SPAN_MAX = 4_000 * DAY
+"""What is longer is no instant any more that a snapshot holds."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -296,4 +298,7 @@ def _span(where: str, name: str, text: str) -> int:
         raise PolicyError(f"{where}: {name}: {error}", remedy="Write a span such as 7d.") from None
     if span <= 0:
         raise PolicyError(f"{where}: {name} is no time", remedy="Write a span such as 7d.")
+    if span > SPAN_MAX:
+        most = f"{SPAN_MAX // DAY}d"
+        raise PolicyError(f"{where}: {name} is longer than {most}", remedy=f"Write a span of up to {most}.")
     return span

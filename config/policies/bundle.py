@@ -15,7 +15,7 @@ from typing import Any
 from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
-from config.money import money
+from config.money import AMOUNT_MAX, money
 from config.policies.approvals import Approvals
 from config.policies.autonomy import Autonomy
 from config.policies.documents import FactDocument, FactType, Outcome, Value
@@ -77,9 +77,10 @@ class Remedy:
 
     def money(self, at_risk: float) -> int:
         """Return how much money it moves at the most for a case, in millionths."""
-        if not self.moves_money:
+        if not self.moves_money or at_risk <= 0:
             return 0
-        amount = money(max(at_risk, 0.0))
+        # What is no number, or beyond all measure, is too much for any limit.
+        amount = money(at_risk if at_risk < AMOUNT_MAX else AMOUNT_MAX)
         return amount if self.money_max is None else min(amount, self.money_max)
 
 

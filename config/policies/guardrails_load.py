@@ -204,7 +204,8 @@ def _weekly(where: str, document: FreezeDocument) -> tuple[tuple[int, int], ...]
         if (
             not hours
             or max(hours[1], hours[3]) > 59
-            or max(begin := _minutes(*hours[:2]), end := _minutes(*hours[2:])) > DAY
+            or (begin := _minutes(*hours[:2])) >= DAY
+            or (end := _minutes(*hours[2:])) > DAY
         ):
             raise PolicyError(f"{where}: hours are {document.hours!r}", remedy="Write them as 22:00-06:00, in UTC.")
         if begin == end:

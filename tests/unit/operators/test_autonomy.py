@@ -210,6 +210,16 @@ def test_a_fall_stays_while_a_drift_comes_and_goes(tmp_path: Path) -> None:
     assert steward.decide(5 * HOUR, **names)["outcome"] == "recommend"
 
 
+def test_a_probation_that_ends_while_a_model_has_drifted_lets_people_be_asked_again(tmp_path: Path) -> None:
+    """Nothing would be heard of it else: what is only shown is never carried out."""
+    steward = Steward(bounded_bundle(tmp_path))
+    names: dict[str, Any] = {"agent": "experience"}
+    steward.feed(failed(HOUR, "f1", **names), failed(HOUR, "f2", **names), drift(2 * HOUR, BEGUN))
+    steward.feed(until=HOUR + 5 * DAY + 1)
+    assert steward.moves == [("recommend", "failures"), ("supervised", "drift"), ("supervised", "probation-over")]
+    assert steward.decide(6 * DAY, **names)["outcome"] == "approve"
+
+
 @pytest.mark.parametrize(("quality", "expected"), [(0.8, "act"), (0.79, "approve"), (float("nan"), "approve")])
 def test_on_poor_data_consent_is_asked_for(tmp_path: Path, quality: float, expected: str) -> None:
     steward = Steward(bounded_bundle(tmp_path, START))

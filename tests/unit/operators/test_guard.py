@@ -186,6 +186,12 @@ def test_a_share_of_the_customers_that_were_active_may_be_touched_where_it_is_mo
     assert state.active == {0: 31, 1: 4}
 
 
+def test_a_share_that_comes_to_a_whole_number_is_that_number(tmp_path: Path) -> None:
+    guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "most": 0, "share": 0.29})
+    events = [active(0, 100), *(touching(n, f"c{n}", DAY + 2 * HOUR + n) for n in range(40))]
+    assert len(passed(guard.feed(events, 2 * DAY))) == 29
+
+
 def test_only_the_last_days_are_remembered(tmp_path: Path) -> None:
     guard = stage(tmp_path, few={"per": "cause", "counts": "customers", "share": 0.5})
     guard.feed([active(day, day) for day in range(30)], 40 * DAY)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.clock import DAY, HOUR
 from config.events import RELEASE, Event
 from config.policies.bundle import Bundle
+from config.policies.versions import Versions
 from operators.case_state import CaseState
+from operators.cases import CaseLogic, CaseSettings
+from operators.decide import Decider
 from operators.guard import GUARD
 from operators.guardrails import ACTS_MAX, Act, judge
 from tests.support.approvals import Desk, event_of, late, signed
+from tests.support.findings import Stage
 from tests.support.policies import bundle_of, rule
 
 NOTIFY = rule("notify", "confidence >= 0.5", "act", "notify", owner="team-b")
@@ -168,6 +173,12 @@ def test_a_log_that_is_full_lets_nothing_pass(tmp_path: Path) -> None:
     assert judge(loaded.guardrails, "notify", 0, acts[1:], HOUR) == []
     (held,) = judge(loaded.guardrails, "notify", 0, acts, HOUR)
     assert "and no more; team-g may change that" in held.why
+    turn = {"description": "d", "of": {"remedies": ["credit"]}}
+    loaded = guarded(tmp_path / "other", sequences={"credit-then-quiet": AFTER}, turns={"one": turn})
+    for remedy, name in (("notify", "credit-then-quiet"), ("credit", "one")):
+        # What must not be followed on, or is under way still, may have been forgotten.
+        assert [each.guardrail for each in judge(loaded.guardrails, remedy, 0, acts, 2 * HOUR)] == [name]
+    assert judge(loaded.guardrails, "ticket", 0, acts, 2 * HOUR) == []
 
 
 def test_an_action_that_a_limit_of_all_speaks_of_goes_to_the_guard_and_any_other_is_released(tmp_path: Path) -> None:
@@ -179,8 +190,69 @@ def test_an_action_that_a_limit_of_all_speaks_of_goes_to_the_guard_and_any_other
     assert actions == [(GUARD, "action.proposed"), (RELEASE, "action")]
 
 
+def test_a_candidate_in_shadow_looks_as_far_back_as_its_own_guardrails_and_holds_back_nothing(tmp_path: Path) -> None:
+    live = bundle(tmp_path / "live")
+    beside = bundle(tmp_path / "beside", **{"one-each": limit()})
+    stage = Stage(CaseLogic(Decider(Versions((live,)), "act", beside), CaseSettings()))
+    made = stage.feed([on(1, HOUR), on(2, 2 * HOUR)], DAY)
+    told = {kind: [event.data["outcome"] for _, event in made if event.type == kind] for kind in ("decision", "shadow")}
+    assert told == {"decision": ["act", "act"], "shadow": ["act", "recommend"]}
+
+
+def test_what_only_a_candidate_remembers_bears_on_no_decision(tmp_path: Path) -> None:
+    short, long = limit(most=1000, within="1h"), limit(most=1000, within="30d")
+    live, beside = (bundle(tmp_path / name, many=given) for name, given in (("live", short), ("beside", long)))
+    orders = [on(number, number * HOUR) for number in range(ACTS_MAX + 1)]
+    stage = Stage(CaseLogic(Decider(Versions((live,)), "act", beside), CaseSettings()))
+    made = stage.feed(orders, (ACTS_MAX + 1) * HOUR)
+    assert {event.data["outcome"] for _, event in made if event.type == "decision"} == {"act"}
+    assert [event.data["outcome"] for _, event in made if event.type == "shadow"][-1] == "recommend"
+
+
 def test_state_of_before_has_done_nothing() -> None:
     assert CaseState().acts == []
+
+
+def told_of(action: dict[str, Any], at: int, state: str, seq: int = 1) -> Event:
+    data = {"action_id": action["action_id"], "case_id": action["case_id"], "verdict": None, "seq": seq, "state": state}
+    return Event(at, f"o{at}", "c1", "action.outcome", data, "outcomes/0", at)
+
+
+def test_what_is_refused_when_its_case_has_begun_something_else_since_counts_no_more(tmp_path: Path) -> None:
+    """As whatever comes too late to be carried out is."""
+    rules = rule("ticket", "severity == 'high'", "act", "ticket"), NOTIFY
+    desk = Desk(bundle(tmp_path, *rules, **{"one-each": limit(of={"contacts_customer": True})}), mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR), on(1, 6 * HOUR, severity="high", occurrence="2"))
+    first, second = desk.of("action")
+    assert (first["remedy"], second["remedy"]) == ("notify", "ticket")
+    desk.feed(told_of(first, 7 * HOUR, "refused"))
+    assert len(desk.of("outcome.ignored")) == 1
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][2:] == [(7 * HOUR, "order:2")]
+
+
+def test_what_was_told_to_be_over_is_not_refused_afterwards(tmp_path: Path) -> None:
+    desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="act")
+    desk.feed(on(1, HOUR), on(2, 2 * HOUR))
+    (first,) = desk.of("action")
+    desk.feed(told_of(first, 3 * HOUR, "verified"), told_of(first, 3 * HOUR + 1, "refused", 2))
+    assert len(desk.of("action")) == 1
+
+
+def test_an_action_under_way_is_waited_for_although_its_case_is_over(tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    desk = Desk(guarded(tmp_path, turns={"one": turn}), mode="act")
+    desk.feed(on(1, HOUR), until=2 * HOUR)
+    (first,) = desk.of("action")
+    end = on(1, 2 * HOUR, resolves=True, occurrence="once until now")
+    desk.feed(end, until=3 * HOUR)
+    state = desk.stage.group.state_of("c1")
+    assert state is not None
+    assert state.open == {}
+    state.closed.clear()  # as a day later
+    desk.feed(told_of(first, 4 * HOUR, "dispatched"), on(2, 6 * HOUR), until=7 * HOUR)
+    assert len(desk.of("action")) == 1
+    desk.feed(told_of(first, 8 * HOUR, "verified", 2), until=9 * HOUR)
+    assert [each["entity"] for each in desk.of("action")] == ["order:1", "order:2"]
 
 
 AFTER = {"description": "d", "after": {"remedies": ["credit"]}, "forbids": {"remedies": ["notify"]}, "within": "2d"}
@@ -253,8 +325,20 @@ def test_the_next_has_its_turn_when_it_is_told_that_the_one_before_is_over(tmp_p
     desk.feed(Event(2 * HOUR, "o1", "c1", "action.outcome", told | {"state": "dispatched"}, "outcomes/0", 1))
     assert len(desk.of("action")) == 1
     done = told | {"state": "verified", "verdict": "verified", "seq": 2}
-    desk.feed(Event(3 * HOUR, "o2", "c1", "action.outcome", done, "outcomes/0", 2))
-    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR, "order:2")]
+    desk.feed(Event(3 * HOUR, "o2", "c1", "action.outcome", done, "outcomes/0", 2), until=4 * HOUR)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR + 1, "order:2")]
+
+
+@pytest.mark.parametrize("ids", ["abc", "acb", "bac", "bca", "cab", "cba"])
+def test_at_one_instant_the_most_urgent_is_next_whatever_came_first(ids: str, tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    desk = Desk(guarded(tmp_path, turns={"one": turn}), mode="act")
+    desk.feed(on(1, HOUR), until=2 * HOUR)
+    (first,) = desk.of("action")
+    low, high = on(2, 3 * HOUR), on(3, 3 * HOUR, severity="critical")
+    events = zip((low, told_of(first, 3 * HOUR, "verified"), high), ids, strict=True)
+    desk.feed(*(msgspec.structs.replace(event, id=identity) for event, identity in events), until=4 * HOUR)
+    assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR + 1, "order:3")]
 
 
 def test_what_was_refused_counts_no_more_and_is_not_tried_again(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_a_case_is_in_the_first_segment_of_which_it_cannot_be_told_that_it_is_no
         (part("demotion", quality_min=1.5), "demotion.quality_min is 1.5"),
         ({"anew_from": "2026-01-31T00:00:00"}, "anew_from has no offset from UTC"),
         (part("demotion", probation="0s"), "demotion.probation is no time"),
+        (part("demotion", probation="999999999d"), "demotion.probation is longer than 4000d"),
+        (part("evidence", within="4001d"), "evidence.within is longer than 4000d"),
     ],
 )
 def test_what_is_not_understood_is_an_error_that_says_where(tmp_path: Path, limit: dict[str, Any], said: str) -> None:

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.clock import DAY, HOUR, TIME_MAX
 from config.errors import PolicyError
+from config.money import money
 from config.policies.guardrails import MONDAY, WEEK, Freeze
+from config.policies.guardrails_load import MOST_MAX
 from config.policies.load import load_bundle, load_default
 from tests.support.policies import bundle_of, rule, write_bundle
 
@@ -66,6 +69,7 @@ def test_amounts_are_counted_exactly_and_owners_fall_back_on_the_bundles(tmp_pat
         ({"freezes": {"f": {"description": "d"}}}, "freeze 'f': it never begins"),
         ({"freezes": {"f": NIGHT | {"hours": "22-6"}}}, "hours are '22-6'"),
         ({"freezes": {"f": NIGHT | {"hours": "22:00-25:00"}}}, "hours are '22:00-25:00'"),
+        ({"freezes": {"f": NIGHT | {"hours": "24:00-00:00"}}}, "hours are '24:00-00:00'"),
         ({"freezes": {"f": NIGHT | {"hours": "22:00-22:00"}}}, "hours begin when they end"),
         ({"freezes": {"f": NIGHT | {"allows": {}}}}, "it allows all that it speaks of"),
         ({"freezes": {"f": NIGHT | {"begins": "2026-01-01T00:00:00"}}}, "begins has no offset"),
@@ -81,6 +85,13 @@ def test_what_cannot_be_meant_is_refused_with_file_and_line(sections: Any, messa
         load_bundle(tmp_path)
     assert re.search(message, f"{refused.value.message} {refused.value.remedy}")
     assert re.match(rf"{re.escape(str(tmp_path))}/bundle.yaml:\d+: ", refused.value.message)
+
+
+@pytest.mark.parametrize("at_risk", [2e13, 1e303, float("inf"), float("nan")])
+def test_money_beyond_all_measure_is_too_much_for_any_limit_and_fits_a_snapshot(at_risk: float, tmp_path: Path) -> None:
+    credit = bundle_of(tmp_path, rule("a", "true")).remedies["credit"]
+    amount = credit.money(at_risk)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(amount)) == amount > money(MOST_MAX)
 
 
 def test_money_of_a_remedy_is_what_is_at_risk_up_to_its_most(tmp_path: Path) -> None:
