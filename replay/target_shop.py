@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from config.errors import UsageError
+
 
 class Operation(NamedTuple):
     """Something a system does."""
@@ -106,18 +108,36 @@ class Order(NamedTuple):
         return f"/{self.system}/{self.operation}"
 
 
+def _check_own(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse the database of somebody else, before anything is written into it."""
+    try:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError:
+        tables = {""}
+    if tables and not {"effects", "answers", "numbers", "refusals"} <= tables:
+        connection.close()
+        raise UsageError(
+            f"{path}: this is no database of a target system.",
+            remedy="Name a new file, or one that `forestall target --db` has made.",
+        )
+
+
 class Shop:
     """The systems and their database.
 
     Args:
         path: Its file; made when it is not there. None for one in memory.
         keyless: Systems that know no idempotency keys: what is asked for twice is done twice.
+
+    Raises:
+        UsageError: the file is something else.
     """
 
     def __init__(self, path: Path | None = None, keyless: frozenset[str] = frozenset()) -> None:
         self._lock, self._keyless = threading.Lock(), keyless
         self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         if path is not None:
+            _check_own(self._connection, path)
             self._connection.execute("PRAGMA journal_mode=WAL")
         # What a killed process has committed stays; only a loss of power would cost it.
         self._connection.execute("PRAGMA synchronous=NORMAL")

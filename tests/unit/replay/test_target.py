@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,24 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture
 def service(shop: Shop) -> Service:
     return Service(shop, KEYS)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database", None], ids=["empty", "text", "of others"])
+def test_only_a_database_of_its_own_is_written_into(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "target.db"
+    if content is None:
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE effects (key TEXT)")
+    else:
+        file.write_bytes(content)
+    before = file.read_bytes()
+    if content == b"":
+        Shop(file).close()
+        Shop(file).close()
+        return
+    with pytest.raises(UsageError, match="no database of a target system"):
+        Shop(file)
+    assert file.read_bytes() == before
 
 
 def ask(service: Service, request: Request, fault: str = "", now: float = NOW) -> Answer | None:
