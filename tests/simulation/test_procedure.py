@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from tests.support.procedure_check import CONTROLS, check, found_out
+from tests.chaos.worlds import found_out
+from tests.support.procedure_check import CONTROLS, check
 from tests.support.procedure_world import ProcedureSetting
 
 SEEDS = range(1, 13)
@@ -39,4 +40,4 @@ def test_only_what_is_allowed_is_done(setting: ProcedureSetting) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("control", CONTROLS)
 def test_what_is_not_kept_is_found_out(setting: ProcedureSetting, control: str) -> None:
-    assert found_out(setting, control, TRIES)
+    assert found_out(check, setting, control, TRIES)

@@ -70,8 +70,3 @@ def check(seed: int, setting: ProcedureSetting, control: str = "") -> Checked:
         return Checked(seed, wrong, world.cases, oracle.seen, world.killed)
     finally:
         world.close()
-
-
-def found_out(setting: ProcedureSetting, control: str, seeds: range) -> bool:
-    """Return whether it is noticed in any of the worlds that something is not kept."""
-    return any(check(seed, setting, control).wrong for seed in seeds)
