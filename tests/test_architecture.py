@@ -66,6 +66,9 @@ BEFORE_THREADS = {"dataflows/job.py": "work", "operators/keyed.py": "body_decode
 """Functions that may make a decoder of a struct, since they are called before there are any threads."""
 BUILT_IN = {"Any", "bool", "bytes", "dict", "float", "int", "list", "str", "tuple"}
 
+ORACLES = tuple(Path(f"tests/support/{name}_oracle.py") for name in ("procedure", "remedy"))
+"""They reckon up naively what came of the job, and what was allowed: the same code would make the same mistake."""
+
 LINES_MAX = 400
 
 
@@ -227,6 +230,29 @@ def test_threads_read_no_struct_for_the_first_time() -> None:
 
 def test_modules_use_no_part_of_bytewax_that_loses_data() -> None:
     assert broken(lambda module: lossy_uses(text(module), module)) == {}
+
+
+def reached(module: Path) -> Iterator[str]:
+    """Yield the names that a module of the tests imports, and those that the modules of the tests among them do."""
+    waiting, done = [module], set()
+    while waiting:
+        one = waiting.pop()
+        if one in done:
+            continue
+        done.add(one)
+        for name in imports(parsed(text(one)), one):
+            yield name
+            parts = name.split(".")
+            files = (Path(f"{'/'.join(path)}.py") for path in (parts, parts[:-1]) if parts[0] == "tests")
+            waiting += [file for file in files if (ROOT / file).is_file()]
+
+
+def test_what_reckons_up_shares_no_code_with_the_job() -> None:
+    shared = {
+        str(oracle): [name for name in reached(oracle) if name.partition(".")[0] in PACKAGES] for oracle in ORACLES
+    }
+    assert {oracle: found for oracle, found in shared.items() if found} == {}
+    assert "operators.cases.CaseLogic" in set(reached(Path("tests/support/procedure_check.py")))
 
 
 def test_modules_are_short() -> None:

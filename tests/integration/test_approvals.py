@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from config.clock import DAY, HOUR
 from replay.cut import cut
 from replay.recording import Recording
-from tests.support.approvals import asking_policy, private_key, write_keys
+from tests.support.approvals import asking_policy, write_keys
 from tests.support.commands import Ended, forestall, store_url
+from tests.support.private_keys import private_key
 from tests.support.recordings import MADE_AT, record
 from tests.support.shop import START, recorded, shop
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import yaml
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.clock import DAY, HOUR, to_text
 from config.events import Event
@@ -24,16 +23,12 @@ from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
 from tests.support.cloudevents import cloud_event
 from tests.support.findings import Stage, finding
+from tests.support.private_keys import private_key
 
 DESK, DUTY = "team-b", "duty-manager"
 """The owner of the rules of small bundles, and their escalation."""
 
 _offsets = count()
-
-
-def private_key(name: str) -> Ed25519PrivateKey:
-    """Return the key of the person called `name`, always the same."""
-    return Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)[:32])
 
 
 def public_key(name: str, *roles: str, valid_from: int = 0, revoked_at: int | None = None) -> Key:

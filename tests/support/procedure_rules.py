@@ -10,14 +10,11 @@ from typing import Any
 import yaml
 from cryptography.exceptions import InvalidSignature
 
-from tests.support.approvals import private_key
-from tests.support.procedure_bundle import PEOPLE, PREDICATES, WHENS
+from tests.support.private_keys import private_key
+from tests.support.procedure_policy import DAY, HOUR, PEOPLE, PREDICATES, SECOND, WHENS
 
 Row = dict[str, Any]
 
-SECOND = 1_000_000
-HOUR = 3_600 * SECOND
-DAY = 24 * HOUR
 TIGHT = {"off": 0, "shadow": 1, "recommend": 2, "supervised": 3, "autonomous": 4}
 SEVERITIES = ["low", "medium", "high", "critical"]
 

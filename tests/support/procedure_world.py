@@ -33,7 +33,8 @@ from sinks.ledger_schema import outcomes
 from tests.support.approvals import event_of, keys_of, public_key, signed
 from tests.support.findings import Stage, end_of, finding
 from tests.support.playbooks import AT
-from tests.support.procedure_bundle import CHANGE_H, DESK, PEOPLE, SPAN_H, books, write_policy
+from tests.support.procedure_bundle import books, write_policy
+from tests.support.procedure_policy import CHANGE_H, DESK, PEOPLE, SPAN_H
 from tests.support.remedy_world import Setting, World
 
 TICK = 15 * MINUTE

@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from config.clock import DAY, HOUR, to_text
-from tests.support.approvals import asking_policy, private_key, record_of, signed, write_keys
+from tests.support.approvals import asking_policy, record_of, signed, write_keys
 from tests.support.commands import eventually, forestall
 from tests.support.kafka import Broker
 from tests.support.live import Job, World
+from tests.support.private_keys import private_key
 from tests.support.shop import START, recorded, shop
 from tests.support.topics import read
 

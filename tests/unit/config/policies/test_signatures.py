@@ -10,8 +10,9 @@ from config.errors import PolicyError
 from config.keys import Keys
 from config.policies.bundle import Bundle
 from config.policies.signatures import FILE, ROLE, add_signature, judge_signatures, read_signatures
-from tests.support.approvals import keys_of, private_key, public_key
+from tests.support.approvals import keys_of, public_key
 from tests.support.policies import bundle_of, rule
+from tests.support.private_keys import private_key
 
 SIGNED_AT = 100 * DAY
 KEYS = keys_of(*(public_key(name, ROLE) for name in ("ben", "maria")))
