@@ -17,6 +17,8 @@ KINDS = {
     "decision": "decisions",
     "action": "actions",
     "approval": "requests",
+    "autonomy": "autonomy",
+    "guardrail": "withheld",
     "dead_letter": "dead_letters",
 }
 """Kinds of outputs that can go to a topic, with the setting that names it."""
@@ -41,6 +43,10 @@ class Topics:
     """What is intended to be done."""
     requests: Annotated[str | None, Spec("place")]
     """What people are asked, who is told of it, and what became of their answers."""
+    autonomy: Annotated[str | None, Spec("place")]
+    """How far remedies may go by themselves: what was earned and lost, by which evidence and outcomes."""
+    withheld: Annotated[str | None, Spec("place")]
+    """Actions that were decided and are not done: limits of all, or of a cause, are spent."""
     dead_letters: Annotated[str | None, Spec("place")]
     """Records that could not be used."""
     outcomes: Annotated[str | None, Spec("place")]

@@ -19,6 +19,8 @@ from config.yaml_text import read_yaml
 
 BUILT_IN = FilePath(__file__).parent
 """The folder of the contracts that come with Forestall."""
+OUTPUTS = BUILT_IN / "outputs"
+"""Contracts of what the job puts out, for whoever reads it; none of them makes the job read such a record."""
 
 RUNNING = frozenset({"active", "deprecated"})
 """The statuses under which records are decoded; documents of another status are checked, but not used."""

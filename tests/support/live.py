@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from config.clock import DAY, HOUR, to_text
 from dataflows.recovered import interpret
 from replay.manifest import Idle
 from replay.recording import Recording
 from replay.world import Spec, simulate
 from replay.writer import RecordingWriter
 from sinks.preflight import inspect
+from tests.support.cloudevents import cloud_event
 from tests.support.commands import Ended, children, end, eventually, start
 from tests.support.kafka import Broker
 from tests.support.recordings import MADE_AT
@@ -85,6 +87,16 @@ def simulated(folder: Path, suffix: str, events: int = 4000, seed: int = 7) -> W
             at = batch.offsets[-1] + 1
         records[f"{part.topic}-{suffix}/{part.partition}"] = rows
     return World(records)
+
+
+def late_orders(kafka: Broker, topic: str, count: int, now: int) -> None:
+    """Write an order of each of so many customers that is promised for a day after `now` and still here: it is late."""
+    for number in range(count):
+        whose = {"order_id": f"o{number}", "customer_id": f"c{number}"}
+        items = [{"product_id": "p", "seller_id": "s", "seller_state": "SP", "price": 9.9, "freight": 1.0}]
+        placed = whose | {"customer_state": "RJ", "promised_at": to_text(now + DAY), "items": items}
+        value = cloud_event("order.placed", placed, id=f"placed-{number}", time=to_text(now - HOUR))
+        kafka.produce(topic, [value], number % 2, [f"c{number}".encode()])
 
 
 class Job:

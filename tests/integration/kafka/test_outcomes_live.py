@@ -18,16 +18,14 @@ import orjson
 import pytest
 import yaml
 
-from config.clock import DAY, HOUR, to_text
 from config.playbooks.load import FOLDER
 from config.policies.load import DEFAULT_FOLDER
 from dataflows.remedy_clock import wall_clock
 from sinks import queries
 from sinks.store import Store
-from tests.support.cloudevents import cloud_event
 from tests.support.commands import children, end, eventually, forestall, start, store_url
 from tests.support.kafka import Broker
-from tests.support.live import Job
+from tests.support.live import Job, late_orders
 from tests.support.remedies import target_process, targets_file
 from tests.support.topics import Found, read
 
@@ -95,17 +93,6 @@ def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
     target.communicate()
 
 
-def ordered(kafka: Broker, topic: str) -> None:
-    """Write an order of each customer that was promised for tomorrow and is still here: it gets a ticket."""
-    now = wall_clock()
-    for number in range(CUSTOMERS):
-        whose = {"order_id": f"o{number}", "customer_id": f"c{number}"}
-        items = [{"product_id": "p", "seller_id": "s", "seller_state": "SP", "price": 9.9, "freight": 1.0}]
-        placed = whose | {"customer_state": "RJ", "promised_at": to_text(now + DAY), "items": items}
-        value = cloud_event("order.placed", placed, id=f"placed-{number}", time=to_text(now - HOUR))
-        kafka.produce(topic, [value], number % 2, [f"c{number}".encode()])
-
-
 def told(kafka: Broker, topic: str) -> list[Found]:
     """Return the outcomes on the topic, those of an action in their order."""
     found = read(kafka, [topic])
@@ -133,7 +120,7 @@ def test_each_outcome_is_told_once_and_its_case_decided_about_anew(
 
     process = started()
     job.start()
-    ordered(kafka, orders)
+    late_orders(kafka, orders, CUSTOMERS, wall_clock())
     for life in range(3):
         eventually(lambda: len(told(kafka, outcomes)) > 3 * life, "outcomes on the topic")  # noqa: B023
         time.sleep(chance.random())
