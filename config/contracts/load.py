@@ -15,7 +15,7 @@ from config.contracts.document import Document
 from config.contracts.model import Contract, ContractSet
 from config.contracts.reader import Reader
 from config.errors import ContractError
-from config.yaml_text import read_yaml
+from config.yaml_text import read_yaml, syntax_fault
 
 BUILT_IN = FilePath(__file__).parent
 """The folder of the contracts that come with Forestall."""
@@ -88,11 +88,8 @@ def parse_contract(body: bytes, file: str) -> Contract:
         raise ContractError(f"{file}: {len(body)} bytes are too many for a contract", remedy="Split it by type.")
     try:
         content = read_yaml(body, UniqueKeyLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or type(error).__name__
-        raise ContractError(f"{file}:{line} not YAML: {problem}", remedy="Mend the syntax of the document.") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ContractError(syntax_fault(file, error), remedy="Correct the syntax at that line.") from error
     reader = Reader(file)
     document = reader.convert(content, Document, "$")
     digest = blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()

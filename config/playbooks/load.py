@@ -5,7 +5,6 @@ values of the declared types when it is loaded, so that a wrong name or type is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +15,7 @@ import orjson
 from config.actions import Value, ValueType
 from config.clock import DAY, micros
 from config.duration import parse_duration
-from config.errors import ExpressionError, PlaybookError, SettingsError
+from config.errors import ExpressionError, PlaybookError
 from config.expressions import Bound, Expression, compile_expression
 from config.playbooks.model import (
     PROVIDED,
@@ -35,7 +34,8 @@ from config.playbooks.model import (
     VerifyDocument,
     checked,
 )
-from config.yaml_text import read_file
+from config.shapes import nearest
+from config.yaml_source import Source
 
 FOLDER = Path(__file__).parent
 ATTEMPTS_MAX = 20
@@ -72,25 +72,23 @@ def load_playbook(file: Path) -> Playbook:
         PlaybookError: it cannot be read, a field is missing, unknown, empty or of another type, or an expression
             does not fit; the message names file and field.
     """
-    try:
-        document = read_file(file, PlaybookDocument, "a playbook", "See docs/remediation.md for its fields.")
-    except SettingsError as error:
-        raise PlaybookError(" ".join(error.message.split()), remedy=error.remedy) from None
-    return _Loader(file, document).load()
+    return _Loader(Source(file, PlaybookDocument, PlaybookError, {"": "docs/remediation.md"})).load()
 
 
 class _Loader:
-    """Makes a playbook of a document; names the file and the field in every message."""
+    """Makes a playbook of a document; names file, line and field in every message."""
 
-    def __init__(self, file: Path, document: PlaybookDocument) -> None:
-        self._file, self._document = file, document
+    def __init__(self, source: Source[PlaybookDocument]) -> None:
+        self._source, self._document = source, source.document
+        document = source.document
         declared = {name: NamedType(type_) for name, type_ in PROVIDED.items()} | document.inputs | document.facts
         self._samples: Samples = {name: _samples(named) for name, named in declared.items()}
 
     def load(self) -> Playbook:
         document = self._document
-        if document.playbook != self._file.stem:
-            self._fail("playbook", f"is {document.playbook!r}, but the file is named {self._file.name!r}")
+        file = self._source.file
+        if document.playbook != file.stem:
+            self._fail("playbook", f"is {document.playbook!r}, but the file is named {file.name!r}")
         for name in ("owner", "escalation", "version", "description"):
             if not getattr(document, name).strip():
                 self._fail(name, "is empty")
@@ -209,9 +207,7 @@ class _Loader:
             self._fail(where, f"cannot be read: {error.message}", error.remedy)
         for name in sorted(expression.names):
             if name not in samples:
-                near = get_close_matches(name, samples, n=1, cutoff=0.5)
-                known = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(samples))}."
-                self._fail(where, f"uses {name!r}, which is neither declared nor provided", known)
+                self._fail(where, f"uses {name!r}, which is neither declared nor provided", nearest(name, samples))
         for values in _trials({name: samples[name] for name in sorted(expression.names)}):
             try:
                 checked(expression.value(Bound(values)), value_type, nullable=nullable)
@@ -236,7 +232,15 @@ class _Loader:
         return text
 
     def _fail(self, field: str, trouble: str, remedy: str = "") -> NoReturn:
-        raise PlaybookError(f"{self._file}: {field} {trouble}.", remedy=remedy or f"Correct `{field}`.")
+        raise PlaybookError(f"{self._at(field)}: {field} {trouble}.", remedy=remedy or f"Correct `{field}`.")
+
+    def _at(self, field: str) -> str:
+        """Return `file:line` of a field as messages name it: `steps: message: retry: attempts`."""
+        path: list[str | int] = list(field.split(": "))
+        ids = [step.id for step in self._document.steps]
+        if path[0] == "steps" and len(path) > 1 and path[1] in ids:
+            path[1] = ids.index(str(path[1]))
+        return self._source.at(*path)
 
 
 def _samples(named: NamedType) -> tuple[Value, ...]:

@@ -12,8 +12,9 @@ from config.clock import from_text
 from config.errors import PolicyError
 from config.policies.bundle import DEFAULT_RULE, ESCALATION_RULE, Bundle
 from config.policies.documents import Outcome, Value
-from config.policies.read import Source
+from config.policies.read import read_part
 from config.policies.rules import known
+from config.yaml_source import Source
 
 FOLDER = "cases"
 
@@ -69,7 +70,7 @@ def load_cases(folder: Path, bundle: Bundle) -> list[PolicyCase]:
     """
     found: list[PolicyCase] = []
     for file in sorted((folder / FOLDER).glob("*.yaml")):
-        found += _read(Source(file, CasesDocument), bundle)
+        found += _read(read_part(file, CasesDocument), bundle)
     names: dict[str, str] = {}
     for case in found:
         if case.name in names:

@@ -31,8 +31,9 @@ from config.policies.documents import (
 )
 from config.policies.guardrails_load import read_guardrails
 from config.policies.modes import ANY, LIFECYCLES, Entry
-from config.policies.read import Source, instant
+from config.policies.read import instant, read_part
 from config.policies.rules import Names, known
+from config.yaml_source import Source
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 MAIN = "bundle.yaml"
@@ -55,7 +56,7 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
         PolicyError: a file is missing or not YAML, a field is unknown, missing or empty, a name is not declared,
             or a condition cannot be read; the message names file, line and rule.
     """
-    main = Source(folder / MAIN, BundleDocument)
+    main = read_part(folder / MAIN, BundleDocument)
     document = main.document
     _check_texts(main)
     for name, fact in document.facts.items():
@@ -73,7 +74,7 @@ def load_bundle(folder: Path, manifests: Mapping[str, Manifest] | None = None) -
     )
     _check_distinct(main)
     _check_listed(main)
-    tables = [Source(folder / name, TableDocument) for name in document.tables]
+    tables = [read_part(folder / name, TableDocument) for name in document.tables]
     _check_tables(tables)
     ruled = tuple((tuple(table.document.kinds), tuple(_rules(table, names, document.escalation))) for table in tables)
     manifests = load_manifests() if manifests is None else manifests

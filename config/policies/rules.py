@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from config.clock import DAY
 from config.errors import ExpressionError, PolicyError
 from config.expressions import Bound, Expression, compile_expression, named_values, split_conjuncts
 from config.policies.bundle import PLACEHOLDER, Remedy, Rule
 from config.policies.documents import FactDocument, RuleDocument, TableDocument, Value
+from config.shapes import nearest
 
 SAMPLES: dict[str, Value] = {"string": "", "number": 1.0, "bool": True, "instant": DAY}
 """One value of each type of fact."""
@@ -136,6 +136,5 @@ def known(where: str, what: str, names: Iterable[str], among: Iterable[str]) -> 
     among = list(among)
     for name in names:
         if name not in among:
-            near = get_close_matches(name, among, n=1, cutoff=0.0)
-            hint = f"Did you mean {near[0]!r}? Known: {', '.join(among)}." if near else "None is declared."
+            hint = nearest(name, among) if among else "None is declared."
             raise PolicyError(f"{where}: unknown {what} {name!r}", remedy=f"{hint} Others are declared in bundle.yaml.")

@@ -15,7 +15,7 @@ import yaml
 from msgspec import Meta
 
 from config.errors import UsageError
-from config.yaml_text import read_yaml
+from config.yaml_text import read_yaml, syntax_fault
 from replay.world.kinds import DECOYS, ISSUES
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -130,8 +130,8 @@ def _document(path: Path, depth: int = 0) -> dict[str, Any]:
     except OSError as error:
         known = ", ".join(names())
         raise UsageError(f"There is no scenario {path}.", remedy=f"Name a file, or one of {known}.") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}.", remedy="Correct it.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(syntax_fault(path, error), remedy="Correct the syntax at that line.") from error
     if not isinstance(document, dict):
         raise UsageError(f"{path} holds no fields.", remedy="Write a scenario as `field: value`; see docs/worlds.md.")
     base = document.pop("extends", None)

@@ -89,7 +89,7 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
 def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "sample.yaml"
     path.write_text("agent: [a\nowner: b\n")
-    with pytest.raises(SettingsError, match="line 2"):
+    with pytest.raises(SettingsError, match=r"sample\.yaml:2: not YAML"):
         load_manifest(path)
 
 

@@ -229,7 +229,7 @@ def test_mapping_is_checked_against_the_fields(data: dict[str, Any], problem: st
     ("text", "problem"),
     [
         (b"a: [1", "not YAML"),
-        (b"a: 1\na: 2", "line 2 not YAML: a key is repeated"),
+        (b"a: 1\na: 2", ":2: not YAML: a key is repeated"),
         (b"\xff\xfe\x00", "not YAML"),
         (b"[]", "Expected `object`"),
         (b"", "Expected `object`"),

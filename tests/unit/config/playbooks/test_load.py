@@ -11,7 +11,7 @@ from config.clock import HOUR, SECOND, from_text
 from config.errors import ExpressionError, PlaybookError
 from config.expressions import Bound
 from config.playbooks.check import mismatches
-from config.playbooks.load import load_playbook, load_playbooks
+from config.playbooks.load import FOLDER, load_playbook, load_playbooks
 from config.policies.load import DEFAULT_FOLDER, load_bundle, load_default
 from tests.support.commands import forestall
 from tests.support.playbooks import AT, action, document, step, written
@@ -74,7 +74,7 @@ def test_digest_is_of_the_content(tmp_path: Path) -> None:
         ({"steps": [step(precondition="fly(kind)")]}, ["precondition", "unknown function 'fly'"]),
         ({"steps": [step(parameters={"n": {"type": "number", "value": "kind"}})]}, ["parameters: n", "number", "str"]),
         ({"inputs": {"at": {"type": "bool"}}}, ["at is declared twice"]),
-        ({"steps": [step(colour="red")]}, ["colour", "unknown field"]),
+        ({"steps": [step(colour="red")]}, ["tell.yaml:", "colour", "unknown field", "Known: id, target"]),
         ({"verify": {"holds": "after.x > 0.0"}}, ["verify: holds", "x"]),
         ({"verify": {"holds": "after.trouble"}}, ["verify: holds", "bool"]),
         ({"verify": {"unchanged": ["trouble"]}}, ["verify: unchanged: trouble", "meant to change"]),
@@ -209,3 +209,24 @@ def test_command_checks_and_shows(tmp_path: Path) -> None:
     (tmp_path / "invent.yaml").write_text("[")
     forestall("playbooks", "check", tmp_path).says(3, "invent.yaml")
     forestall("playbooks", "check", tmp_path / "none").says(3, "no playbooks")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("timeout: 5s", "timeout: 5"),
+        ("within: 24h", "within: 0s"),
+        ("precondition: new_date > now", "precondition: new_dat > now"),
+        ("operation: withdraw_message", "operation: a/b"),
+        ("otherwise: escalate", "otherwise: pray"),
+        ("patience: 6h", "patience: long"),
+    ],
+)
+def test_a_fault_has_its_line(tmp_path: Path, old: str, new: str) -> None:
+    text = (FOLDER / "notify_new_date.yaml").read_text()
+    file = tmp_path / "notify_new_date.yaml"
+    file.write_text(text.replace(old, new))
+    (line,) = [number for number, line in enumerate(text.splitlines(), 1) if old in line]
+    with pytest.raises(PlaybookError) as raised:
+        load_playbook(file)
+    assert f"notify_new_date.yaml:{line}: " in raised.value.message

@@ -143,3 +143,11 @@ def test_a_freeze_of_dates_holds_from_the_first_instant_and_not_at_the_last(tmp_
     assert [dated.until(at) for at in (begin - 1, begin, end - 1, end)] == [None, end, end, None]
     nightly = freeze(tmp_path, begins="1970-01-05T10:00:00Z", ends="1970-01-05T23:00:00Z", hours="22:00-06:00")
     assert [nightly.until(MONDAY + hour * HOUR) for hour in (3, 21, 22, 23)] == [None, None, MONDAY + 23 * HOUR, None]
+
+
+def test_a_field_that_a_guardrail_has_not_is_answered_with_its_fields_and_their_page(tmp_path: Path) -> None:
+    write_bundle(tmp_path, rule("a", "linked"), guardrails={"limits": {"l": LIMIT | {"mots": 1}}})
+    with pytest.raises(PolicyError) as raised:
+        load_bundle(tmp_path)
+    assert raised.value.remedy.startswith("Did you mean 'most'? Known: description, per, most, within,")
+    assert "See docs/guardrails.md" in raised.value.remedy

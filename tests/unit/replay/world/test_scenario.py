@@ -72,7 +72,7 @@ def test_factors_multiply_all_rates() -> None:
         ("rates: {order.stuck: 1000}", r"\$\.rates"),
         ("speed: 2", "speed"),
         ("- a list", "holds no fields"),
-        ("a: [", "is no YAML"),
+        ("a: [", "not YAML"),
         ("extends: mine", "extends"),
     ],
 )
