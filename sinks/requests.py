@@ -39,6 +39,14 @@ def requests_by_end(store: Store) -> Row:
     return dict(sorted(Counter(row["end"] or "open" for row in requests(store)).items()))
 
 
+def asked_at(store: Store) -> dict[str, int]:
+    """Return when people were asked, microseconds of event time, by request."""
+    query = sa.select(outputs.c.body).where(outputs.c.kind == APPROVAL, outputs.c.type == "approval.requested")
+    with store.read() as connection:
+        found = (orjson.loads(body) for body in connection.execution_options(yield_per=1_000).execute(query).scalars())
+        return {row["request_id"]: row["at"] for row in found}
+
+
 def find_request(store: Store, request_id: str) -> Row:
     """Return the request whose id is, or begins with, `request_id`.
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from config.clock import to_text
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, table
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
 from operators.saga_state import State
+from replay import pictures
+from replay.timing_picture import draw
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_action, find_actions
+from sinks.ledger_timing import STAGES as TIMED
+from sinks.ledger_timing import timings
+from sinks.requests import asked_at
+from sinks.store import Store
 
 ID_SHOWN = 12
 """Characters of an id in a list: enough to name it."""
@@ -85,6 +92,57 @@ def show(action_id: str, ledger_url: str, as_json: bool) -> None:
     out.print(table("Effects", _EFFECT_COLUMNS, [_effect(one) for one in row["effects"]]))
     told = [(one["seq"], to_text(one["at"]), one["state"], one["verdict"], one["reason"]) for one in row["outcomes"]]
     out.print(table("Outcomes", ("seq", "at", "state", "verdict", "reason"), told))
+
+
+@actions.command()
+@ledger_option
+@click.option("--store", "store_url", metavar="URL", help="What was decided: tells how long people were waited for.")
+@click.option("--remedy", metavar="NAME", help="Only actions of this remedy.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw it into a picture.")
+@json_option
+def timing(ledger_url: str, store_url: str | None, remedy: str | None, plot: Path | None, as_json: bool) -> None:
+    """Show how long actions take from the finding to the end, stage by stage: what they wait for, and what is work.
+
+    \b
+    Example:
+      forestall actions timing --ledger sqlite:///var/world.db --store sqlite:///var/world.db --plot var/timing.svg
+    """
+    if plot is not None:
+        pictures.check(plot)
+    asked: dict[str, int] = {}
+    if store_url is not None:
+        with Store.open(store_url) as store:
+            asked = asked_at(store)
+    with Ledger.open(ledger_url) as ledger:
+        rows = timings(ledger, asked, remedy)
+    if plot is not None:
+        pictures.save(draw(rows), plot)
+    if as_json:
+        print_json({"timing": rows})
+        return
+    columns = ("remedy", "stage", "kind", "actions", "p50", "p95", "most")
+    out.print(table("How long it takes", columns, [_timed(row, stage) for row in rows for stage in row["stages"]]))
+    passed = {stage["stage"] for row in rows for stage in row["stages"]}
+    for stage, (_, said) in TIMED.items():
+        if stage in passed:
+            out.print(f"  {stage}: {said}", markup=False)
+    print_rows(
+        "Before the harm", ("remedy", "ahead", "in_time", "left_p50_hours"), [row for row in rows if row["ahead"]]
+    )
+
+
+def _timed(row: dict[str, Any], stage: dict[str, Any]) -> tuple[object, ...]:
+    spans = (_span(stage[name]) for name in ("p50_s", "p95_s", "most_s"))
+    return (row["remedy"], stage["stage"], stage["kind"], stage["actions"], *spans)
+
+
+def _span(seconds: float) -> str:
+    """Return a length of time in the unit that a person would take: 250 ms, 3.5 s, 12 min, 4.0 h, 3.0 d."""
+    for unit, name in ((1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h")):
+        most = {"ms": 1.0, "s": 60.0, "min": 3600.0, "h": 86_400.0}[name]
+        if seconds < most:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 86_400:.3g} d"
 
 
 _EFFECT_COLUMNS = ("action", "step", "target", "operation", "entity", "status", "attempts", "undone", "detail")

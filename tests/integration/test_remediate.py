@@ -76,6 +76,14 @@ def test_actions_are_carried_out_and_verified(tmp_path: Path, target: Start, boo
     told = forestall("remediate", *options, "--json").document
     assert (told["complete"], told["actions"], told["effects"]) == (True, {"settled": 10}, {"done": 20})
     assert agree(tmp_path, url) == {"done": 20}
+    timed = ("actions", "timing", "--ledger", url, "--store", url)
+    (row,) = forestall(*timed, "--plot", tmp_path / "new" / "timing.svg", "--json").document["timing"]
+    assert {stage["stage"]: stage["actions"] for stage in row["stages"]} == dict.fromkeys(
+        ("taken_in", "begin", "target", "settling", "end"), 10
+    )
+    assert "tell-and-credit, 10 actions" in (tmp_path / "new" / "timing.svg").read_text()
+    assert "sent to acknowledged" in forestall(*timed).stdout
+    assert forestall(*timed, "--plot", "a.docx").code == 2
     again = forestall("remediate", *options, "--json").document
     assert again == told
 
