@@ -48,9 +48,9 @@ def timings(ledger: Ledger, asked: Mapping[str, int], remedy: str | None = None)
     """Return how long each stage took, by remedy.
 
     Each row has `remedy`, and `stages` in their order, those that any action passed: `stage`, `kind` (wait or work),
-    `actions`, and `p50_s`, `p95_s`, `most_s`, quantiles by nearest rank in seconds. Beside them of how many actions the harm
-    lay `ahead` when they were decided, how many of these were acknowledged before it (`in_time`), and the median of the
-    hours that were left then (`left_p50_hours`, None for none).
+    `actions`, and `p50_s`, `p95_s`, `most_s`, quantiles by nearest rank in seconds. Beside them of how many actions the
+    harm lay `ahead` when they were decided, how many of these were acknowledged before it (`in_time`), and the median
+    of the hours that were left then (`left_p50_hours`, None for none).
 
     Args:
         ledger: What became of actions.
@@ -88,7 +88,7 @@ def _told(of: _Times) -> Row:
 
 def _spans(decided: Row, reached: Sequence[int | None], asked: Mapping[str, int]) -> dict[str, int]:
     at = decided["at"]
-    request = (decided.get("approval") or {}).get("request_id")
+    request = (decided.get("approval") or {}).get("request_id", "")
     asked_at = asked.get(request, at)
     age = decided.get("facts", {}).get("evidence_age_hours")
     spans = {}

@@ -82,7 +82,7 @@ def test_actions_are_carried_out_and_verified(tmp_path: Path, target: Start, boo
         ("taken_in", "begin", "target", "settling", "end"), 10
     )
     assert "tell-and-credit, 10 actions" in (tmp_path / "new" / "timing.svg").read_text()
-    assert "sent to acknowledged" in forestall(*timed).stdout
+    assert "sent to acknowledged" in forestall(*timed).out
     assert forestall(*timed, "--plot", "a.docx").code == 2
     again = forestall("remediate", *options, "--json").document
     assert again == told

@@ -53,7 +53,8 @@ def test_each_stage_is_told_from_its_begin_to_its_end(ledger: Ledger) -> None:
 
 
 def test_waiting_for_people_is_told_apart_from_what_went_before(ledger: Ledger) -> None:
-    asked = {"approval": {"request_id": "r1", "approvers": ["maria"]}, "facts": {"evidence_age_hours": 1.0}}
+    asked: dict[str, Any] = {"approval": {"request_id": "r1", "approvers": ["maria"]}}
+    asked["facts"] = {"evidence_age_hours": 1.0}
     write(ledger, [new("a", **asked), new("b", facts={"evidence_age_hours": 2.0})], [whole("a"), whole("b")])
     (row,) = timings(ledger, {"r1": AT - 15 * MINUTE, "r2": AT})
     assert stages(row)["people"] == (1, 900.0, 900.0, 900.0)
