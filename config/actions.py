@@ -34,6 +34,20 @@ class Approval(msgspec.Struct, frozen=True):
     approvers: list[str]
 
 
+class Withheld(msgspec.Struct, frozen=True):
+    """Why an action that was decided is not done: limits over all customers do not bear it."""
+
+    guardrails: list[str]
+    """Those that withheld it, by name."""
+    again_at: int | None = None
+    """When they may bear it, event time, microseconds; None for never."""
+
+    @property
+    def why(self) -> str:
+        """A sentence that is the same for all that they withheld."""
+        return f"Withheld by guardrail {', '.join(self.guardrails)}: what may be done for all is spent."
+
+
 class Action(msgspec.Struct, frozen=True):
     """What is to be done. Fields that it does not know are passed over: a newer job may say more."""
 
@@ -61,6 +75,8 @@ class Action(msgspec.Struct, frozen=True):
     bundle: str = ""
     """Digest of the policy."""
     approval: Approval | None = None
+    withheld: Withheld | None = None
+    """Not None where it is not to be done, but only told of."""
 
     @property
     def about(self) -> str:
@@ -68,11 +84,24 @@ class Action(msgspec.Struct, frozen=True):
         return self.entity or self.target.partition(":")[2]
 
 
+class _Held(msgspec.Struct, frozen=True):
+    guardrail: str
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """Data of `guardrail.withheld`. None of it can be taken for an action: that has other fields."""
+
+    action: Action
+    guardrails: list[_Held]
+    again_at: int | None = None
+
+
 _DECODER = msgspec.json.Decoder(Action)
+_TOLD_DECODER = msgspec.json.Decoder(_Told)
 
 
 def decode_action(body: bytes) -> Action:
-    """Return the action that `body`, JSON, holds.
+    """Return the action that `body`, JSON, holds: one that was released, or one that a guardrail withheld.
 
     Raises:
         InputError: it holds none, or one that is beyond bounds; says which field, and no value of it.
@@ -82,10 +111,22 @@ def decode_action(body: bytes) -> Action:
     try:
         action = _DECODER.decode(body)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise InputError(f"no action: {error}", remedy="Correct whoever wrote it.") from None
+        withheld = _withheld(body)
+        if withheld is None:
+            raise InputError(f"no action: {error}", remedy="Correct whoever wrote it.") from None
+        action = withheld
     if wrong := _wrong(action):
         raise InputError(f"an action's {wrong}", remedy="Correct whoever wrote it.")
     return action
+
+
+def _withheld(body: bytes) -> Action | None:
+    try:
+        told = _TOLD_DECODER.decode(body)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None
+    names = [each.guardrail for each in told.guardrails]
+    return msgspec.structs.replace(told.action, withheld=Withheld(names, told.again_at))
 
 
 def encode_action(action: Action) -> bytes:
@@ -107,6 +148,12 @@ def _wrong(action: Action) -> str:
     for name in ("at", "valid_until"):
         if not -INSTANT_END < getattr(action, name) < INSTANT_END:
             return f"{name} is no instant"
+    if action.withheld is not None:
+        names = action.withheld.guardrails
+        if not 0 < len(names) <= NAMES_MAX or any(len(name) > TEXT_MAX for name in names):
+            return "guardrails are none, too many or too long"
+        if not -INSTANT_END < (action.withheld.again_at or 0) < INSTANT_END:
+            return "again_at is no instant"
     for name in ("parameters", "facts"):
         values = getattr(action, name)
         if len(values) > NAMES_MAX or any(isinstance(v, str) and len(v) > TEXT_MAX for v in values.values()):

@@ -46,7 +46,8 @@ class Topics:
     autonomy: Annotated[str | None, Spec("place")]
     """How far remedies may go by themselves: what was earned and lost, by which evidence and outcomes."""
     withheld: Annotated[str | None, Spec("place")]
-    """Actions that were decided and are not done: limits of all, or of a cause, are spent."""
+    """Actions that were decided and are not done: limits of all, or of a cause, are spent. The remediation flow reads
+    them beside those that are to be done, and tells their cases."""
     dead_letters: Annotated[str | None, Spec("place")]
     """Records that could not be used."""
     outcomes: Annotated[str | None, Spec("place")]

@@ -58,7 +58,7 @@ class RemediationJob(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int | None = None
     """Where metrics are served; None for the port of the settings."""
     channels: list[str] = []
-    """Partitions of the topic of actions."""
+    """Partitions of the topics of actions, and of those that were withheld."""
     flags: list[str] = []
     """Partitions of the control topics by which flags come."""
     since: int = 0
@@ -121,13 +121,16 @@ def _prepared(job: RemediationJob, settings: Settings) -> Iterator[tuple[Remedia
             since = since if found is None else found
             job = msgspec.structs.replace(job, channels=[])
         else:
-            topic = settings.topics.actions
+            topics = settings.topics
+            topic = topics.actions
             if topic is None:
                 raise SettingsError(
                     "topics.actions names no topic: there are no actions to read.",
                     remedy="Name the topic that the detection job writes them to, or a store with --store.",
                 )
-            job = msgspec.structs.replace(job, channels=_partitions(settings, [topic]))
+            job = msgspec.structs.replace(
+                job, channels=_partitions(settings, sorted({topic, topics.withheld or topic}))
+            )
         yield msgspec.structs.replace(job, since=ledger.observed_since(since)), locks
 
 

@@ -59,7 +59,7 @@ class StoreReader:
 
 
 class TopicReader:
-    """Reads a partition of the topic of actions."""
+    """Reads a partition of the topic of actions, or of that of those that were withheld."""
 
     def __init__(self, kafka: Kafka, channel: str, watch: BrokerWatch, stopping: Callable[[], bool]) -> None:
         self.source = f"topic/{channel}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from config.clock import HOUR
+from config.clock import HOUR, to_text
 from config.findings import DATA_QUALITY, Finding
 from config.identity import derived_id, short_hash
 from operators.evidence import STANDS_ON, Sources, combined, speaking, strongest
@@ -93,6 +93,24 @@ class Plan(msgspec.Struct, array_like=True):
     """Of the last outcome."""
 
 
+class Undone(msgspec.Struct, array_like=True):
+    """A remedy that was to be done for a case, and was not."""
+
+    times: int
+    """So often."""
+    why: str
+    again_at: int | None
+    """When it may be done after all; None for never by itself."""
+
+    def said(self, now: int) -> str:
+        """Return why it is not done now, "" where it may be."""
+        if self.again_at is None:
+            return f"It was decided before, and not done: {self.why} A person may do it."
+        if now < self.again_at:
+            return f"It was decided before, and not done: {self.why} It is decided anew at {to_text(self.again_at)}."
+        return ""
+
+
 class Denial(msgspec.Struct, array_like=True):
     """Why a remedy is not asked for again in its case."""
 
@@ -120,7 +138,7 @@ class Case(msgspec.Struct, array_like=True):
     """Hashes of the ids of its findings, the newest `SEEN_MAX`."""
     plan: Plan | None = None
     used: list[str] = []
-    """Remedies that were acted with: each acts once per case."""
+    """Remedies that were acted with, unless it was told that they were not done: each acts once per case."""
     decided: tuple[str, str, str] = ("", "", "")
     """Outcome, remedy and rule of the last decision."""
     causes: list[str] = []
@@ -145,6 +163,8 @@ class Case(msgspec.Struct, array_like=True):
     """When it is decided anew, for what holds it back now will then be over."""
     weighing: bool = False
     """Whether that is because an action is weighed against all else of the same instant."""
+    undone: dict[str, Undone] = {}
+    """By remedy, what was decided to be done and was not."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""

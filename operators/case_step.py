@@ -284,7 +284,7 @@ class CaseStep:
             row |= {name: case.row.get(name, "") for name in ("decision", "decision_id")}
             self._emit_case(case, row, "case.updated")
             return
-        case.again_at, case.weighing = None if self.apart else decided.free_at, False
+        case.again_at, case.weighing = None if self.apart else decided.again_at, False
         anew = decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided
         anew = anew or approvals.asks_else(case, decided)
         events = commit(case, decided, self.key, now) if anew and not self.apart else []

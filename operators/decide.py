@@ -30,8 +30,6 @@ from operators.standing import Standing
 
 SHADOW = "shadow"
 """Type of the event that records what was decided in shadow: no decision, so that nobody takes it for one."""
-OCCURRENCE = "1"
-"""A remedy is used once per case and target, so that one intent cannot become two actions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Decided(msgspec.Struct, frozen=True):
     """Whether following the decision means that the customer gets a message."""
     is_live: bool
     """Whether it is more than nothing because all that matches is off or in shadow."""
-    free_at: int | None
+    again_at: int | None
     """When what holds it back now will be over, microseconds; None where nothing does, or it never will."""
     shadows: tuple[dict[str, Any], ...]
     """Data of the shadow events: what would have been decided, without any effect."""
@@ -203,7 +201,7 @@ class Decider:
             proposal=action if outcome == "approve" else None,
             contacts_customer=remedy is not None and remedy.contacts_customer and outcome != "observe",
             is_live=verdict.rule != NO_RULE,
-            free_at=None if outcome == "act" else free_at(left.held),
+            again_at=_again_at(case, verdict, left, now),
             shadows=tuple(
                 _shadow(by, said, case, seen, around if by is self.candidate else live, now)
                 for by, said, seen in self._in_shadow(bundle, verdict, facts, case, row, around, now)
@@ -276,7 +274,7 @@ def _action(
     if row["harm_at"] is not None and row["harm_at"] > now:
         valid_until = min(valid_until, row["harm_at"])
     return {
-        "action_id": derived_id("action", case.case_id, remedy.name, target, OCCURRENCE),
+        "action_id": derived_id("action", case.case_id, remedy.name, target, _occurrence(case, remedy)),
         "case_id": case.case_id,
         "decision_id": decision["decision_id"],
         "entity": case.entity,
@@ -292,6 +290,26 @@ def _action(
         "valid_until": valid_until,
         "at": now,
     }
+
+
+def _occurrence(case: Case, remedy: Remedy) -> str:
+    """Return the number of an action: a remedy acts once per case and target, so that one intent is not two actions.
+
+    Only after one that was not done comes another.
+    """
+    undone = case.undone.get(remedy.name)
+    return "1" if undone is None else str(undone.times + 1)
+
+
+def _again_at(case: Case, verdict: Verdict, left: Left, now: int) -> int | None:
+    """Return when it is to be decided anew about a case, None for when something is heard of it."""
+    if left.outcome == "act":
+        return None
+    if left.held:
+        return free_at(left.held)
+    undone = case.undone.get(verdict.remedy)
+    at = None if undone is None else undone.again_at
+    return at if at is not None and at > now else None
 
 
 def commit(case: Case, decided: Decided, key: str, now: int) -> list[Event]:

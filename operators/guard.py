@@ -21,7 +21,7 @@ from config.events import RELEASE, Event
 from config.identity import derived_id, short_hash
 from config.policies.guardrails import Guardrails, Limit
 from config.policies.versions import Versions
-from operators.guardrails import Held, judge_limit, said_of
+from operators.guardrails import Held, free_at, judge_limit, said_of
 from operators.logic import Context
 
 T = TypeVar("T")
@@ -225,6 +225,7 @@ def _withheld(event: Event, action: dict[str, Any], held: Sequence[Held]) -> Eve
         "at": event.at,
         "action": action,
         "guardrails": said_of(held),
+        "again_at": free_at(held),
         "reason": " ".join(each.why for each in held),
     }
     return Event(event.at, derived_id("withheld", event.id), event.data["case_key"], WITHHELD, data)

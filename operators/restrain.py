@@ -90,9 +90,12 @@ def _by_case(verdict: Verdict, case: Case, now: int) -> tuple[Outcome, str]:
         return "observe", f"Watched only: it is beyond the day's budget of false discoveries; {owner}."
     if verdict.wanted in ("act", "approve"):
         if verdict.remedy in case.used:
-            return "observe", "It was done already for this case; once is enough, always."
+            return "observe", "It was decided to be done before for this case; once is enough, always."
         if (denial := case.denial(verdict.remedy)) is not None:
             return "observe", denial.why
+        undone = case.undone.get(verdict.remedy)
+        if undone is not None and verdict.outcome != "observe" and (why := undone.said(now)):
+            return "recommend", why
         if case.plan is not None and now < case.plan.until and verdict.outcome != "observe":
             return "recommend", f"The remedy {case.plan.remedy} of this case is still being carried out."
     return verdict.outcome, verdict.restraint

@@ -96,6 +96,9 @@ class SagaStep(Verification):
             if saga.phase == "over":
                 if not self._ask_on():
                     return
+            elif self.action.withheld is not None:
+                self._enter("intended")
+                self._end("refused", self.action.withheld.why)
             elif self.playbook is None:
                 self._end("escalated", f"There is no playbook {self.action.remedy!r} to carry it out by.")
             elif saga.phase == "begin":

@@ -154,6 +154,10 @@ class Outcome(msgspec.Struct, frozen=True):
     effects: list[dict[str, str]]
     at: int
     seq: int
+    guardrails: list[str] | None = None
+    """That withheld it; None where none did."""
+    again_at: int | None = None
+    """When they may bear it; None for never."""
 
 
 def outcome_of(saga: Saga, action: Action, at: int) -> Outcome:
@@ -173,6 +177,8 @@ def outcome_of(saga: Saga, action: Action, at: int) -> Outcome:
         effects=[{name: getattr(effect, name) for name in names} for effect in saga.effects],
         at=at,
         seq=saga.seq,
+        guardrails=None if action.withheld is None else action.withheld.guardrails,
+        again_at=None if action.withheld is None else action.withheld.again_at,
     )
 
 

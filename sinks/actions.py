@@ -13,6 +13,9 @@ from config.events import Event
 from sinks.schema import channels, outputs, progress
 from sinks.store import Store
 
+TOLD = ("action", "guardrail")
+"""Kinds of outputs that the flow hears of: what is to be done, and what would be had no guardrail withheld it."""
+
 
 class Recorded(NamedTuple):
     """An action as it was recorded."""
@@ -31,9 +34,9 @@ def action_sources(store: Store) -> list[str]:
 
 
 def actions_after(store: Store, part: str, position: int, limit: int) -> Sequence[Recorded]:
-    """Return the actions of a sink part after a position, at most so many."""
+    """Return the actions of a sink part after a position, at most so many, with those that were withheld."""
     o = outputs.c
-    query = sa.select(o.seq, o.key, o.body).where(o.part == part, o.seq > position, o.kind == "action")
+    query = sa.select(o.seq, o.key, o.body).where(o.part == part, o.seq > position, o.kind.in_(TOLD))
     with store.read() as connection:
         return [Recorded(*row) for row in connection.execute(query.order_by(o.seq).limit(limit))]
 

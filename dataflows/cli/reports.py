@@ -193,13 +193,15 @@ def _lines(event: Row) -> Iterable[tuple[str, str, str]]:
             if rules:
                 yield "", f"  {title}", "; ".join(map(_rule, rules))
     elif event["type"] == "guardrail.withheld":
-        yield at, "withheld", f"{data['action']['remedy']} on {data['action']['target']}: {data['reason']}"
+        yield at, "withheld", f"{data['action']['remedy']} on {data['action']['target']} is not done: {data['reason']}"
     elif event["type"] == "action":
         yield at, "action", f"{data['remedy']} on {data['target']}, valid until {to_text(data['valid_until'])}"
     elif event["type"].startswith("outcome."):
         verdict = f", {data['verdict']}" if data.get("verdict") else ""
         ignored = f" (ignored: {data['ignored']})" if data["ignored"] else ""
         yield at, event["type"], f"{data['action_id'][:12]}  {data['state']}{verdict}{ignored}"
+        if data["state"] == "refused" and data.get("reason"):
+            yield "", "  reason", data["reason"]
     elif event["type"].startswith("approval."):
         yield at, event["type"], said_of_request(event["type"], data)
     else:

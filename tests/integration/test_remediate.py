@@ -88,6 +88,25 @@ def test_actions_are_carried_out_and_verified(tmp_path: Path, target: Start, boo
     assert again == told
 
 
+def test_what_a_guardrail_withheld_is_told_of_and_not_done(tmp_path: Path, target: Start, books: Path) -> None:
+    url = store_with(store_url(tmp_path / "store.db"), many(1), withheld=many(3)[1:])
+    options = ("--targets", targets_file(tmp_path, target()), "--playbooks", books)
+    told = forestall("remediate", "--store", url, *options, "--json").document
+    assert (told["actions"], told["effects"]) == ({"refused": 2, "settled": 1}, {"done": 1})
+    assert agree(tmp_path, url) == {"done": 1}
+    shown = forestall("actions", "show", "a0002", "--ledger", url, "--json").document
+    (outcome,) = shown["outcomes"]
+    assert (outcome["state"], outcome["guardrails"], outcome["again_at"]) == ("refused", ["few"], 9)
+    report = forestall("report", "--store", url, "--json").document
+    assert report["done"]["not_begun"] == [
+        {
+            "remedy": "tell",
+            "reason": "Withheld by guardrail few: what may be done for all is spent.",
+            "actions": 2,
+        }
+    ]
+
+
 def test_what_is_due_after_the_end_of_the_recording_stays_open_and_is_gone_on_with(
     tmp_path: Path, target: Start, books: Path
 ) -> None:

@@ -42,6 +42,8 @@ def allowed(known: Known, at: int, case: Case, decision: Row, consent: Row | Non
             outcome, why = "observe", why + ", used"
         elif denied is not None and SEVERITIES.index(facts["severity"]) <= SEVERITIES.index(denied):
             outcome, why = "observe", why + ", denied"
+        elif len(tries := case.undone.get(remedy, [])) > 1 or any(again is None or at < again for again in tries):
+            outcome, why = min(outcome, "recommend", key=RANKS.__getitem__), why + ", not done before"
         elif case.plan is not None and at < case.plan["until"]:
             outcome, why = min(outcome, "recommend", key=RANKS.__getitem__), why + ", another is under way"
     if consent is not None and outcome == "approve":

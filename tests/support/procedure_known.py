@@ -26,6 +26,8 @@ class Case:
     entity: str
     customer: str
     used: set[str] = field(default_factory=set)
+    undone: dict[str, list[int | None]] = field(default_factory=dict)
+    """Of remedies that were refused when they were to be done: from when on each may be tried again, None for never."""
     denied: Row = field(default_factory=dict)
     """Severity at which a remedy was refused."""
     plan: Row | None = None
@@ -81,6 +83,9 @@ class Known:
             self._open[case.entity] = {}
 
     def _on_guardrail_withheld(self, at: int, key: str, data: Row) -> None:
+        case, remedy = self.cases[data["case_id"]], data["action"]["remedy"]
+        case.used.add(remedy)
+        case.plan = {"remedy": remedy, "until": data["action"]["valid_until"]}
         for one in data["guardrails"]:
             self.seen[f"withheld by {one['guardrail']}"] += 1
 
@@ -92,6 +97,11 @@ class Known:
             self.refused.add(data["action_id"])
         if case.plan is None:
             return
+        if data["state"] == "refused":
+            remedy = case.plan["remedy"]
+            case.used.discard(remedy)
+            case.undone.setdefault(remedy, []).append(data["again_at"] if data.get("guardrails") else None)
+            self.seen["refused and known of"] += 1
         if data["state"] not in ENDS:
             case.plan["until"] = max(case.plan["until"], at + DAY)
             return

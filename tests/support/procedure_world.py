@@ -27,7 +27,7 @@ from operators.approvals import Answer
 from operators.cases import CaseLogic, CaseSettings
 from operators.decide import Decider
 from operators.flags import FLAG, Limit, Standing
-from operators.guard import GUARD, GuardLogic
+from operators.guard import GUARD, WITHHELD, GuardLogic
 from operators.outcomes import OUTCOME
 from sinks.ledger_schema import outcomes
 from tests.support.approvals import event_of, keys_of, public_key, signed
@@ -212,7 +212,7 @@ class ProcedureWorld(World):
         self._due = [event for event in self._due if event.at >= self.now]
         for event in self._decide(due):
             self.told.released.append(Released(event.at, event.type, event.key, event.data))
-            if event.type == "action":
+            if event.type in ("action", WITHHELD):
                 self._hand_over(decode_action(orjson.dumps(event.data)))
             elif event.type == "approval.requested":
                 self._ask(event.data)

@@ -14,6 +14,7 @@ from config.actions import Action
 from config.clock import DAY, HOUR, MINUTE
 from config.events import Event
 from config.playbooks.model import Playbook
+from operators.guard import WITHHELD
 from sinks.outbox import Outbox, Release
 from sinks.part_writer import ChannelStats
 from sinks.store import Store
@@ -26,17 +27,26 @@ PART = "part-000"
 SYSTEMS = ("crm", "billing", "payments", "logistics", "pager", "releases")
 
 
-def store_with(url: str, actions: Iterable[Action], until: int = AT + 30 * DAY) -> str:
-    """Make a store at `url` that holds `actions`, observed for long and complete until then; return the URL."""
+def store_with(url: str, actions: Iterable[Action], until: int = AT + 30 * DAY, withheld: Iterable[Action] = ()) -> str:
+    """Make a store at `url` that holds `actions`, and what a guardrail withheld, observed for long and complete until
+    then; return the URL.
+    """
     with Store.open(url, create=True) as store:
         store.begin_run([PART], "job")
         box = Outbox(PART, frozenset("a"), store.open_part)
         events = [finding("f0", AT - 40 * DAY, "order:0")]
         events += [Event(one.at, one.action_id, one.customer, "action", msgspec.to_builtins(one)) for one in actions]
+        events += [_withheld(one) for one in withheld]
         stats = [ChannelStats("orders/0", len(events), until)]
         box.write([Release("a", events, ended=True, stats=stats)])
         box.snapshot()[1]()
     return url
+
+
+def _withheld(action: Action) -> Event:
+    data = {"action_id": action.action_id, "case_id": action.case_id, "at": action.at, "reason": "Full.", "again_at": 9}
+    data |= {"action": msgspec.to_builtins(action), "guardrails": [{"guardrail": "few"}]}
+    return Event(action.at, f"withheld-{action.action_id}", action.customer, WITHHELD, data)
 
 
 def targets_file(folder: Path, url: str, **changed: Any) -> Path:

@@ -63,3 +63,32 @@ def test_what_is_beyond_bounds_is_refused_by_its_field(changed: dict[str, Any], 
 def test_what_is_no_action_is_refused(body: bytes) -> None:
     with pytest.raises(InputError, match="no action"):
         decode_action(body)
+
+
+def withheld(**changed: Any) -> bytes:
+    told = {"action_id": "a1", "case_id": "c1", "at": AT, "reason": "r", "again_at": AT + 1, "action": BARE}
+    return orjson.dumps(told | {"guardrails": [{"guardrail": "few", "owner": "o"}]} | changed)
+
+
+def test_what_a_guardrail_withheld_is_told_from_what_is_to_be_done() -> None:
+    one = decode_action(withheld())
+    assert one.withheld is not None
+    assert (one.action_id, one.withheld.guardrails, one.withheld.again_at) == ("a1", ["few"], AT + 1)
+    assert decode_action(encode_action(one)) == one
+    assert decode_action(withheld(again_at=None)).withheld is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"guardrails": []}, "guardrails are none"),
+        ({"guardrails": [{"guardrail": "x" * (TEXT_MAX + 1)}]}, "too long"),
+        ({"again_at": 2**62}, "again_at is no instant"),
+        ({"action": BARE | {"action_id": ""}}, "action_id is no name"),
+        ({"guardrails": "few"}, "no action"),
+        ({"action": None}, "no action"),
+    ],
+)
+def test_what_is_told_to_be_withheld_is_never_taken_for_what_is_to_be_done(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        decode_action(withheld(**changed))

@@ -346,7 +346,7 @@ def test_action_is_emitted_once_per_case_and_remedy() -> None:
     decisions = of_type(emitted, "decision")
     assert [event.data["outcome"] for event in decisions] == ["act", "observe", "observe"]
     assert decisions[1].data["rule"] == "guards/busy"
-    assert "done already" in decisions[2].data["reason"]
+    assert "to be done before" in decisions[2].data["reason"]
 
 
 def test_message_about_one_order_counts_as_contact_for_the_next_within_the_window() -> None:

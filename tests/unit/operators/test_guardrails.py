@@ -341,7 +341,7 @@ def test_at_one_instant_the_most_urgent_is_next_whatever_came_first(ids: str, tm
     assert [(each["at"], each["entity"]) for each in desk.of("action")][1:] == [(3 * HOUR + 1, "order:3")]
 
 
-def test_what_was_refused_counts_no_more_and_is_not_tried_again(tmp_path: Path) -> None:
+def test_what_was_refused_counts_no_more_and_is_shown_to_a_person(tmp_path: Path) -> None:
     desk = Desk(bundle(tmp_path, **{"one-each": limit()}), mode="act")
     desk.feed(on(1, HOUR), on(2, 2 * HOUR))
     (first,) = desk.of("action")
@@ -350,5 +350,5 @@ def test_what_was_refused_counts_no_more_and_is_not_tried_again(tmp_path: Path) 
     assert [each["entity"] for each in desk.of("action")] == ["order:1", "order:2"]
     assert [each["outcome"] for each in desk.of("decision") if each["case_id"] == first["case_id"]] == [
         "act",
-        "observe",
+        "recommend",
     ]

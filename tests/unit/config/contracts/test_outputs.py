@@ -60,6 +60,7 @@ def test_a_withheld_action_keeps_its_contract(tmp_path: Path) -> None:
     made = [event for _, event in Stage(GuardLogic(Versions((bundle,)))).feed(asked, DAY)]
     said = keeps(next(event for event in made if event.type == WITHHELD))
     assert (said.action.remedy, said.action.customer) == ("credit", "c1")
+    assert said.again_at == HOUR + DAY
     assert [(each.guardrail, each.limit, each.spent) for each in said.guardrails] == [("few", 1.0, 1.0)]
 
 
