@@ -128,9 +128,8 @@ def _prepared(job: RemediationJob, settings: Settings) -> Iterator[tuple[Remedia
                     "topics.actions names no topic: there are no actions to read.",
                     remedy="Name the topic that the detection job writes them to, or a store with --store.",
                 )
-            job = msgspec.structs.replace(
-                job, channels=_partitions(settings, sorted({topic, topics.withheld or topic}))
-            )
+            told = sorted({topic, topics.withheld or topic})
+            job = msgspec.structs.replace(job, channels=_partitions(settings, told))
         yield msgspec.structs.replace(job, since=ledger.observed_since(since)), locks
 
 

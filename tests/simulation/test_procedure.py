@@ -13,7 +13,7 @@ from tests.support.procedure_check import CONTROLS, check
 from tests.support.procedure_world import ProcedureSetting
 
 SEEDS = range(1, 13)
-TRIES = range(40)
+TRIES = range(120)
 """Seeds in which what is broken has to be found out."""
 
 
