@@ -48,9 +48,12 @@ class Nothing:
     def __init__(self) -> None:
         self._done: set[str] = set()
 
-    def has_room(self, target: str) -> bool:
-        """Return that there is room."""
+    def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:
+        """Return that there is a place."""
         return True
+
+    def give_up(self, target: str, action_id: str) -> None:
+        """There are as many places as anybody wants."""
 
     def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
         """Answer at once."""

@@ -15,7 +15,17 @@ Verb = Literal["do", "undo", "query", "measure"]
 """Bring an effect about; take one back; what became of one; how is an entity now."""
 
 Result = Literal[
-    "done", "undone", "absent", "pending", "refused", "not-sent", "unknown", "measured", "unavailable", "unreadable"
+    "done",
+    "undone",
+    "absent",
+    "pending",
+    "refused",
+    "not-sent",
+    "expired",
+    "unknown",
+    "measured",
+    "unavailable",
+    "unreadable",
 ]
 """What an answer says:
 
@@ -25,6 +35,7 @@ absent      it is not there now; a request that is still under way may bring it 
 pending     the target is working on it
 refused     it was not obeyed, and will not be if it is asked again
 not-sent    it was not obeyed for now: it never left, or the target said so
+expired     it never left: it waited here for its turn until it would have come too late
 unknown     it may be there or not: ask
 measured    the state of an entity
 unavailable a question was not answered, for now
@@ -54,6 +65,12 @@ class Call(msgspec.Struct, frozen=True):
     parameters: dict[str, Value] = {}
     undoes: str = ""
     """Of an undo: the key of the effect it takes back."""
+
+    def is_late(self, at: int) -> bool:
+        """Return whether there is no sense in sending it at an instant any more: it has waited for half its time, and
+        the target needs some, too.
+        """
+        return at > self.expires - self.timeout // 2
 
     def body(self) -> bytes:
         """Return what an effect is asked for with, as canonical JSON: the same however often it is asked for."""

@@ -55,7 +55,9 @@ class Breakers:
         """Take in how a target answered."""
         breaker, settings = self._breaker(call), self._settings(call.target)
         before, failures = breaker.state, bool(breaker.failures)
-        if reply.failed:
+        if reply.result == "expired":
+            breaker.not_tried()
+        elif reply.failed:
             breaker.failed(now, settings)
         else:
             breaker.succeeded(now, settings)

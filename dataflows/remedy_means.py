@@ -17,11 +17,17 @@ from sinks.ledger import Ledger
 class Hands(Protocol):
     """Who carries calls out: `sinks.bulkhead.Bulkheads`."""
 
-    def has_room(self, target: str) -> bool:
-        """Return whether a call to `target` can be handed over now."""
+    def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:
+        """Take a place for a call of an action, or stand in line for one; return whether there is one.
+
+        `freed` is told the action's id, from any thread, once it has a place.
+        """
+
+    def give_up(self, target: str, action_id: str) -> None:
+        """Leave the line, or free the place that was taken: there will be no call."""
 
     def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
-        """Hand a call over; `answer` is called once, from any thread."""
+        """Hand a call over, by the place that was taken; `answer` is called once, from any thread."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A turn takes all that has come in — answers, actions, waits that are over, wishes of people — moves the sagas
 concerned, commits what became of them in one transaction, and only then hands the calls over. It never waits for a
-target. Actions on one entity take turns: while one changes it, the others wait.
+target, and hands over no more than the target has places for. Actions on one entity take turns: while one changes it,
+the others wait.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from operator import methodcaller
 from queue import Empty, SimpleQueue
 
 from config.actions import Action
-from config.clock import MINUTE, SECOND
+from config.clock import SECOND
 from config.effects import Call, Reply
 from dataflows.remedy_breakers import Breakers
 from dataflows.remedy_means import Means
 from dataflows.remedy_metrics import ShardMetrics
-from dataflows.remedy_queues import Entities, Queues
+from dataflows.remedy_queues import Turns
 from dataflows.remedy_rows import effect_rows, opened, outcome_row, progress_of
 from operators.saga import SagaStep
 from operators.saga_moves import Around
@@ -34,8 +35,6 @@ HEED_MAX = 1_000
 """Wishes heeded in one transaction: it leaves room for other moves."""
 HEAR_EVERY = SECOND
 """How often wishes and the breakers of other shards are looked for."""
-ASK_AGAIN = MINUTE
-"""How long an action waits for its entity or for room at a target when nobody wakes it before."""
 
 
 @dataclass(slots=True)
@@ -90,7 +89,7 @@ class Shard:
         """When to move which action, at the latest: a heap; entries that are overtaken stay and do no harm."""
         self._due: dict[str, int] = {}
         """The valid entry of each action in the heap."""
-        self._entities, self._queues = Entities(), Queues()
+        self._turns = Turns(means.hands)
         self._metrics = ShardMetrics(name)
         now = self.writer.latest() if now is None else now
         self.began_at = self._hear_at = now
@@ -101,8 +100,8 @@ class Shard:
             running = self._load(row)
             if row.saga:
                 self._restarted.append(row.action_id)
-                if running.saga.waits_to_act:
-                    running.saga.wake_at = now  # the queue it may have waited in is gone
+                if running.saga.queued:
+                    running.saga.wake_at = now  # the queue it waited in is gone
             else:
                 self._wake(running, means.begins(running.action, now))
         self._metrics.tell(self._breakers.states(), len(self._running))
@@ -138,8 +137,8 @@ class Shard:
 
     @property
     def waits_for_answers(self) -> bool:
-        """Whether any call is under way."""
-        return self._asked > 0
+        """Whether any call is under way, of this shard or of those who are before it at a full target."""
+        return self._asked > 0 or self._turns.in_line > 0
 
     @property
     def has_open_acts(self) -> bool:
@@ -163,7 +162,7 @@ class Shard:
     # -- moving -------------------------------------------------------------------------------------------------------
 
     def _moves(self, now: int) -> Iterable[Callable[[_Turn], None]]:
-        """Yield what is to be moved: after a restart all; then answers, then waits that are over."""
+        """Yield what is to be moved: after a restart all; then answers, whose turn it is, and waits that are over."""
         while self._restarted:
             yield partial(self._move, self._restarted.popleft(), SagaStep.on_restart, now)
         while True:
@@ -172,6 +171,9 @@ class Shard:
             except Empty:
                 break
             yield partial(self._on_reply, reply, now)
+        for action_id in self._turns.freed():
+            self._running[action_id].saga.wake_at = now
+            yield partial(self._move, action_id, SagaStep.on_time, now)
         while (at := self.next_at) is not None and at <= now:
             _, action_id = heapq.heappop(self._waits)
             del self._due[action_id]
@@ -184,15 +186,14 @@ class Shard:
         call, running.call = running.call, None
         self._asked -= 1
         self._breakers.heard(call, reply, now)
-        self._wake_next(f"target:{call.target}", now)
         self._move(reply.action_id, methodcaller("on_reply", reply), now, turn)
 
     def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: _Turn) -> None:
         running = self._running[action_id]
-        self._queues.leave(action_id)
         # Asked before the flags are: what is known of them only later does not count for what was known before.
         held = self._means.held(now)
         if how is SagaStep.on_time and running.saga.phase == "begin" and held:
+            self._turns.leave(action_id)
             self._wake(running, now + HEAR_EVERY)
             return
         step = SagaStep(
@@ -206,6 +207,7 @@ class Shard:
                 lambda action: self._means.unfit(action, now),
                 lambda action: self._means.inadmissible(action, now),
                 lambda entity, since: self._means.ledger.acted_on(entity, since, action_id),
+                partial(self._turns.waits, running.action),
             ),
         )
         how(step)
@@ -216,9 +218,10 @@ class Shard:
             self._asked += 1
             self._breakers.let_through(step.call, now)
             turn.calls.append(step.call)
-        about = running.action.about
-        if self._entities.note(about, action_id, acts=running.saga.acts_now):
-            self._wake_next(f"entity:{about}", now)
+        following = self._turns.moved(running.action, running.saga, step.call)
+        if following is not None:
+            self._running[following].saga.wake_at = now
+            self._wake(self._running[following], now)
         if running.saga.wake_at is not None:
             self._wake(running, running.saga.wake_at)
 
@@ -242,7 +245,7 @@ class Shard:
             if not running.saga.is_open:
                 del self._running[action_id]
                 self._due.pop(action_id, None)
-                self._queues.leave(action_id)
+                self._turns.leave(action_id)
         moved = ((running.action.remedy, running.saga) for running in turn.moved.values())
         self._metrics.committed(moved, self._breakers.states(), len(self._running))
 
@@ -269,7 +272,7 @@ class Shard:
         action, saga = opened(row)
         running = self._running[row.action_id] = _Running(action, saga, row.case_key)
         self._metrics.loaded(saga)
-        self._entities.note(action.about, action.action_id, acts=saga.acts_now)
+        self._turns.note(action, saga)
         return running
 
     def _wake(self, running: _Running, at: int) -> None:
@@ -280,20 +283,6 @@ class Shard:
 
     def _blocked_until(self, action: Action, now: int, held: bool, target: str, operation: str) -> int | None:
         asks = operation in ("query", "measure")
-        if held and not asks and not self._running[action.action_id].saga.effects:
+        if held and not asks and not self._running[action.action_id].saga.has_acted:
             return now + HEAR_EVERY
-        if not asks and not self._entities.is_free(action.about, action.action_id):
-            self._queues.wait(f"entity:{action.about}", action.action_id)
-            return now + ASK_AGAIN
-        until = self._breakers.blocked_until(target, operation, now)
-        if until is None and not self._means.hands.has_room(target):
-            self._queues.wait(f"target:{target}", action.action_id)
-            return now + ASK_AGAIN
-        return until
-
-    def _wake_next(self, queue: str, now: int) -> None:
-        action_id = self._queues.next(queue)
-        if action_id is not None:
-            running = self._running[action_id]
-            running.saga.wake_at = now
-            self._wake(running, now)
+        return self._breakers.blocked_until(target, operation, now)

@@ -56,10 +56,17 @@ class Act(msgspec.Struct, array_like=True):
             case "refused":
                 self.refused = True
                 self.status = "unknown" if self.open_until else "refused"
-            case "not-sent":
+            case "not-sent" | "expired":
                 self.status = "unknown" if self.open_until else "absent"
             case _:
                 self.status, self.open_until = "unknown", max(self.open_until, open_until)
+
+    def not_tried(self) -> None:
+        """Take in that the request never left: it is as if it had not been asked for."""
+        self.attempts -= 1
+        self.status = "unknown" if self.open_until else "absent"
+        if not self.attempts:
+            self.sent_at = 0
 
     def found(self, now: int) -> None:
         """Take in that it is there."""

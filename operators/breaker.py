@@ -82,6 +82,11 @@ class Breaker(msgspec.Struct, array_like=True):
             case "open":
                 pass
 
+    def not_tried(self) -> None:
+        """Note that what was let through never reached the target: it says nothing of it."""
+        if self.state == "half-open":
+            self.probes = self.probes[1:]
+
     def recover(self) -> None:
         """Give up the probes under way: whoever waited for them is gone."""
         self.probes = []

@@ -89,9 +89,12 @@ class SagaStep(Verification):
     def _go(self) -> None:
         """Do what is next, until something is asked or waited for."""
         saga = self.saga
+        if saga.queued and saga.phase == "begin":
+            saga.since = self.around.now  # patience is with the target, not with those who were before it in the queue
+        saga.queued = False
         while self.call is None and saga.wake_at is None:
             if saga.undo_reason:
-                self._turn_back(saga.undo_reason, "refused" if not saga.effects else "escalated")
+                self._turn_back(saga.undo_reason, "escalated" if saga.has_acted else "refused")
                 saga.undo_reason = ""
             if saga.phase == "over":
                 if not self._ask_on():
@@ -217,8 +220,11 @@ class SagaStep(Verification):
         step = None if self.playbook is None else self.playbook.step(effect.step)
         retry, timeout = (ASK_AGAIN, ASK_TIMEOUT) if step is None else (step.retry, step.timeout)
         settle = self.around.traits(effect.target).settle
+        if reply.result == "expired" and now <= self._worth_until(effect, step):
+            act.not_tried()
+            return self._wait(backoff(saga, retry, 1))
         act.answered(reply, now, whole_seconds(act.sent_at + timeout) + settle)
-        if reply.result not in ("refused", "not-sent"):
+        if reply.result not in ("refused", "not-sent", "expired"):
             effect.seen = ""
         saga.tries = 0
         if act.status == "unknown":
@@ -227,6 +233,13 @@ class SagaStep(Verification):
                 self._enter("unknown")
         if act.status in ("unknown", "absent"):
             self._wait(max(backoff(saga, retry, act.attempts), reply.retry_after))
+        return None
+
+    def _worth_until(self, effect: Effect, step: Step | None) -> int:
+        """Return until when what never left is tried again as if it had not been: beyond that each time counts."""
+        if not self.saga.back:
+            return self.action.valid_until
+        return 0 if step is None or step.inverse is None else effect.do.done_at + step.inverse.within
 
     def _on_told(self, reply: Reply) -> None:
         """Take in what became of an effect, or of taking it back."""
@@ -245,7 +258,7 @@ class SagaStep(Verification):
             elif not self._repeat(effect, act):
                 self._wait(act.open_until + 1 - now)
         else:
-            return self._ask_later()
+            return self._ask_later(reply)
         saga.tries = 0
         if saga.phase == "over" and effect.status != before:
             self._tell()

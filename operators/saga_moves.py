@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from config.actions import Action
-from config.clock import DAY, to_text
-from config.effects import Call, Traits
+from config.clock import DAY, MINUTE, to_text
+from config.effects import Call, Reply, Traits
 from config.errors import ExpressionError
 from config.expressions import Bound
 from config.playbooks.model import Playbook, Step
@@ -16,6 +16,8 @@ from operators.saga_state import Effect, Outcome, Phase, Saga, State, outcome_of
 
 QUERY_FOR = DAY
 """So long it is tried to learn what became of an effect before a person is asked; it is asked on after that."""
+QUEUED_MOST = 10 * MINUTE
+"""Who waits for his turn looks after so long whether he still has to: it may be held, or worth nothing, by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,16 @@ class Around:
     traits: Callable[[str], Traits]
     """What a target can be relied on for."""
     blocked_until: Callable[[str, str], int | None]
-    """Until when (target, operation) takes nothing: its breaker is open, or too much waits for it already."""
+    """Until when (target, operation) takes nothing: its breaker is open."""
     unfit: Callable[[Action], str] = lambda action: ""
     """Why an action is not begun now; "" where it may be."""
     inadmissible: Callable[[Action], str] = lambda action: ""
     """Why an action may not change anything now; "" where it may."""
     others_acted: Callable[[str, int], bool] = lambda entity, since: False
     """Whether other actions have changed anything of an entity since an instant."""
+    queues: Callable[[str, str], bool] = lambda target, operation: False
+    """Whether (target, operation) has to be waited for in a queue: others change the entity, or the target is full.
+    Where it has not, there is a place for what is asked next."""
 
 
 @dataclass(slots=True)
@@ -67,9 +72,12 @@ class SagaMoves:
     def _ask_about(self, effect: Effect, *, back: bool) -> None:
         self.call = query_call(self.saga, effect, self.around.now, back=back)
 
-    def _ask_later(self) -> None:
+    def _ask_later(self, reply: Reply) -> None:
         saga, now = self.saga, self.around.now
-        saga.tries += 1
+        if reply.result == "expired" and saga.phase == "begin":
+            saga.since = now  # nobody was asked: patience is with the target
+        else:
+            saga.tries += 1
         if saga.phase in ("forward", "backward") and now > saga.since + QUERY_FOR:
             effect = saga.effects[saga.about]
             self._end("escalated", f"{effect.target} does not tell what became of {effect.operation}.")
@@ -93,7 +101,7 @@ class SagaMoves:
 
     def _overdue(self) -> str:
         """Return why an action that has done nothing yet is not begun any more, "" where it may be."""
-        return "" if self.saga.effects else self.around.unfit(self.action)
+        return "" if self.saga.has_acted else self.around.unfit(self.action)
 
     def _unmet(self, book: Playbook, step: Step) -> str:
         """Return why a step may not be taken, "" where it may."""
@@ -107,11 +115,13 @@ class SagaMoves:
 
     def _blocked(self, target: str, operation: str, no_later: int | None = None) -> bool:
         """Wait where a target takes nothing now, but not beyond an instant to come; return whether it is so."""
-        until, now = self.around.blocked_until(target, operation), self.around.now
+        saga, until, now = self.saga, self.around.blocked_until(target, operation), self.around.now
         if until is None:
-            return False
+            if not self.around.queues(target, operation):
+                return False
+            saga.queued, until, no_later = True, now + QUEUED_MOST, self.action.valid_until + 1
         until = max(until, now + 1)
-        self.saga.wake_at = min(until, no_later) if no_later is not None and no_later > now else until
+        saga.wake_at = min(until, no_later) if no_later is not None and no_later > now else until
         return True
 
     def _wait(self, span: int) -> None:

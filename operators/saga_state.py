@@ -11,7 +11,8 @@ from config.effects import Verb
 from config.errors import StoreError
 from operators.act import Act
 
-VERSION = 1
+VERSION = 2
+"""2: `queued` is known."""
 
 State = Literal[
     "intended",
@@ -112,6 +113,8 @@ class Saga(msgspec.Struct, array_like=True):
     """When it came to each state, first."""
     measured_of: str = ""
     """Whose state is read, before and after."""
+    queued: bool = False
+    """Whether it waits for its turn, not for an instant: `wake_at` is when it looks again at the latest."""
 
     @property
     def ended(self) -> bool:
@@ -128,14 +131,14 @@ class Saga(msgspec.Struct, array_like=True):
         return next((effect for effect in self.effects if effect.step == step_id), None)
 
     @property
-    def waits_to_act(self) -> bool:
-        """Whether it has something to ask for that it has not asked for yet."""
-        return self.phase not in ("verify", "over") and not any(effect.status == "unknown" for effect in self.effects)
+    def has_acted(self) -> bool:
+        """Whether anything was asked for that may have had an effect."""
+        return any(effect.do.attempts for effect in self.effects)
 
     @property
     def acts_now(self) -> bool:
         """Whether it may be changing its entity at this moment, so that others have to wait."""
-        return self.phase in ("forward", "backward") and bool(self.effects)
+        return self.phase in ("forward", "backward") and self.has_acted
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -202,6 +205,11 @@ def decode(encoded: bytes) -> Saga:
             f"A saga of the ledger has version {saga.version}, this program knows up to {VERSION}.",
             remedy="Use the newer Forestall that wrote it.",
         )
+    if saga.version < 2:
+        # Whoever had something to ask for and had not asked yet may have waited for his turn.
+        unknown = any(effect.status == "unknown" for effect in saga.effects)
+        saga.queued = saga.asked is None and saga.phase not in ("verify", "over") and not unknown
+    saga.version = VERSION
     return saga
 
 

@@ -26,10 +26,13 @@ class Verification(SagaMoves):
         target, operation = (asks[0].target, "query") if asks else (verify.target, "measure")
         if not asks and not self.around.traits(target).measurable:
             self._judged(book, "inconclusive", f"{target} does not tell how things are.", None)
-        elif now > ends and (saga.tries or self.around.blocked_until(target, operation) is not None):
+        elif (blocked := self._blocked(target, operation, ends + 1)) and now <= ends:
+            return None
+        elif now > ends and (saga.tries or blocked):
+            saga.wake_at, saga.queued = None, False
             what = f"what became of {asks[0].operation}" if asks else "how things are"
             self._judged(book, "inconclusive", f"{target} did not tell {what}.", None)
-        elif not self._blocked(target, operation, ends + 1):
+        else:
             if asks:
                 return self._ask_about(asks[0], back=False)
             self.call = measure_call(saga, target, self._measured_of(book), now)
@@ -49,7 +52,7 @@ class Verification(SagaMoves):
         elif reply.result == "unreadable":
             self._judged(book, "inconclusive", f"{book.verify.target} does not tell how things are.", None)
         elif reply.result != "measured" or reply.state is None:
-            self._ask_later()
+            self._ask_later(reply)
         elif saga.phase == "begin":
             saga.measured, saga.baseline = True, reply.state
         elif saga.phase == "verify":

@@ -34,6 +34,8 @@ TEXT_MAX = 1_000
 RETRY_AFTER_MAX_S = 3_600
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What fails before anything was sent."""
+LATE = 401
+"""What a target may say of a signature that has expired: of a request that was on its way for too long."""
 TOLD: Mapping[str, Result] = {"done": "done", "undone": "undone", "in progress": "pending"}
 
 
@@ -79,6 +81,7 @@ class HttpTarget:
 
     def carry_out(self, call: Call) -> Reply:
         """Ask, wait, and return what came of it. Never raises."""
+        began = self._wall()
         try:
             request = self.request(call)
         except NotAllowed as error:
@@ -86,7 +89,7 @@ class HttpTarget:
         except OSError as error:
             return _failed(call, "not-sent", f"its name cannot be resolved ({type(error).__name__})")
         if request is None:
-            return _reply(call, "not-sent", "it waited for its turn for too long")
+            return _reply(call, "expired", "it waited for its turn for too long")
         try:
             status, headers, body = self._sent(request, call.timeout / SECOND)
         except NOT_SENT as error:
@@ -95,18 +98,20 @@ class HttpTarget:
             return _failed(call, "unknown", f"it did not answer ({type(error).__name__})")
         except TooLarge:
             return _failed(call, "unknown", f"its answer is beyond {self._target.response_bytes} bytes")
+        if status == LATE and call.verb in ("do", "undo") and self._wall() >= self._expires(call, began):
+            return _reply(call, "not-sent", f"status {status}, after it had expired")
         return reply_of(call, status, headers, body)
 
     def request(self, call: Call) -> httpx.Request | None:
-        """Return the signed request of a call; None where it would have expired before it is sent.
+        """Return the signed request of a call; None where it has waited for too long to be sent.
 
         Raises:
             NotAllowed: the target's name leads where it must not.
             OSError: its name cannot be resolved.
         """
         created = self._wall()
-        expires = ceil(created + (call.expires - call.at) / SECOND) if self._replay else call.expires // SECOND
-        if created >= expires:
+        expires = self._expires(call, created)
+        if not self._replay and call.is_late(round(created * SECOND)):
             return None
         path, query = self._path(call)
         host = self._url.netloc.decode()
@@ -129,6 +134,9 @@ class HttpTarget:
         return httpx.Request(
             method, url, headers={"host": host, **headers}, content=body or None, extensions=extensions
         )
+
+    def _expires(self, call: Call, created: float) -> int:
+        return ceil(created + (call.expires - call.at) / SECOND) if self._replay else call.expires // SECOND
 
     def _path(self, call: Call) -> tuple[str, str]:
         base = self._url.path.rstrip("/")

@@ -55,8 +55,8 @@ class SqlTarget:
         """Write or look up a command, and return what came of it. Never raises for what the database refuses."""
         if call.verb == "measure":
             return Reply(call.action_id, call.turn, "unreadable", "a table tells no state")
-        if call.verb != "query" and not self._replay and self._wall() * SECOND >= call.expires:
-            return Reply(call.action_id, call.turn, "not-sent", "it waited for its turn for too long")
+        if call.verb != "query" and not self._replay and call.is_late(round(self._wall() * SECOND)):
+            return Reply(call.action_id, call.turn, "expired", "it waited for its turn for too long")
         sent = False
         try:
             with self._engine.begin() as connection:

@@ -52,8 +52,8 @@ class TopicTarget:
         """Write a command, wait until it is confirmed, and return what came of it."""
         if call.verb in ("query", "measure"):
             return Reply(call.action_id, call.turn, "unreadable", "a topic tells nothing")
-        if not self._replay and self._wall() * SECOND >= call.expires:
-            return Reply(call.action_id, call.turn, "not-sent", "it waited for its turn for too long")
+        if not self._replay and call.is_late(round(self._wall() * SECOND)):
+            return Reply(call.action_id, call.turn, "expired", "it waited for its turn for too long")
         told: list[KafkaError | None] = []
         # A producer of its own: one that waits for another record's retries would delay this one's expiry.
         producer = Producer(self._client | self._limits(call))

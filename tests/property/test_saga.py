@@ -5,6 +5,7 @@ process dies: in the end it knows exactly what is there.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from config.clock import SECOND
-from config.effects import Call, Reply, Result, Traits
+from config.effects import Call, Reply, Result, Traits, undo_key
 from config.playbooks.model import Playbook
 from operators.saga import SagaStep
 from operators.saga_moves import Around
@@ -54,6 +55,9 @@ class SagaMachine(RuleBasedStateMachine):
         self.world = World({}, [])
         self.call: Call | None = None
         self.blocked: int | None = None
+        self.full = False
+        self.tries: Counter[str] = Counter()
+        """Requests that may have left, by key."""
         self.seqs: list[int] = []
 
     @initialize(
@@ -69,7 +73,12 @@ class SagaMachine(RuleBasedStateMachine):
         self.moved(lambda saga: saga.on_time())
 
     def around(self) -> Around:
-        return Around(self.now, lambda target: self.traits, lambda target, operation: self.blocked)
+        return Around(
+            self.now,
+            lambda target: self.traits,
+            lambda target, operation: self.blocked,
+            queues=lambda target, operation: self.full,
+        )
 
     def moved(self, move: Any) -> None:
         """Move the saga; what it says next is as if it were read from where it was written."""
@@ -86,6 +95,7 @@ class SagaMachine(RuleBasedStateMachine):
     def sent(self, call: Call) -> None:
         self.call = call
         assert self.blocked is None
+        assert not self.full
         if call.verb == "do":
             assert self.now <= self.action.valid_until
             assert call.expires >= self.now
@@ -104,11 +114,14 @@ class SagaMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.call is not None and self.call.verb in ("do", "undo"))
     @rule(
-        how=st.sampled_from(["well", "lost reply", "under way", "lost", "refused", "not sent", "lie", "refused late"])
+        how=st.sampled_from(
+            ["well", "lost reply", "under way", "lost", "refused", "not sent", "lie", "refused late", "never left"]
+        )
     )
     def answer_request(self, how: str) -> None:
         call = self.call
         assert call is not None
+        self.tries[call.key] += how != "never left"
         match how:
             case "well":
                 self.world.obey(call)
@@ -125,6 +138,8 @@ class SagaMachine(RuleBasedStateMachine):
                 self.answer("refused", detail="no")
             case "not sent":
                 self.answer("not-sent")
+            case "never left":
+                self.answer("expired")
             case "lie":
                 self.answer("done")
 
@@ -144,22 +159,22 @@ class SagaMachine(RuleBasedStateMachine):
         return "absent" if there is None else "done" if there else "undone"
 
     @precondition(lambda self: self.call is not None and self.call.verb == "query")
-    @rule(how=st.sampled_from(["honest", "honest", "unavailable", "pending"]))
+    @rule(how=st.sampled_from(["honest", "honest", "unavailable", "pending", "expired"]))
     def answer_query(self, how: str) -> None:
         assert self.call is not None
         if how == "honest":
             self.answer(self.truth(self.call))
         else:
-            self.answer("unavailable" if how == "unavailable" else "pending")
+            self.answer(how)  # type: ignore[arg-type]
 
     @precondition(lambda self: self.call is not None and self.call.verb == "measure")
-    @rule(how=st.sampled_from(["helped", "helped", "useless", "spilled", "unavailable", "odd"]))
+    @rule(how=st.sampled_from(["helped", "helped", "useless", "spilled", "unavailable", "odd", "expired"]))
     def answer_measure(self, how: str) -> None:
         trouble: Any = 0 if how in ("helped", "spilled") else "much" if how == "odd" else 1
         if self.saga.phase == "begin":
             trouble = self.before
-        if how == "unavailable":
-            self.answer("unavailable", failed=True)
+        if how in ("unavailable", "expired"):
+            self.answer(how, failed=how == "unavailable")  # type: ignore[arg-type]
         else:
             self.answer("measured", state={"trouble": trouble, "credits": int(how == "spilled")})
 
@@ -181,11 +196,26 @@ class SagaMachine(RuleBasedStateMachine):
     def target_is_blocked(self, seconds: int) -> None:
         self.blocked = self.now + seconds * SECOND if seconds else None
 
+    @precondition(lambda self: self.call is None)
+    @rule()
+    def target_is_full(self) -> None:
+        self.full = True
+
+    @precondition(lambda self: self.call is None and self.full)
+    @rule()
+    def it_is_its_turn(self) -> None:
+        self.full = False
+        if self.saga.queued:
+            self.saga.wake_at = self.now
+            self.moved(lambda saga: saga.on_time())
+
     @rule()
     def crash(self) -> None:
+        if self.call is not None:
+            self.tries[self.call.key] += 1
         if self.call is not None and self.call.verb in ("do", "undo"):
             self.world.under_way.append(self.call)  # sent or not: nobody knows
-        self.call, self.blocked = None, None
+        self.call, self.blocked, self.full = None, None, False
         self.moved(lambda saga: saga.on_restart())
 
     @precondition(lambda self: self.saga.phase != "begin")
@@ -204,12 +234,22 @@ class SagaMachine(RuleBasedStateMachine):
     def outcomes_are_contiguous(self) -> None:
         assert self.seqs == list(range(1, len(self.seqs) + 1))
 
+    @invariant()
+    def what_never_left_is_not_counted(self) -> None:
+        for effect in getattr(self, "saga", Saga("")).effects:
+            under_way = self.call is not None and self.saga.effects[self.saga.about] is effect
+            keys = effect.key, undo_key("a1", effect.step)
+            for act, key in zip((effect.do, effect.undo), keys, strict=True):
+                late = self.now > self.action.valid_until or act is effect.undo
+                assert late or act.attempts <= self.tries[key] + under_way
+
     def teardown(self) -> None:
         if not hasattr(self, "saga"):
             return
-        self.blocked = None
+        self.blocked, self.full = None, False
         for _ in range(300):
             if self.call is not None:
+                self.tries[self.call.key] += 1
                 if self.call.verb in ("do", "undo"):
                     self.world.obey(self.call)
                     self.answer("done")

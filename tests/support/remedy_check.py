@@ -21,6 +21,10 @@ class Checked:
     states: dict[str, int]
     effects: int
     undone: int
+    lined_up: int
+    """How often an action had to wait for a place at a target."""
+    expired: int
+    """How often a call never left, for it had waited for its turn for too long."""
 
 
 def check(seed: int, setting: Setting, control: str = "") -> Checked:
@@ -56,6 +60,8 @@ def check(seed: int, setting: Setting, control: str = "") -> Checked:
             world.shop.refusals(),
             decided,
             {name: [(step.id, step.rung) for step in book.steps] for name, book in setting.playbooks.items()},
+            world.tries,
+            len(world.killed),
         )
         if world.zombie_writes:
             wrong.append(f"a process that was replaced wrote or asked {world.zombie_writes} times")
@@ -64,6 +70,6 @@ def check(seed: int, setting: Setting, control: str = "") -> Checked:
             states[state] = states.get(state, 0) + 1
         forward = [one for one in there if one["undoes"] is None]
         undone = sum(one["status"] == "undone" for one in forward)
-        return Checked(seed, wrong, world.killed, states, len(forward), undone)
+        return Checked(seed, wrong, world.killed, states, len(forward), undone, world.lined_up, world.expired)
     finally:
         world.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,10 @@ IN_ERROR = (
 """Reasons of the target for which nobody should have asked."""
 
 
-def key_of(action_id: str, step: str) -> str:
-    """Return the idempotency key of a step: H("effect", action, step)."""
+def key_of(action_id: str, step: str, what: str = "effect") -> str:
+    """Return the idempotency key of a step: H("effect", action, step); of taking it back, H("undo", action, step)."""
     digest = blake2b(digest_size=16)
-    for part in ("effect", action_id, step):
+    for part in (what, action_id, step):
         digest.update(b"s%d:%b" % (len(part), part.encode()))
     return digest.hexdigest()
 
@@ -48,6 +48,8 @@ def violations(
     refusals: Iterable[tuple[str, str, str]],
     decided: dict[str, dict[str, Any]],
     steps: dict[str, list[tuple[str, int]]],
+    tries: Mapping[str, int],
+    deaths: int,
 ) -> list[str]:
     """Return what must not be.
 
@@ -58,6 +60,8 @@ def violations(
         refusals: (key, path, why) of what the target did not obey.
         decided: Of each action: remedy, whether it was consented to, whether it has to be, until when it was valid.
         steps: (id, rung) of the steps of each remedy.
+        tries: How often the network was given a request, by its key.
+        deaths: How often the flow was killed.
     """
     database = sqlite3.connect(ledger)
     database.row_factory = sqlite3.Row
@@ -72,6 +76,7 @@ def violations(
         *_of_numbers(there, numbers),
         *_of_undoing(there, refusals),
         *_of_outcomes(outcomes, actions),
+        *_of_tries(effects, tries, deaths),
     ]
 
 
@@ -164,3 +169,12 @@ def _of_outcomes(outcomes: list[Any], actions: dict[str, Any]) -> Iterable[str]:
             yield f"outcomes of {name} are {[seq for seq, _ in mine]}"
         elif mine[-1][1]["state"] != row["state"]:
             yield f"the last outcome of {name} says {mine[-1][1]['state']}, it is {row['state']}"
+
+
+def _of_tries(effects: list[Any], tries: Mapping[str, int], deaths: int) -> Iterable[str]:
+    for row in effects:
+        undo = key_of(row["action_id"], row["step"], "undo")
+        for key, counted in ((row["key"], row["attempts"]), (undo, row["undo_attempts"])):
+            # What was about to be asked when the flow died counts: nobody knows whether it was sent.
+            if counted > tries[key] + deaths:
+                yield f"{row['action_id']} {row['step']} was tried {tries[key]} times, {counted} are counted"

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import heapq
 import shutil
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,13 +22,14 @@ from config.effects import Call, Reply, Result
 from config.errors import FencedError
 from config.http_signature import Target as Signed
 from config.playbooks.model import Playbook
-from config.targets import Targets, load_targets
+from config.targets import Target, Targets, load_targets
 from dataflows.remedy_means import Means
 from dataflows.remedy_rows import new_action
 from dataflows.remedy_shard import Shard
 from replay.target import Request, Service
 from replay.target_faults import Faults
 from replay.target_shop import OPERATIONS, Shop
+from sinks.bulkhead import Places
 from sinks.http_target import HttpTarget, reply_of
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_actions
@@ -50,6 +52,7 @@ CONTROLS = {
     "query": "an outcome that is not known is taken for none",
     "fence": "a process that was replaced may go on writing",
     "expiry": "requests are obeyed however late",
+    "waiting": "what never left its queue counts as an attempt",
 }
 """Mechanisms that can be taken away: then something must be found."""
 
@@ -111,25 +114,63 @@ class Setting:
         }
 
 
+class Compartment:
+    """The places of a target, and the few calls that are under way at a time."""
+
+    def __init__(self, target: Target) -> None:
+        self.places = Places(target.concurrency + target.waiting)
+        self.free = target.concurrency
+        self.waiting: deque[Callable[[], None]] = deque()
+
+
 class Hands:
     """Puts calls onto the network of a world, and their answers back; those of one process."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, targets: Targets) -> None:
         self._world = world
+        self._compartments = {name: Compartment(target) for name, target in targets.by_name.items()}
 
-    def has_room(self, target: str) -> bool:
-        return self._world.chance.random() > 0.02 or not self._world.troubled
+    @property
+    def idle(self) -> int:
+        """How many places nobody uses who has them."""
+        return sum(each.places.held for each in self._compartments.values())
+
+    def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:
+        has_room = self._compartments[target].places.take(action_id, freed)
+        self._world.lined_up += not has_room
+        return has_room
+
+    def give_up(self, target: str, action_id: str) -> None:
+        self._compartments[target].places.give_up(action_id)
 
     def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
-        world = self._world
+        world, inside = self._world, self._compartments[call.target]
         world.boundary("before it is sent")
+        inside.places.use(call.action_id)
+        if inside.places.taken > inside.places.most:
+            raise AssertionError(f"{inside.places.taken} calls are at {call.target}, {inside.places.most} may be")
         if call.verb == "do":
             world.asked.setdefault(call.key, world.now)
-        if world.troubled and world.chance.random() < 0.01:
-            # The process stands still here, and goes on when another has long taken over.
-            world.after(round(world.chance.uniform(0, 60) * SECOND), lambda: world.send(call, answer))
+
+        def begins() -> None:
+            inside.free -= 1
+            if world.troubled and world.chance.random() < 0.01:
+                # The process stands still here, and goes on when another has long taken over.
+                world.after(round(world.chance.uniform(0, 60) * SECOND), lambda: world.send(call, ends))
+            else:
+                world.send(call, ends)
+
+        def ends(reply: Reply) -> None:
+            inside.free += 1
+            inside.places.leave()
+            answer(reply)
+            if inside.waiting and inside.free:
+                inside.waiting.popleft()()
+
+        if inside.free:
+            begins()
         else:
-            world.send(call, answer)
+            inside.waiting.append(begins)
         world.boundary("after it is sent")
 
 
@@ -151,6 +192,10 @@ class World:
         self.zombie_writes = 0
         self.asked: dict[str, int] = {}
         """When each effect was first asked of its target, by its key."""
+        self.tries: Counter[str] = Counter()
+        """How often the network was given a request, by its key."""
+        self.lined_up = self.expired = 0
+        """How often an action had to wait for a place, and a call waited for its turn for too long."""
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._kill_chance = self.chance.choice([0.0, 0.005, 0.02, 0.05])
@@ -207,7 +252,10 @@ class World:
                 answer(one)
 
         if request is None:
-            return reply(Reply(call.action_id, call.turn, "not-sent", "it waited for its turn for too long"))
+            self.expired += 1
+            waited: Result = "not-sent" if self.control == "waiting" else "expired"
+            return reply(Reply(call.action_id, call.turn, waited, "it waited for its turn for too long"))
+        self.tries[call.key] += 1
         lost = self.chance.random() if self.troubled else 1.0
         if lost < 0.03:
             return reply(Reply(call.action_id, call.turn, "not-sent", "it cannot be reached", failed=True))
@@ -243,9 +291,12 @@ class World:
 
     def _decided(self) -> list[Action]:
         chance, made = self.chance, []
-        for number in range(chance.randint(4, 10)):
-            at = AT + round(chance.uniform(0, 20) * MINUTE)
-            entity = f"order:o{chance.randint(0, 3)}"
+        # In some worlds a crowd comes at once: more than their targets have room for.
+        few, crowd = chance.randint(4, 10), chance.choice([0, 0, 8, 16])
+        together = AT + round(chance.uniform(0, 20) * MINUTE)
+        for number in range(few + crowd):
+            at = AT + round(chance.uniform(0, 20) * MINUTE) if number < few else together
+            entity = f"order:o{chance.randint(0, 3) if number < few else number}"
             approved = chance.random() < 0.7
             made.append(
                 action(
@@ -279,6 +330,8 @@ class World:
                 try:
                     while self._take_in() or sum(shard.turn(self.now) for shard in self._shards):
                         pass
+                    if self._hands.idle:
+                        raise AssertionError(f"{self._hands.idle} places are kept for nobody at {self.now}")
                 except Killed:
                     self._die()
             self._zombies_move()
@@ -300,7 +353,16 @@ class World:
             self._shards.append(shard)
 
     def _means(self) -> Means:
-        return Means(self.ledger, self._setting.playbooks, self._setting.targets, Hands(self))
+        setting = self._setting
+        # Some processes have little room at their targets.
+        concurrency, waiting = self.chance.choice([(4, 200), (2, 2), (1, 2), (1, 1)])
+        by_name = {
+            name: replace(target, concurrency=concurrency, waiting=waiting)
+            for name, target in setting.targets.by_name.items()
+        }
+        targets = replace(setting.targets, by_name=by_name)
+        self._hands = Hands(self, targets)
+        return Means(self.ledger, setting.playbooks, targets, self._hands)
 
     def _guard(self, shard: Shard) -> None:
         """Have a shard die before or after it commits."""

@@ -14,6 +14,7 @@ from dataflows.remedy_means import Means
 from dataflows.remedy_rows import new_action
 from dataflows.remedy_shard import Shard
 from operators.saga_state import Outcome
+from sinks.bulkhead import Places
 from sinks.ledger import Ledger
 from sinks.ledger_queries import find_actions
 from sinks.ledger_rows import NewAction
@@ -29,14 +30,26 @@ class Hands:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Call, Callable[[Reply], None]]] = []
-        self.full: set[str] = set()
+        self._places: dict[str, Places] = {}
         self.before: Callable[[Call], None] = lambda call: None
         """Looks at each call as it is handed over."""
 
-    def has_room(self, target: str) -> bool:
-        return target not in self.full
+    def places(self, target: str, most: int | None = None) -> Places:
+        """Return the places of a target; there are as many as anybody wants until a test says how many."""
+        places = self._places.setdefault(target, Places(1_000_000))
+        if most is not None:
+            places.most = most
+            places.give_up("nobody")
+        return places
+
+    def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:
+        return self.places(target).take(action_id, freed)
+
+    def give_up(self, target: str, action_id: str) -> None:
+        self.places(target).give_up(action_id)
 
     def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
+        self.places(call.target).use(call.action_id)
         self.before(call)
         self.calls.append((call, answer))
 
@@ -49,6 +62,7 @@ class Hands:
         """Answer the call of an action."""
         place = next(n for n, (call, _) in enumerate(self.calls) if call.action_id == action_id)
         call, answer = self.calls.pop(place)
+        self.places(call.target).leave()
         answer(Reply(call.action_id, call.turn, result, **more))
         return call
 
@@ -68,6 +82,7 @@ class Stage:
     def restart(self) -> None:
         """Take the shard over as after a crash: nobody hears the answers to what was asked."""
         self.hands.calls.clear()
+        self.hands._places.clear()
         self.shard = Shard(NAMES[0], self.means, self.now)
 
     def take(self, *actions: Action) -> None:
@@ -77,8 +92,12 @@ class Stage:
     def taken_in(self, *actions: Action) -> list[NewAction]:
         """Take actions into the ledger; return those that are to be handed over."""
         position = self.ledger.position("test")
-        new = [new_action(action, action.customer, NAMES) for action in actions]
+        new = [self.new(action) for action in actions]
         return self.ledger.take_in("test", position, position + len(new), new)
+
+    def new(self, action: Action) -> NewAction:
+        """Return an action as it is taken in."""
+        return new_action(action, action.customer, NAMES)
 
     def turn(self, seconds: float = 0) -> int:
         """Let time pass, and take a turn."""

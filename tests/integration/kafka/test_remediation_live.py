@@ -60,7 +60,7 @@ def test_a_command_is_a_cloud_event_with_its_idempotency_key(tmp_path: Path, kaf
 def test_what_is_certainly_not_there_is_refused_and_a_topic_cannot_be_asked(tmp_path: Path, kafka: Broker) -> None:
     erp = topic_target(tmp_path, kafka, "no-such-topic")
     assert erp.carry_out(call()).result == "refused"
-    assert erp.carry_out(call(expires=wall_clock())).result == "not-sent"
+    assert erp.carry_out(call(expires=wall_clock())).result == "expired"
     assert erp.carry_out(call("query")).result == "unreadable"
 
 

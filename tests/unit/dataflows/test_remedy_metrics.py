@@ -126,7 +126,8 @@ def test_calls_are_timed_by_what_came_of_them(stage: Stage, counting: Callable[[
     replies: list[Reply] = []
     for verb, operation in (("do", "send_message"), ("query", "send_message")):
         whose = {"operation": operation, "key": "k", "entity": "order:1", "at": AT, "timeout": SECOND, "expires": AT}
-        hands.submit(Call("a1", 1, verb, "crm", **whose), replies.append)  # type: ignore[arg-type]
+        assert hands.take_place("crm", verb, replies.append)  # type: ignore[arg-type]
+        hands.submit(Call(verb, 1, verb, "crm", **whose), replies.append)  # type: ignore[arg-type]
     while len(replies) < 2:
         pass
     hands.close()

@@ -128,19 +128,17 @@ def test_who_waits_for_an_entity_and_gives_up_lets_the_next_go(stage: Stage) -> 
 
 
 def test_a_full_target_is_waited_for(stage: Stage) -> None:
-    stage.hands.full.add("crm")
-    stage.take(order(1), order(2))
+    stage.hands.places("crm", 1)
+    stage.take(order(1), order(2), order(3))
     stage.turn()
-    assert stage.hands.asked == []
-    stage.hands.full.clear()
-    stage.take(order(3))
-    stage.turn()
-    stage.answers("a3", "measured", state=BEFORE)
-    stage.turn()
-    assert stage.hands.asked == ["a3 do send_message", "a1 measure measure"]
+    assert stage.hands.asked == ["a1 measure measure"]
     stage.answers("a1", "measured", state=BEFORE)
     stage.turn()
-    assert "a2 measure measure" in stage.hands.asked
+    assert stage.hands.asked == ["a2 measure measure"]
+    stage.answers("a2", "measured", state=BEFORE)
+    stage.answers("a3", "measured", state=BEFORE)
+    # First come, first served: those who have looked before them stand behind those who have not looked yet.
+    assert stage.hands.asked == ["a1 do send_message"]
 
 
 def test_a_target_that_fails_is_not_asked_any_more_and_tried_again_later(tmp_path: Path) -> None:

@@ -123,12 +123,12 @@ def test_what_goes_on_after_an_effect_that_stands_is_stopped(tmp_path: Path) -> 
     stage.take(order(1, remedy="note"))
     stage.turn()
     stage.begins("a1")
-    stage.hands.full.add("crm")
+    stage.hands.places("crm", 0)
     stage.answers("a1", "done")
     made = planned(stage)
     assert said(made) == {"a1": [("stands", "a note stays"), ("stop", "It has not done all yet.")]}
     assert made.order(stage.ledger, stage.now, "") == 1
-    stage.hands.full.clear()
+    stage.hands.places("crm", 9)
     stage.turn(60)
     stage.turn(60)
     assert [asked for asked in stage.hands.asked if " do " in asked] == []

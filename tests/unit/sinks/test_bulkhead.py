@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -20,6 +21,14 @@ PATIENCE_S = 30.0
 
 def call(target: str, number: int = 0, verb: str = "do") -> Call:
     return Call(f"a{number}", 1, verb, target, "x", "k", "e", AT, SECOND, AT + SECOND)  # type: ignore[arg-type]
+
+
+def hand_over(bulkheads: Bulkheads, one: Call, answer: Callable[[Reply], None]) -> bool:
+    """Hand a call over where there is a place for it; return whether there is."""
+    has_room = bulkheads.take_place(one.target, one.action_id, lambda who: None)
+    if has_room:
+        bulkheads.submit(one, answer)
+    return has_room
 
 
 class Executor:
@@ -55,19 +64,18 @@ def bulkheads(tmp_path: Path, executors: dict[str, Executor]) -> Bulkheads:
 def test_a_slow_target_fills_its_own_compartment_only(bulkheads: Bulkheads, executors: dict[str, Executor]) -> None:
     answers: SimpleQueue[Reply] = SimpleQueue()
     for number in range(3):
-        assert bulkheads.has_room("crm")
-        bulkheads.submit(call("crm", number), answers.put)
-    assert not bulkheads.has_room("crm")
+        assert hand_over(bulkheads, call("crm", number), answers.put)
+    freed: SimpleQueue[str] = SimpleQueue()
+    assert not bulkheads.take_place("crm", "a3", freed.put)
     assert {executors["crm"].began.get(timeout=PATIENCE_S) for _ in range(2)} == {"a0", "a1"}
     assert executors["crm"].began.empty()
-    assert bulkheads.has_room("billing")
-    bulkheads.submit(call("billing", 7), answers.put)
+    assert hand_over(bulkheads, call("billing", 7), answers.put)
     executors["billing"].let.release()
     assert answers.get(timeout=PATIENCE_S).action_id == "a7"
     executors["crm"].let.release()
     assert answers.get(timeout=PATIENCE_S).result == "done"
     assert executors["crm"].began.get(timeout=PATIENCE_S) == "a2"
-    assert bulkheads.has_room("crm")
+    assert freed.get(timeout=PATIENCE_S) == "a3"
     executors["crm"].let.release(2)
     assert {answers.get(timeout=PATIENCE_S).result for _ in range(2)} == {"done"}
 
@@ -76,24 +84,27 @@ def test_a_defect_is_an_unknown_outcome_and_tells_no_value(
     bulkheads: Bulkheads, executors: dict[str, Executor]
 ) -> None:
     answers: SimpleQueue[Reply] = SimpleQueue()
-    executors["crm"].let.release()
-    bulkheads.submit(call("crm", 9), answers.put)
-    reply = answers.get(timeout=PATIENCE_S)
+    for number in (9, 1, 2):
+        hand_over(bulkheads, call("crm", number), answers.put)
+    freed: SimpleQueue[str] = SimpleQueue()
+    assert not bulkheads.take_place("crm", "a3", freed.put)
+    executors["crm"].let.release(3)
+    (reply,) = [one for one in (answers.get(timeout=PATIENCE_S) for _ in range(3)) if one.action_id == "a9"]
     assert (reply.result, reply.detail, reply.failed) == ("unknown", "unexpected ValueError", True)
-    assert bulkheads.has_room("crm")
+    assert freed.get(timeout=PATIENCE_S) == "a3"
 
 
 @pytest.mark.parametrize(("verb", "result"), [("do", "refused"), ("query", "unreadable"), ("measure", "unreadable")])
 def test_a_target_that_nobody_named_is_refused_at_once(bulkheads: Bulkheads, verb: str, result: str) -> None:
     answers: list[Reply] = []
-    assert bulkheads.has_room("moon")
-    bulkheads.submit(call("moon", verb=verb), answers.append)
+    assert hand_over(bulkheads, call("moon", verb=verb), answers.append)
+    bulkheads.give_up("moon", "a1")
     assert [(reply.result, "moon" in reply.detail) for reply in answers] == [(result, True)]
 
 
 def test_closing_waits_for_nobody(bulkheads: Bulkheads, executors: dict[str, Executor]) -> None:
     answers: SimpleQueue[Reply] = SimpleQueue()
-    bulkheads.submit(call("crm"), answers.put)
+    hand_over(bulkheads, call("crm"), answers.put)
     executors["crm"].began.get(timeout=PATIENCE_S)
     bulkheads.close()
     assert executors["crm"].closed

@@ -218,9 +218,22 @@ def test_an_answer_that_does_not_end_is_given_up(tmp_path: Path) -> None:
 def test_what_waited_for_too_long_is_not_sent(tmp_path: Path) -> None:
     sent: list[httpx.Request] = []
     reply = ask(crm(tmp_path), call(expires=AT), recorded({}, sent))
-    assert (reply.result, reply.failed, sent) == ("not-sent", False, [])
-    late = ask(crm(tmp_path), call(), recorded({}, sent), wall=lambda: NOW + 4.5)
-    assert (late.result, checked(sent[0])) == ("done", NOW + 5)
+    assert (reply.result, reply.failed, sent) == ("expired", False, [])
+    # A target needs its time, too: what has waited for half of it is not worth sending.
+    late = ask(crm(tmp_path), call(), recorded({}, sent), wall=lambda: NOW + 2.6)
+    assert (late.result, late.failed, sent) == ("expired", False, [])
+    in_time = ask(crm(tmp_path), call(), recorded({}, sent), wall=lambda: NOW + 2.4)
+    assert (in_time.result, checked(sent[0])) == ("done", NOW + 5)
+
+
+def test_a_signature_that_expired_on_the_way_is_no_refusal(tmp_path: Path) -> None:
+    def refuses(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, content=iter([b""]))
+
+    for arrived, result in ((NOW + 5.5, "not-sent"), (NOW + 1.0, "refused")):
+        times = iter([float(NOW), float(NOW), arrived])
+        reply = ask(crm(tmp_path), call(), refuses, wall=times.__next__)
+        assert (reply.result, reply.failed) == (result, False)
 
 
 def test_in_a_replay_a_call_of_long_ago_expires_as_if_it_were_made_now(tmp_path: Path) -> None:
@@ -228,7 +241,7 @@ def test_in_a_replay_a_call_of_long_ago_expires_as_if_it_were_made_now(tmp_path:
     old = call(at=0, expires=5 * SECOND)
     assert ask(crm(tmp_path), old, recorded({}, sent), replay=True).result == "done"
     assert checked(sent[0]) == NOW + 5
-    assert ask(crm(tmp_path), old, recorded({}, sent)).result == "not-sent"
+    assert ask(crm(tmp_path), old, recorded({}, sent)).result == "expired"
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_taking_back_is_a_command_too(erp: SqlTarget, empty_url: str) -> None:
 
 def test_what_waited_for_too_long_is_not_written(erp: SqlTarget) -> None:
     reply = erp.carry_out(call("do", expires=NOW * SECOND))
-    assert reply.result == "not-sent"
+    assert reply.result == "expired"
     assert erp.carry_out(call("query")).result == "absent"
     assert erp.carry_out(call("measure")).result == "unreadable"
 
