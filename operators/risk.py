@@ -207,7 +207,7 @@ class RiskLogic:
         pending.reported, pending.causes = to_text(now), [*data["sellers"], *data["lanes"]]
         self._remember(state, data["entry"], pending)
         judged = Judged(probability, numbers, model.contributions(numbers), progress, history, self._hash(state))
-        finding = finding_of(data, pending.reported, now, judged)
+        finding = finding_of(data, pending.reported, now, judged, self._parameters.early_until)
         context.emit("case", finding.event(data["customer"]))
 
     def _answered(self, state: RiskState, entry: str, score: int | None, in_time: bool, context: Context) -> None:

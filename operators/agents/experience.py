@@ -88,10 +88,12 @@ class Judged:
     model_hash: str
 
 
-def finding_of(data: dict[str, Any], occurrence: str, now: int, judged: Judged) -> Finding:
-    """Return the finding on the order that a checkpoint's `data` tells of."""
+def finding_of(data: dict[str, Any], occurrence: str, now: int, judged: Judged, passes_after: timedelta) -> Finding:
+    """Return the finding on the order that a checkpoint's `data` tells of; its promise, a day named by its first
+    instant, passes after a while."""
     order, probability = data["order"], round(judged.probability, 4)
-    promised_at, entity = data["promised_at"], f"order:{data['order']}"
+    entity, promised_at = f"order:{data['order']}", data["promised_at"]
+    passes_at = None if promised_at is None or data["delivered"] else promised_at + micros(passes_after)
     records = []
     for channel, offset in data["records"]:
         topic, _, partition = channel.rpartition("/")
@@ -108,7 +110,7 @@ def finding_of(data: dict[str, Any], occurrence: str, now: int, judged: Judged) 
         at=now,
         severity="medium",
         confidence=probability,
-        harm_at=promised_at if promised_at is not None and promised_at > now and not data["delivered"] else None,
+        harm_at=passes_at if passes_at is not None and passes_at > now else None,
         money_at_risk=data["money"] / MONEY_SCALE,
         causes=[*data["sellers"], *data["lanes"]],
         evidence=Evidence(records=records, features=features),

@@ -168,7 +168,7 @@ class FulfilmentAgent:
         deadline = promised_at + self._grace
         if view.now <= deadline:
             return deadline
-        features: Features = {"overdue_hours": hours(view.now - promised_at)}
+        features: Features = {"overdue_hours": hours(view.now - deadline)}
         lane = slowest_lane(view, order, self._signal_count_min)
         if lane is not None:
             features |= lane.features(order, view.now)
@@ -204,7 +204,7 @@ class FulfilmentAgent:
                 return again if view.now > near_at else min(again, near_at)
             confidence = max(confidence, self._parameters.lane_risk_confidence)
         why = "time is short" if lane is None else lane.words
-        features: Features = {"left_hours": hours(promised_at - view.now)}
+        features: Features = {"left_hours": hours(promised_at + self._grace - view.now)}
         if lane is not None:
             features |= lane.features(order, view.now)
         return self._found(
@@ -258,7 +258,7 @@ class FulfilmentAgent:
             occurrence=to_text(occurrence),
             severity=raised(severity) if at_risk >= self._high_value else severity,
             confidence=confidence,
-            harm_at=order.promised_at,
+            harm_at=None if order.promised_at is None else order.promised_at + self._grace,
             money=at_risk,
             causes=_causes(order),
             features={"sellers": len(order.sellers), **features},

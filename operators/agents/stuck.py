@@ -96,7 +96,7 @@ class Stuck:
             occurrence=to_text(step.since),
             severity="high",
             confidence=self._parameters.confidence,
-            harm_at=order.promised_at,
+            harm_at=None if order.promised_at is None else order.promised_at + self._promise_grace,
             money=order.value or order.paid,
             causes=[f"seller:{seller}" for seller, _ in order.sellers] if step.what == "hand-over" else [],
             queries=[] if step.lane is None else [step.lane.query],

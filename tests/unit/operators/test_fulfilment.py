@@ -59,7 +59,7 @@ def test_ship_by_missed_is_found_a_moment_after_it_passed() -> None:
     assert finding.occurrence == to_text(SHIP_BY)
     assert finding.finding_id == finding_id("fulfilment", MISSED, f"order:{ORDER}", to_text(SHIP_BY), CUSTOMER, START)
     assert (finding.entity, finding.customer) == (f"order:{ORDER}", CUSTOMER)
-    assert (finding.severity, finding.harm_at, finding.money_at_risk) == ("low", PROMISE, 110.0)
+    assert (finding.severity, finding.harm_at, finding.money_at_risk) == ("low", PROMISE + DAY, 110.0)
     assert finding.causes == ["seller:seller-1"]
     assert finding.reason == "Order order-1 should have been handed to the carrier by 2025-03-07 and was not."
 
@@ -95,7 +95,7 @@ def test_promise_has_passed_when_its_day_has() -> None:
     finding = of_kind([placed(), handed_over()], PASSED)
 
     assert finding.at == PROMISE + DAY + SECOND
-    assert (finding.severity, finding.confidence, finding.harm_at) == ("high", 0.95, PROMISE)
+    assert (finding.severity, finding.confidence, finding.harm_at) == ("high", 0.95, PROMISE + DAY)
     assert finding.occurrence == to_text(PROMISE)
     assert finding.causes == ["lane:SP-RJ"]
     assert finding.reason == (

@@ -45,7 +45,7 @@ def test_paid_order_that_nobody_approves_is_found_after_three_days() -> None:
 
     assert (finding.entity, finding.at) == (f"order:{ORDER}", START + HOUR + 3 * DAY + SECOND)
     assert finding.reason == "Order order-1 has waited for its approval since 2025-03-03."
-    assert (finding.harm_at, finding.money_at_risk) == (PROMISE, 110.0)
+    assert (finding.harm_at, finding.money_at_risk) == (PROMISE + DAY, 110.0)
 
 
 def test_order_not_handed_over_is_found_where_its_lane_is_quick() -> None:
