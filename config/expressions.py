@@ -18,9 +18,7 @@ from config.errors import ExpressionError
 SOURCE_MAX = 4_000
 """Characters an expression may have; also bounds the parser's depth."""
 
-FUNCTIONS = frozenset(
-    {"size", "contains", "startsWith", "endsWith", "matches", "int", "double", "string", "min", "max", "has"}
-)
+FUNCTIONS = frozenset({"size", "contains", "startsWith", "endsWith", "matches", "int", "double", "string", "has"})
 """Named functions a condition may call; any other name is taken for a mistake."""
 
 _POSITION = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")

@@ -14,6 +14,9 @@ Severity = Literal["low", "medium", "high", "critical"]
 
 FLEET_AGENT = "cause"
 """Agent of the findings that stand on many customers' findings; it has no manifest."""
+TOUCHED_KIND = "customer.touched_by_outage"
+FLEET_KINDS = ("lane.degraded", "seller.degraded", TOUCHED_KIND)
+"""What it finds."""
 DATA_QUALITY = "data_quality"
 """Evidence feature: share of the records behind the finding that were looked at; not there where all were."""
 

@@ -12,14 +12,13 @@ from msgspec.structs import replace
 
 from config.clock import micros
 from config.events import Event
-from config.findings import DATA_QUALITY, Evidence, Finding, finding_id
+from config.findings import DATA_QUALITY, TOUCHED_KIND, Evidence, Finding, finding_id
 from config.identity import derived_id
 from operators.case import CAUSE, OPENING, SEVERITIES, slot_of
 from operators.case_state import LINK
 from operators.cause_state import CauseSettings, CauseState, Episode, Past
 from operators.logic import Context
 
-TOUCHED_KIND = "customer.touched_by_outage"
 EPISODE_END = "episode-end"
 
 

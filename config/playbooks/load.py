@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,6 +17,7 @@ from config.actions import Value, ValueType
 from config.clock import DAY, micros
 from config.duration import parse_duration
 from config.errors import ExpressionError, PlaybookError
+from config.expression_types import Type, check_types
 from config.expressions import Bound, Expression, compile_expression
 from config.playbooks.model import (
     PROVIDED,
@@ -83,6 +85,8 @@ class _Loader:
         document = source.document
         declared = {name: NamedType(type_) for name, type_ in PROVIDED.items()} | document.inputs | document.facts
         self._samples: Samples = {name: _samples(named) for name, named in declared.items()}
+        self._types: dict[str, Type] = {name: named.type for name, named in declared.items()}
+        self._nouns = dict.fromkeys(PROVIDED, "name") | dict.fromkeys(document.inputs, "parameter")
 
     def load(self) -> Playbook:
         document = self._document
@@ -172,13 +176,14 @@ class _Loader:
                 self._fail(f"verify: unchanged: {name}", "is among what it reads: it is meant to change")
         samples = dict(self._samples)
         samples |= {when: (states[when], others[when]) for when in ("before", "after")}
+        reads: dict[str, Type] = {**verify.reads}
         return Verify(
             target=self._name("verify", "target", verify.target),
             entity=self._expression("verify: entity", verify.entity, "string"),
             reads=verify.reads,
             after=self._span("verify: after", verify.after),
             patience=self._span("verify: patience", verify.patience),
-            holds=self._expression("verify: holds", verify.holds, "bool", samples),
+            holds=self._expression("verify: holds", verify.holds, "bool", samples, {"before": reads, "after": reads}),
             unchanged=tuple(verify.unchanged),
             otherwise=verify.otherwise,
         )
@@ -197,6 +202,7 @@ class _Loader:
         source: str,
         value_type: ValueType,
         samples: Samples | None = None,
+        types: Mapping[str, Type] = MappingProxyType({}),
         *,
         nullable: bool = False,
     ) -> Expression:
@@ -208,6 +214,11 @@ class _Loader:
         for name in sorted(expression.names):
             if name not in samples:
                 self._fail(where, f"uses {name!r}, which is neither declared nor provided", nearest(name, samples))
+        try:
+            check_types(source, {**self._types, **types}, value_type, self._nouns, nullable=nullable)
+        except ExpressionError as error:
+            said = f"{error.remedy} Types are declared under inputs, facts and reads."
+            self._fail(where, f"does not yield a {value_type}: {error.message}", said)
         for values in _trials({name: samples[name] for name in sorted(expression.names)}):
             try:
                 checked(expression.value(Bound(values)), value_type, nullable=nullable)

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, get_args
 
 from config.clock import to_text
 from config.errors import ExpressionError
 from config.expressions import Block, Bound, Expression
+from config.findings import Severity
 from config.money import AMOUNT_MAX, money
 from config.policies.approvals import Approvals
 from config.policies.autonomy import Autonomy
-from config.policies.documents import FactDocument, FactType, Outcome, Value
+from config.policies.documents import OUTCOMES, FactDocument, FactType, Outcome, Value
 from config.policies.guardrails import Guardrails
 from config.policies.modes import Entry
 
@@ -52,6 +53,13 @@ PROVIDED: dict[str, tuple[FactType, bool]] = {
     "data_quality": ("number", False),
 }
 """Type, and whether it may be null, of each fact that the decision step provides; all others are evidence features."""
+
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "severity": get_args(Severity),
+    "mode": OUTCOMES,
+    "last_outcome": ("", "verified", "ineffective", "inconclusive", "settled", "compensated", "refused", "escalated"),
+}
+"""All that a provided fact can be, where that is settled here."""
 
 DEFAULT_RULE = "default"
 ESCALATION_RULE = "escalation"

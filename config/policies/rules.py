@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from config.clock import DAY
 from config.errors import ExpressionError, PolicyError
+from config.expression_types import Type, check_types
 from config.expressions import Bound, Expression, compile_expression, named_values, split_conjuncts
-from config.policies.bundle import PLACEHOLDER, Remedy, Rule
+from config.policies.bundle import PLACEHOLDER, VALUES, Remedy, Rule
+from config.policies.conditions import atoms, take_apart
 from config.policies.documents import FactDocument, RuleDocument, TableDocument, Value
 from config.shapes import nearest
 
@@ -61,10 +63,12 @@ class Names:
         """Return a condition and its top-level conjuncts, compiled, with the values of thresholds in place of names.
 
         Raises:
-            PolicyError: it cannot be read, names an unknown fact, does not fit the types of its facts or fails on null.
+            PolicyError: it cannot be read, names an unknown fact, does not fit the types of its facts, asks for a value
+                that a fact never has, or fails on null.
         """
         when = self._compiled(where, source)
         conjuncts = tuple(self._compiled(where, part) for part in split_conjuncts(source))
+        self._check_values(where, when.source)
         for name in sorted(when.names):
             if self.facts[name].nullable:
                 self._check_null(where, name, conjuncts)
@@ -78,15 +82,26 @@ class Names:
                 f"{where}: broken expression: {error.message}", remedy=error.remedy or "Fix it."
             ) from None
         known(where, "fact", sorted(expression.names), [*self.facts, *self.thresholds])
+        types: dict[str, Type] = dict.fromkeys(self.thresholds, "number")
+        types |= {name: fact.type for name, fact in self.facts.items()}
         try:
-            # A trial on one value of each type finds a number compared with text before an event does.
+            check_types(source, types, nouns=dict.fromkeys(self.thresholds, "threshold"))
+            # A trial on one value of each type finds what types do not tell, as a number that text does not hold.
             expression.holds(Bound({name: SAMPLES[self.facts[name].type] for name in expression.names}))
         except ExpressionError as error:
             raise PolicyError(
                 f"{where}: expression does not fit the types of its facts: {error.message}",
-                remedy="Compare numbers with numbers and text with text; the types are declared in bundle.yaml.",
+                remedy=f"{error.remedy} The types of facts are declared in bundle.yaml.".strip(),
             ) from None
         return expression
+
+    def _check_values(self, where: str, source: str) -> None:
+        for atom in atoms(take_apart(source)):
+            for name in atom.expression.names & VALUES.keys():
+                texts = [constant for constant in atom.constants or () if isinstance(constant, str)]
+                unknown = next((text for text in texts if text not in VALUES[name]), None)
+                if unknown is not None:
+                    raise PolicyError(f"{where}: {name} is never {unknown!r}", remedy=nearest(unknown, VALUES[name]))
 
     def text(self, where: str, template: str) -> str:
         """Return a text in which `{threshold}` is the threshold's value, and only `{fact}` is left to be filled in.

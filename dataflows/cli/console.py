@@ -59,6 +59,11 @@ def print_line(text: str) -> None:
     out.print(_escaped(text), markup=False)
 
 
+def counted(number: int, one: str, more: str) -> str:
+    """Return a number with what it counts: `1 rule does`, `2 rules do`."""
+    return f"{number:,} {one if number == 1 else more}"
+
+
 def _shown(cell: object) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"

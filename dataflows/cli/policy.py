@@ -17,9 +17,10 @@ from config.policies.bundle import Bundle
 from config.policies.cases import load_cases
 from config.policies.grants import ungranted
 from config.policies.load import load_bundle
+from config.policies.vain import vain
 from config.policies.versions import load_policy, version_folders
 from config.settings import environment, load
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
+from dataflows.cli.console import ForestallGroup, counted, json_option, out, print_json, print_rows, table
 from dataflows.cli.instant import Instant
 from dataflows.cli.policy_diff import diff
 from dataflows.cli.policy_explain import explain
@@ -65,7 +66,8 @@ def check(
 
     Where versions have to be signed, tell who signed which, and what that comes to.
 
-    Exit with 1 where a rule does what the agent of a finding is not granted, or a version may shadow only.
+    Exit with 1 where a rule does what the agent of a finding is not granted, asks for a kind of finding that no agent
+    makes, or a version may shadow only.
 
     \b
     Examples:
@@ -104,14 +106,21 @@ def check(
     else:
         _show_checked(document)
     faults = sum(len(version["ungranted"]) for version in document["versions"])
+    asked = sum(len(version["vain"]) for version in document["versions"])
+    if asked:
+        raise CheckFailed(
+            f"{counted(asked, 'value is', 'values are')} asked for in vain.",
+            remedy="Correct the value; what no agent finds yet, its manifest has to name (config/agents).",
+        )
     if faults:
         raise CheckFailed(
-            f"{faults} rules do what the agents of their findings are not granted.",
+            f"{counted(faults, 'rule does', 'rules do')} what the agents of their findings are not granted.",
             remedy="Change the rule, or have the owner of the agent add the class to side_effects in its manifest.",
         )
     if loaded.shadow_only:
         raise CheckFailed(
-            f"{len(loaded.shadow_only)} versions may shadow only.", remedy="Have them signed: `forestall policy sign`."
+            f"{counted(len(loaded.shadow_only), 'version', 'versions')} may shadow only.",
+            remedy="Have them signed: `forestall policy sign`.",
         )
 
 
@@ -149,6 +158,10 @@ def _checked(bundle: Bundle, manifests: dict[str, Manifest], in_force: bool, unt
             {"agent": each.agent, "kind": each.kind, "rule": each.rule, "side_effect": each.side_effect}
             for each in ungranted(bundle, manifests)
         ],
+        "vain": [
+            {"where": each.where, "fact": each.fact, "value": each.value, "hint": each.hint}
+            for each in vain(bundle, manifests)
+        ],
     }
 
 
@@ -171,6 +184,7 @@ def _show_checked(document: Row) -> None:
         print_rows(
             f"Not granted in {version['version']}", ("agent", "kind", "rule", "side_effect"), version["ungranted"]
         )
+        print_rows(f"Asked for in vain in {version['version']}", ("where", "fact", "value", "hint"), version["vain"])
         if version["expired_flags"]:
             out.print(f"flags that have expired, and are off: {', '.join(version['expired_flags'])}", markup=False)
 
@@ -197,8 +211,8 @@ def test(folder: Path | None, config: Path | None, as_json: bool) -> None:
     failed = sum(len(version["failed"]) for version in versions)
     uncovered = [rule for version in versions for rule in version["uncovered"]]
     if failed or uncovered:
-        said = [f"{failed} cases are decided otherwise than they say"] if failed else []
-        said += [f"{len(uncovered)} rules are reached by no case"] if uncovered else []
+        said = [f"{counted(failed, 'case is', 'cases are')} decided otherwise than said"] if failed else []
+        said += [f"{counted(len(uncovered), 'rule is', 'rules are')} reached by no case"] if uncovered else []
         raise CheckFailed(
             f"{'; '.join(said)}.",
             remedy="Correct the rule or the case; write a case for each rule, or remove one that no facts can reach.",

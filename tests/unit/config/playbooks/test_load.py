@@ -68,7 +68,7 @@ def test_digest_is_of_the_content(tmp_path: Path) -> None:
         ({"steps": [step(retry={"attempts": 0})]}, ["retry: attempts", "0"]),
         ({"steps": [step(retry={"jitter": 1.0})]}, ["retry: jitter"]),
         ({"steps": [step(entity="custmer")]}, ["steps: message: entity", "'custmer'", "'customer'"]),
-        ({"steps": [step(entity="at")]}, ["entity", "does not yield a string", "int"]),
+        ({"steps": [step(entity="at")]}, ["entity", "does not yield a string", "name 'at' is an instant"]),
         ({"steps": [step(precondition="kind")]}, ["precondition", "does not yield a bool"]),
         ({"steps": [step(precondition="kind ==")]}, ["precondition", "cannot be read"]),
         ({"steps": [step(precondition="fly(kind)")]}, ["precondition", "unknown function 'fly'"]),

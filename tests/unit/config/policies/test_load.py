@@ -117,9 +117,24 @@ def test_plans_are_kept_for_a_bounded_number_of_kinds(load: Load) -> None:
             "",
         ),
         ("confidence > 0.1", "today() > 0.1", "rule 'rest': broken expression: unknown function 'today'", "Known"),
-        ("confidence > 0.1", "confidence", "rule 'rest': expression does not fit", "Compare numbers"),
-        ("confidence > 0.1", "confidence > 'x'", "rule 'rest': expression does not fit", "types are declared"),
-        ("kind == 'order.late'", "kind > 3", "rule 'sure': expression does not fit", "types are declared"),
+        ("confidence > 0.1", "confidence", "rule 'rest': expression does not fit", "Compare it: confidence > 0.5."),
+        ("confidence > 0.1", "confidence > 'x'", "rule 'rest': expression does not fit", "types of facts are declared"),
+        ("kind == 'order.late'", "kind > 3", "rules.yaml:6: rule 'sure': expression does not fit", "Write '3', or"),
+        (
+            "kind == 'order.late'",
+            "3 == kind",
+            "rules.yaml:6: rule 'sure': expression does not fit the types of its facts: fact 'kind' is a string, "
+            "but 3 is a number, so '3 == kind' is never true",
+            "Write '3', or compare what is a number. The types of facts are declared in bundle.yaml.",
+        ),
+        ("kind == 'order.late'", "(confidence < 0.0 || kind in ['a', 3])", "so \"kind in ['a', 3]\" looks in vain", ""),
+        (
+            "confidence > 0.1",
+            "confidence > 0.1 || confidence == '1'",
+            "fact 'confidence' is a number",
+            "without quotes",
+        ),
+        ("confidence > 0.1", "min(confidence, 1.0) > 0.5", "unknown function 'min'", "Known functions: contains"),
         ("id: rest", "id: sure", "rules.yaml:14: rule 'sure': this id is taken", "its own id"),
         (
             "outcome: observe",

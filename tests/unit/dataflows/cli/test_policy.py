@@ -72,12 +72,12 @@ def test_test_fails_on_a_case_that_does_not_hold_and_on_a_rule_without_one(tmp_p
     other = {"name": "other", "facts": {"kind": "x"}, "expect": {"outcome": "recommend"}}
     write_cases(folder, right, rest)
     result = run("test", folder, "--json", code=1)
-    assert "1 rules are reached by no case" in result.stderr
+    assert "1 rule is reached by no case" in result.stderr
     (version,) = orjson.loads(result.stdout)["versions"]
     assert (version["rules"], version["covered"], version["uncovered"]) == (3, 2, ["default"])
     write_cases(folder, right, rest | {"expect": {"outcome": "act"}}, other)
     result = run("test", folder, code=1)
-    assert "1 cases are decided otherwise" in result.stderr
+    assert "1 case is decided otherwise than said" in result.stderr
     assert "outcome: 'act' expected, 'observe' decided" in result.stdout
     write_cases(folder, right, rest, other)
     assert "3 of 3 rules reached (100%)" in run("test", folder).output
@@ -293,3 +293,38 @@ def test_only_whose_key_is_for_policies_can_sign(versions: Path, signers: Any, t
     assert "security may add its public half" in said
     assert "has no version '9'" in run("sign", versions, *signers("ben"), "--version", "9", code=2).stderr
     assert not list(versions.glob("*/signatures.json"))
+
+
+def test_check_refuses_what_is_asked_for_in_vain_and_names_the_nearest(tmp_path: Path) -> None:
+    rules = [
+        rule("a", "kind == 'order.promise_at_rsk'"),
+        rule("b", "kind in ['order.stuck', 'order.stck'] && agent != 'fulfillment'"),
+        rule("c", "open_remedy == 'notfy'"),
+        rule("d", "kind == 'order.promise_passed' || open_remedy == '' || agent == 'cause'"),
+    ]
+    modes = [{"mode": "shadow", "kind": "oder.*", "reason": "r"}]
+    result = run("check", write_bundle(tmp_path, *rules, modes=modes), "--json", code=1)
+    assert "5 values are asked for in vain" in result.stderr
+    (version,) = orjson.loads(result.stdout)["versions"]
+    found = {each["where"] + ": " + each["value"]: each["hint"].partition("?")[0] for each in version["vain"]}
+    assert found == {
+        "rule t/a: order.promise_at_rsk": "Did you mean 'order.promise_at_risk'",
+        "rule t/b: fulfillment": "Did you mean 'fulfilment'",
+        "rule t/b: order.stck": "Did you mean 'order.stuck'",
+        "rule t/c: notfy": "Did you mean 'notify'",
+        "mode shadow: oder.*": "Did you mean 'order.stuck'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("when", "nearest"),
+    [
+        ("severity == 'hihg'", "severity is never 'hihg'. Did you mean 'high'? Known: low, medium, high, critical."),
+        ("linked || !('actt' == mode)", "mode is never 'actt'. Did you mean 'act'?"),
+        ("severity in ['high', 'urgent']", "severity is never 'urgent'"),
+    ],
+)
+def test_a_value_that_a_fact_never_has_is_refused(when: str, nearest: str, tmp_path: Path) -> None:
+    result = run("check", write_bundle(tmp_path, rule("a", when)), code=3)
+    assert nearest in " ".join(result.stderr.split()).replace(" remedy:", ".")
+    assert "rules.yaml:5: rule 'a'" in result.stderr
