@@ -11,8 +11,14 @@ A *false* action changed what it should not have (collateral), or was taken back
 taken back, or could not be carried out. What was never done says nothing. What was earned lapses when nothing is heard
 of it for as long as evidence counts.
 
-What counts is a function of the *set* of outcomes, whatever their order: of each action the one with the highest `seq`,
-and of all actions those heard of last, by the time that the outcomes tell.
+What counts is a function of the *set* of outcomes: of each action the one with the highest `seq`, and of all actions
+those of the latest time, which is the latest that any outcome of the action had. That is so however the outcomes of
+actions are mixed and whatever clock told them, as long as those of *one* action come in the order of their `seq`, as
+the remediation flow tells them. When they do not, it is so but for one case: the one with the highest `seq` came first,
+told an earlier time, and was too old to count; then one before it that is not too old counts in its place.
+
+A good outcome has the time that it tells, so that an old one that is told again is still old. A bad one has that at
+which it was heard: no clock that is slow, or stands still, hides it.
 """
 
 from __future__ import annotations
@@ -97,7 +103,8 @@ def trial_of(told: Mapping[str, Any], now: int) -> Trial | None:
 
     Args:
         told: Data of the record, by its contract.
-        now: When it takes effect, microseconds. No outcome is of later than that, whatever it says.
+        now: When it takes effect, microseconds. No outcome is of later than that, whatever it says, and no bad one is of
+            earlier.
     """
     state, verdict = told["state"], told.get("verdict")
     if state not in ENDS or state == "refused":
@@ -106,8 +113,8 @@ def trial_of(told: Mapping[str, Any], now: int) -> Trial | None:
     verified = verdict == "verified" and state in ("verified", "settled") and not false
     unclear = state in ("verified", "settled", "escalated") and verdict == "inconclusive"
     failed = verdict == "ineffective" or state == "compensated" or (state == "escalated" and not unclear)
-    at = told.get("at")
-    return Trial(now if at is None else min(at, now), told["action_id"], told["seq"], verified, failed, false)
+    at = now if failed or false or told.get("at") is None else min(told["at"], now)
+    return Trial(at, told["action_id"], told["seq"], verified, failed, false)
 
 
 def note(ledger: Ledger, trial: Trial, limit: Limit, now: int) -> str:
@@ -123,6 +130,9 @@ def note(ledger: Ledger, trial: Trial, limit: Limit, now: int) -> str:
     known = next((each for each in trials if each.action_id == trial.action_id), None)
     if known is not None:
         if trial.seq <= known.seq:
+            if trial.seq < known.seq and trial.at > known.at:
+                trials.remove(known)
+                insort(trials, msgspec.structs.replace(known, at=trial.at))
             return "this outcome of the action, or a later one, was counted already"
         trial = msgspec.structs.replace(trial, at=max(trial.at, known.at))
     if (trial.at, trial.action_id) <= ledger.floor or trial.at <= now - limit.within:

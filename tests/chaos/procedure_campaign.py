@@ -40,7 +40,7 @@ CAMPAIGN = Campaign(
     counted=lambda one: one.cases,
     told=told,
     controls=CONTROLS,
-    tries=range(40),
+    tries=range(120),
 )
 
 if __name__ == "__main__":

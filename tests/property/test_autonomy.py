@@ -151,24 +151,72 @@ def test_levels_are_those_of_an_oracle(limit: Limit, told: list[Told]) -> None:
         assert len(ledger.trials) <= limit.last
 
 
-@examples(100)
-@given(told=st.lists(TOLD, max_size=40), last=st.integers(1, 8), seed=st.integers(0, 2**32))
-def test_what_counts_is_the_same_in_any_order_and_however_often_it_is_told(
-    told: list[Told], last: int, seed: int
+@dataclass(frozen=True)
+class Heard:
+    """An outcome whose clock says anything."""
+
+    action: int
+    hours: int
+    state: str
+    collateral: bool
+
+
+HEARD = st.builds(
+    Heard, st.integers(0, 12), st.integers(-30, 30), st.sampled_from(["settled", "settled", "escalated"]), st.booleans()
+)
+
+
+def heard(all_: list[Heard], now: int) -> list[tuple[int, Trial]]:
+    """Return (action, what each outcome says of it), numbered per action as they are told."""
+    seqs: dict[int, int] = {}
+    made = []
+    for each in all_:
+        seqs[each.action] = seqs.get(each.action, 0) + 1
+        said = Told(0, each.action, each.state, "verified", each.collateral)
+        trial = trial_of(data(said, seqs[each.action], each.hours * HOUR), now)
+        assert trial is not None
+        made.append((each.action, trial))
+    return made
+
+
+def in_the_end(trials: list[tuple[int, Trial]], last: int, since: int) -> list[Trial]:
+    """Return what is to count when all are heard: the newest of each action, as late as any of it."""
+    newest: dict[int, Trial] = {}
+    for action, trial in sorted(trials, key=lambda each: each[1].seq):
+        latest = max(trial.at, newest[action].at if action in newest else trial.at)
+        newest[action] = Trial(latest, trial.action_id, trial.seq, trial.verified, trial.failed, trial.false)
+    return sorted(trial for trial in newest.values() if trial.at > since)[-last:]
+
+
+@examples(200)
+@given(told=st.lists(HEARD, max_size=40), last=st.integers(1, 6), seed=st.integers(0, 2**32))
+def test_however_actions_are_mixed_and_whatever_clocks_say_the_same_counts(
+    told: list[Heard], last: int, seed: int
 ) -> None:
-    limit, now = replace(LIMIT, last=last, within=20 * DAY), sum(each.hours for each in told) * HOUR + HOUR
-    at, trials = 0, list[Trial]()
-    for number, each in enumerate(told):
-        at += each.hours * HOUR
-        trial = trial_of(data(each, number + 1, at), now)
-        trials += [trial] if trial is not None else []
-    plain, other = Ledger(), Ledger()
-    for trial in trials:
-        note(plain, trial, limit, now)
-    shuffled = [*trials, *trials]
+    limit, now, chance = replace(LIMIT, last=last, within=20 * HOUR), 20 * HOUR, random.Random(seed)
+    trials = heard(told, now)
+    waiting = {action: [trial for of, trial in trials if of == action] for action, _ in trials}
+    mixed = []
+    while waiting:
+        action = chance.choice(sorted(waiting))
+        mixed.append(waiting[action].pop(0))
+        # Any that came before may come once more, in any order.
+        mixed += chance.sample(mixed, min(len(mixed), chance.choice([0, 0, 1])))
+        waiting = {of: left for of, left in waiting.items() if left}
+    ledger = Ledger()
+    for trial in mixed:
+        note(ledger, trial, limit, now)
+    assert ledger.trials == in_the_end(trials, last, 0)
+
+
+@examples(200)
+@given(told=st.lists(HEARD, max_size=40), seed=st.integers(0, 2**32))
+def test_where_nothing_is_too_old_the_same_counts_in_any_order(told: list[Heard], seed: int) -> None:
+    limit, now = replace(LIMIT, last=40, within=90 * DAY), 20 * HOUR
+    trials = heard(told, now)
+    shuffled = [trial for _, trial in trials] * 2
     random.Random(seed).shuffle(shuffled)
+    ledger = Ledger()
     for trial in shuffled:
-        note(other, trial, limit, now)
-    newest = {trial.action_id: trial for trial in trials}
-    expected = sorted(trial for trial in newest.values() if trial.at > now - limit.within)[-last:]
-    assert plain.trials == other.trials == expected
+        note(ledger, trial, limit, now)
+    assert ledger.trials == in_the_end(trials, 40, -(2**60))

@@ -18,6 +18,7 @@ import orjson
 import pytest
 import yaml
 
+from config.clock import to_text
 from config.playbooks.load import FOLDER
 from config.policies.load import DEFAULT_FOLDER
 from dataflows.remedy_clock import wall_clock
@@ -32,6 +33,7 @@ from tests.support.topics import Found, read
 pytestmark = pytest.mark.slow
 
 CUSTOMERS = 8
+MOST = 3
 
 
 def playbooks(folder: Path) -> Path:
@@ -66,7 +68,7 @@ def running() -> Iterator[list[Popen[str]]]:
 @pytest.fixture
 def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
     suffix = uuid.uuid4().hex[:8]
-    names = {name: f"{name}-{suffix}" for name in ("orders", "outcomes", "actions")}
+    names = {name: f"{name}-{suffix}" for name in ("orders", "outcomes", "actions", "withheld")}
     for name in names.values():
         kafka.create(name, 2)
     target, url = target_process(tmp_path, "--seed", 5, "--faults", "fail_after=0.1,lose_reply=0.1")
@@ -76,6 +78,7 @@ def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
         "time": {"idle_timeout": "1s", "lateness_max": "1s"},
         "topics": {
             "actions": names["actions"],
+            "withheld": names["withheld"],
             "outcomes": names["outcomes"],
             "transactional_id_prefix": f"job-{suffix}",
         },
@@ -151,3 +154,35 @@ def test_each_outcome_is_told_once_and_its_case_decided_about_anew(
     assert [(one["action_id"], one["seq"], one["state"]) for one in bodies] == sorted(written)
     assert len({one.headers["ce_id"] for one in found}) == len(found) >= 2 * CUSTOMERS
     assert {one.headers["ce_type"] for one in found} == {"action.outcome"}
+
+
+def test_the_case_of_a_withheld_action_hears_that_nothing_was_done(
+    tmp_path: Path, kafka: Broker, job: Job, running: list[Popen[str]]
+) -> None:
+    file = tmp_path / "policy" / "bundle.yaml"
+    limit = {"description": "Few.", "per": "all", "most": MOST, "within": "1d"}
+    document = yaml.safe_load(file.read_text()) | {"guardrails": {"limits": {"few": limit}}}
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
+    ledger = store_url(tmp_path / "ledger.db")
+    running.append(start("run", "remediation", "--config", job.config, "--ledger", ledger, "--json"))
+    eventually(lambda: len(children(running[0])) == 1, "the flow observes")
+    job.start()
+    late_orders(kafka, next(each for each in job.topics if each.startswith("orders")), CUSTOMERS, wall_clock())
+
+    def heard() -> bool:
+        assert running[0].poll() is None, running[0].communicate()
+        ended = Counter(each["facts"]["last_outcome"] for each in decided(job, "decision"))
+        return (ended["refused"], ended["verified"]) == (CUSTOMERS - MOST, MOST)
+
+    eventually(heard, "every case is decided about anew")
+    running[0].terminate()
+    end(running[0])
+    job.stop()
+    rows = forestall("actions", "list", "--ledger", ledger, "--json").document["actions"]
+    assert Counter(row["state"] for row in rows) == {"settled": MOST, "refused": CUSTOMERS - MOST}
+    withheld = {each["case_id"]: each for each in decided(job, "guardrail")}
+    assert len(withheld) == CUSTOMERS - MOST
+    for said in decided(job, "decision"):
+        if said["facts"]["last_outcome"] == "refused":
+            assert said["outcome"] == "recommend"
+            assert f"decided anew at {to_text(withheld[said['case_id']]['again_at'])}" in said["reason"]

@@ -273,9 +273,30 @@ def test_an_action_that_was_not_carried_out_to_its_end_says_nothing(state: str) 
     assert trial_of(told(state, "ineffective"), HOUR) is None
 
 
-def test_an_outcome_is_not_of_later_than_it_came() -> None:
-    later, earlier = (trial_of(told("settled") | {"at": at}, HOUR) for at in (5 * HOUR, 1))
-    assert (later and later.at, earlier and earlier.at) == (HOUR, 1)
+def test_an_outcome_is_not_of_later_than_it_came_and_a_bad_one_not_of_earlier() -> None:
+    for state, verdict, collateral, earliest in (
+        ("settled", "verified", False, 1),
+        ("settled", "inconclusive", False, 1),
+        ("settled", "verified", True, HOUR),
+        ("escalated", "ineffective", False, HOUR),
+        ("compensated", None, False, HOUR),
+    ):
+        said = told(state, verdict) | {"collateral": collateral}
+        later, earlier = (trial_of(said | {"at": at}, HOUR) for at in (5 * HOUR, 1))
+        assert (later and later.at, earlier and earlier.at) == (HOUR, earliest)
+
+
+def test_a_clock_that_stands_still_hides_no_failure(tmp_path: Path) -> None:
+    steward = Steward(bounded_bundle(tmp_path, START))
+    bad = [failed(60 * DAY + number * HOUR, f"f{number}") for number in range(2)]
+    good = [outcome(70 * DAY + number, f"v{number}") for number in range(20)]
+    for event in (*bad, *good):
+        event.data["at"] = HOUR
+    steward.feed(*bad)
+    assert steward.moves == [("supervised", "failures")]
+    # What helped and is told again later is still old.
+    steward.feed(*good)
+    assert steward.moves == [("supervised", "failures")]
 
 
 def trials(*kinds: str, at: int = HOUR, every: int = 0) -> list[Trial]:
@@ -353,6 +374,15 @@ def test_a_later_outcome_of_an_action_counts_although_its_clock_went_backwards()
     assert note(ledger, Trial(5 * HOUR, "a", 1, True, False, False), LIMIT, 6 * HOUR) == ""
     assert note(ledger, Trial(-50 * DAY, "a", 2, False, True, True), LIMIT, 6 * HOUR) == ""
     assert ledger.trials == [Trial(5 * HOUR, "a", 2, False, True, True)]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_outcomes_of_an_action_it_is_no_matter_which_comes_first(order: tuple[int, int]) -> None:
+    two = Trial(5 * HOUR, "a", 1, True, False, False), Trial(2 * HOUR, "a", 2, False, False, False)
+    ledger = Ledger()
+    for each in order:
+        note(ledger, two[each], LIMIT, 6 * HOUR)
+    assert ledger.trials == [Trial(5 * HOUR, "a", 2, False, False, False)]
 
 
 def test_levels_follow_a_policy_that_lowers_the_ceiling() -> None:
