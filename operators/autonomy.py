@@ -103,8 +103,7 @@ def trial_of(told: Mapping[str, Any], now: int) -> Trial | None:
 
     Args:
         told: Data of the record, by its contract.
-        now: When it takes effect, microseconds. No outcome is of later than that, whatever it says, and no bad one is of
-            earlier.
+        now: When it takes effect, microseconds. No outcome is of later, whatever it says, and no bad one of earlier.
     """
     state, verdict = told["state"], told.get("verdict")
     if state not in ENDS or state == "refused":
