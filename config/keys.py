@@ -86,6 +86,10 @@ class Key:
         """A short name of the key: 16 hexadecimal digits of its hash."""
         return blake2b(self.public, digest_size=8).hexdigest()
 
+    def is_valid(self, at: int) -> bool:
+        """Return whether it can sign at an instant."""
+        return self.valid_from <= at and (self.revoked_at is None or at < self.revoked_at)
+
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Return whether `signature` is this key's, of `message`."""
         try:

@@ -8,18 +8,19 @@ from typing import Any
 
 import click
 
-from config.clock import HOUR, to_text
+from config.clock import HOUR, SECOND, to_text
 from config.errors import CheckFailed, UsageError
 from config.key_files import read_private_key
 from config.keys import Keys, load_keys, public_text, sign
 from dataflows.cli.approval_show import show_request
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line, print_rows
 from dataflows.cli.instant import Instant
 from dataflows.cli.kafka_options import bootstrap_option, config_option, settings_with
 from dataflows.cli.reports import store_option
 from dataflows.control_records import control_record, send
 from operators.approvals import ANSWERED, Answer
 from replay.continuation import write_continuation
+from sinks.approval_load import ENDS, by_person, by_role
 from sinks.queries import channel_statistics
 from sinks.requests import find_request, requests
 from sinks.store import Store
@@ -86,6 +87,39 @@ def show(request_id: str, store_url: str, config: Path | None, as_json: bool) ->
       forestall approvals show 5f1c93 --store sqlite:///var/world.db
     """
     show_request(request_id, store_url, config, as_json=as_json)
+
+
+@approvals.command()
+@store_option
+@click.option(
+    "--quick",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Who agrees so soon after the question has hardly read it.",
+)
+@json_option
+def load(store_url: str, quick: float, as_json: bool) -> None:
+    """Show how much each role is asked and how that ended, how soon people answer, and how often they agree.
+
+    \b
+    Example:
+      forestall approvals load --store sqlite:///var/world.db
+    """
+    with Store.open(store_url) as opened:
+        reached = max((row["watermark"] for row in channel_statistics(opened)), default=0)
+        found = requests(opened)
+    document = {"roles": by_role(found, reached), "people": by_person(found, round(quick * SECOND))}
+    if as_json:
+        print_json(document)
+        return
+    if not found:
+        out.print("Nobody was asked anything.")
+    columns = ("role", "asked", *ENDS, "open", "oldest_hours", "escalated")
+    print_rows("What roles are asked", columns, document["roles"])
+    people = [row | {"share": f"{row['share']:.0%}"} for row in document["people"]]
+    print_rows("How people answer", ("person", "answers", "agreed", "share", "median_s", "quick"), people)
 
 
 def _answering(answer: str) -> Any:

@@ -112,6 +112,10 @@ def test_a_request_is_shown_answered_and_done_and_the_recording_goes_on(desk: De
     assert desk.replay(desk.folder / "no")["actions"] == 1
     report = forestall("report", "--store", desk.store, "--json").document
     assert (report["requests"]["granted"], report["requests"]["rejected"]) == (1, 1)
+    load = desk.approvals("load", "--quick", "0.1", "--json").document
+    assert [(row["person"], row["answers"], row["agreed"]) for row in load["people"]] == [("maria", 2, 1)]
+    assert sum(row["open"] for row in load["roles"]) == len(desk.open_requests())
+    assert "maria" in desk.approvals("load").out
     case = forestall("case", request["case_id"], "--store", desk.store).out
     assert "maria (customer-operations): approve" in case
     desk.approvals("approve", request["request_id"], *given, "--into", desk.folder / "again").says(

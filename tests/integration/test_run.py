@@ -136,3 +136,19 @@ def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, everybody: bool
         for pid in of_session(process.pid):
             os.kill(pid, signal.SIGKILL)
     assert process.returncode != 0
+
+
+@pytest.mark.slow
+def test_an_agent_with_something_under_way_cannot_be_retired_yet(ran: tuple[Path, str]) -> None:
+    url = store_url(ran[0])
+    told = forestall("agents", "drained", "fulfilment", "--store", url)
+    assert told.code == 1
+    assert "fulfilment has something under way: actions: 1, requests:" in told.err
+    assert "which order-operations may change" in told.err
+    assert "for order-operations-on-call to take over" in told.out
+    document = forestall("agents", "drained", "outage", "--store", url, "--json").document
+    assert (document["drained"], document["actions"], document["requests"]) == (True, [], [])
+    listed = {row["agent"]: row for row in forestall("agents", "list", "--store", url, "--json").document["agents"]}
+    assert listed["fulfilment"]["lifecycle"] == "active"
+    assert listed["fulfilment"]["cases"] > listed["fulfilment"]["open"] > 0
+    forestall("agents", "drained", "fulfillment", "--store", url).says(2, "There is no agent 'fulfillment'")
