@@ -13,7 +13,8 @@ from collections import Counter
 from typing import Any
 
 from tests.chaos.worlds import Campaign
-from tests.support.procedure_check import CONTROLS, Checked, check
+from tests.support.procedure_check import Checked, check
+from tests.support.procedure_controls import CONTROLS
 from tests.support.procedure_world import ProcedureSetting
 
 

@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 from tests.chaos.worlds import found_out
-from tests.support.procedure_check import CONTROLS, check
+from tests.support.procedure_check import check
+from tests.support.procedure_controls import CONTROLS
 from tests.support.procedure_world import ProcedureSetting
 
 SEEDS = range(1, 13)
@@ -35,6 +36,10 @@ def test_only_what_is_allowed_is_done(setting: ProcedureSetting) -> None:
     refused = {name.removeprefix("refused: ") for name in seen if name.startswith("refused: ")}
     assert {"forged", "expired", "own-request", "replayed", "wrong-role", "other-request", "revoked"} <= refused
     assert kills > 10
+    levels = {name.removeprefix("level ") for name in seen if name.startswith("level ")}
+    assert {"autonomous: earned", "supervised: failures", "recommend: bounds", "supervised: probation-over"} <= levels
+    held = {name.removeprefix("goes by supervised ") for name in seen if name.startswith("goes by supervised ")}
+    assert {"(failures)", "(drift)", "(quality)"} <= held
 
 
 @pytest.mark.slow

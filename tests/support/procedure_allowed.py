@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tests.support.procedure_known import Case, Known
 from tests.support.procedure_rules import SEVERITIES, Row, counts, fire, money_of, span, speaks
@@ -10,18 +11,34 @@ from tests.support.procedure_rules import SEVERITIES, Row, counts, fire, money_o
 RANKS = {"observe": 0, "recommend": 1, "approve": 2, "act": 3}
 
 
-def allowed(known: Known, at: int, case: Case, decision: Row, consent: Row | None) -> tuple[str, str, Row, str]:
-    """Return the most that may be decided now, what would be done, and why it is no more."""
+class Most(NamedTuple):
+    """The most that may be decided about a case."""
+
+    outcome: str
+    why: str
+    """Why it is no more."""
+    remedy: str = ""
+    parameters: Row | None = None
+    """Of what would be done."""
+    segment: str = ""
+    level: str = ""
+    """How far the remedy may go by what it has earned; "" where that does not matter."""
+    because: str = ""
+    """What the level comes of."""
+
+
+def allowed(known: Known, at: int, case: Case, decision: Row, consent: Row | None) -> Most:
+    """Return the most that may be decided now."""
     hash_, _, main, rules = known.version(at)
     found = known.open_of(case)
     if not found:
-        return "observe", "", {}, "nothing is open"
+        return Most("observe", "nothing is open")
     facts = known.facts(at, case, decision["case_id"], found)
     if decision["bundle"] != hash_:
-        return "observe", "", {}, "another version is in force"
+        return Most("observe", "another version is in force")
     outcome, rule, mode = fire(main, rules, facts)
     if rule is None:
-        return outcome, "", {}, "no rule"
+        return Most(outcome, "no rule")
     remedy, why = rule.get("remedy", ""), rule["id"]
     traits = main["remedies"].get(remedy, {})
     parameters = {
@@ -46,6 +63,13 @@ def allowed(known: Known, at: int, case: Case, decision: Row, consent: Row | Non
             outcome, why = min(outcome, "recommend", key=RANKS.__getitem__), why + ", not done before"
         elif case.plan is not None and at < case.plan["until"]:
             outcome, why = min(outcome, "recommend", key=RANKS.__getitem__), why + ", another is under way"
+    segment = level = because = ""
+    if wanted in ("approve", "act"):
+        segment = known.levels.segment(at, facts)
+        level, because = known.levels.level(at, (facts["agent"], remedy, segment), facts["data_quality"])
+        far = {"recommend": "recommend", "supervised": "approve"}.get(level, outcome)
+        if RANKS[far] < RANKS[outcome]:
+            outcome, why = far, f"{why}, {level} ({because})"
     if consent is not None and outcome == "approve":
         wrong = consent_lacks(known, at, consent, remedy, parameters, hash_, traits, facts, main)
         outcome, why = ("act", why + ", consent") if not wrong else (outcome, why + ", " + wrong)
@@ -54,7 +78,7 @@ def allowed(known: Known, at: int, case: Case, decision: Row, consent: Row | Non
         # A guardrail asks, rather than lets act; and to ask is beyond no flag but observe-only.
         asks = flagged != "observe" and decision.get("guardrails")
         outcome, why = "approve" if asks else flagged, why + ", a flag"
-    return outcome, remedy, parameters, why
+    return Most(outcome, why, remedy, parameters, segment, level, because)
 
 
 def consent_lacks(

@@ -12,7 +12,9 @@ from config.playbooks.model import Playbook
 from tests.support.playbooks import AT, playbook, step
 from tests.support.policies import rule
 from tests.support.procedure_policy import (
+    ANEW_H,
     APPROVALS,
+    AUTONOMY,
     BEGINS,
     CHANGE_H,
     DESK,
@@ -20,6 +22,7 @@ from tests.support.procedure_policy import (
     FACTS,
     GUARDRAILS,
     LATER,
+    LATER_LIMITS,
     MODES,
     REMEDIES,
     RULES,
@@ -32,7 +35,8 @@ def write_policy(folder: Path) -> list[Path]:
     """Write both versions into subfolders of `folder`; return them, the earlier first."""
     made = []
     for version, begins in (("1.0.0", "1970-01-01T00:00:00Z"), ("2.0.0", _instant(CHANGE_H))):
-        later = LATER if version == "2.0.0" else {}
+        is_later = version == "2.0.0"
+        later = LATER if is_later else {}
         main = {
             "name": "procedure",
             "owner": "board",
@@ -43,6 +47,7 @@ def write_policy(folder: Path) -> list[Path]:
             "remedies": {name: remedy | {"description": "d"} for name, remedy in REMEDIES.items()},
             "tables": ["rules.yaml"],
             "modes": MODES,
+            "autonomy": _autonomy(is_later=is_later),
             "approvals": APPROVALS,
             "guardrails": {"limits": {name: limit | {"description": "d"} for name, limit in GUARDRAILS.items()}},
             "default": {"outcome": "recommend", "reason": "No rule for {kind}."},
@@ -57,6 +62,14 @@ def write_policy(folder: Path) -> list[Path]:
         (to / "rules.yaml").write_text(yaml.safe_dump(table))
         made.append(to)
     return made
+
+
+def _autonomy(*, is_later: bool) -> dict[str, Any]:
+    section = {"segments": [segment | {"description": "d"} for segment in AUTONOMY["segments"]]}
+    if not is_later:
+        return section | {"limits": AUTONOMY["limits"]}
+    *others, rest = AUTONOMY["limits"]
+    return section | {"limits": [*LATER_LIMITS, *others, rest | {"anew_from": _instant(ANEW_H)}]}
 
 
 def _instant(hours: int) -> str:

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
-from unittest.mock import patch
 
 from config.errors import StoreError
-from config.policies.approvals import Approvals
+from tests.support.procedure_controls import CONTROLS
 from tests.support.procedure_oracle import Oracle
 from tests.support.procedure_world import ProcedureSetting, ProcedureWorld
-
-CONTROLS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
-    "consent": lambda: patch("operators.approval_step.judge", _nothing),
-    "stale": lambda: patch("operators.approval_step.judge_state", _nothing),
-    "people": lambda: patch.object(Approvals, "people", lambda *_, **__: 1),
-    "flags": lambda: patch("operators.restrain.restraint", _nothing),
-    "case": lambda: patch("operators.restrain._by_case", lambda said, *_: (said.outcome, said.restraint)),
-    "modes": lambda: patch("operators.policy.tightest", _nothing),
-    "sources": lambda: patch("operators.policy._wants_sources", lambda *_: False),
-    "customer": lambda: patch("operators.restrain.judge", lambda *_: []),
-    "fleet": lambda: patch("operators.guard.judge_limit", _nothing),
-    "job": nullcontext,
-    "amount": nullcontext,
-    "undecided": nullcontext,
-    "held": nullcontext,
-}
-"""What can be taken away, or broken: see `ProcedureWorld` for those that are broken there."""
-
-
-def _nothing(*_: object) -> None:
-    return None
 
 
 @dataclass(frozen=True)

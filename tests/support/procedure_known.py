@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.procedure_levels import Levels
 from tests.support.procedure_policy import DAY
 from tests.support.procedure_rules import SEVERITIES, TIGHT, Row, counts, rules_of, severity_of
 
@@ -42,7 +43,7 @@ class Known:
         folders: Of the versions of the policy: `bundle.yaml`, `rules.yaml`.
         in_force: From when on each holds, by the hash that decisions name, in the same order.
         mode: How far the job may go.
-        sent: Control records as they were written: at, type, data.
+        sent: Control records as they were written, and what drifted: at, type, data.
     """
 
     def __init__(self, folders: Iterable[Path], in_force: Mapping[str, int], mode: str, sent: Iterable[Any]) -> None:
@@ -51,6 +52,7 @@ class Known:
             for folder, (hash_, begins) in zip(folders, in_force.items(), strict=True)
         ]
         self.mode, self.sent = mode, list(sent)
+        self.levels = Levels(self._versions, self.sent)
         self._open: dict[str, dict[tuple[str, str], Row]] = {}
         self.causes: dict[str, set[str]] = {}
         """By entity, all causes that its findings named."""
@@ -60,6 +62,8 @@ class Known:
         self.decisions: dict[str, Row] = {}
         self.requests: dict[str, Row] = {}
         self.actions: dict[str, Row] = {}
+        self.changes: dict[tuple[int, str], tuple[str, str]] = {}
+        """Of levels, as they were told: by when and whose, to what and why."""
         self.seen: Counter[str] = Counter()
         """What was met, so that a run can be told from one in which nothing happened."""
 
@@ -107,6 +111,10 @@ class Known:
             return
         gone = data["state"] in ("compensated", "refused") or data["verdict"] is None
         case.last_outcome, case.plan = data["state"] if gone else data["verdict"], None
+
+    def _on_autonomy_changed(self, at: int, key: str, data: Row) -> None:
+        if data["remedy"] != "*":
+            self.changes[(at, key)] = (data["level"], data["cause"])
 
     def _on_approval_requested(self, at: int, key: str, data: Row) -> None:
         self.requests[data["request_id"]] = data | {"roles": list(data["roles"]), "asked_at": at}
@@ -163,6 +171,7 @@ class Known:
             "open_remedy": case.plan["remedy"] if case.plan is not None and under_way else "",
             "last_outcome": case.last_outcome,
             "mode": self.mode,
+            "data_quality": leading["evidence"]["features"].get("data_quality", 1.0),
         }
 
     def version(self, at: int) -> tuple[str, int, Row, list[Row]]:

@@ -14,7 +14,11 @@ from typing import Any
 from tests.support.procedure_allowed import RANKS, allowed, consent_lacks, exceeded
 from tests.support.procedure_effects import at_target
 from tests.support.procedure_known import Known
+from tests.support.procedure_policy import BEGINS, HOUR, SPAN_H
 from tests.support.procedure_rules import Row, span
+
+OF_NO_CASE = ("case.", "shadow", "outcome.ignored", "autonomy.")
+"""Outputs that may name a case that nobody sees, or that is not there yet."""
 
 
 class Oracle(Known):
@@ -26,23 +30,44 @@ class Oracle(Known):
             follow = getattr(self, "_on_" + one.type.replace(".", "_"), None)
             self.seen[one.type] += 1
             case_id = one.data.get("case_id", "")
-            if case_id and case_id not in self.cases and not one.type.startswith(("case.", "shadow")):
+            if case_id and case_id not in self.cases and not one.type.startswith(OF_NO_CASE):
                 yield f"{one.type} at {one.at} is of no case that anybody sees"
             elif follow is not None:
                 yield from follow(one.at, one.key, one.data) or ()
+        yield from self._of_levels()
 
     def _on_decision(self, at: int, key: str, data: Row) -> Iterator[str]:
         self.decisions[data["decision_id"]] = data
         case, consent = self.cases[data["case_id"]], data.get("approval")
-        most, remedy, parameters, why = allowed(self, at, case, data, consent)
-        self.seen[f"{data['outcome']}: {why}"] += 1
-        if RANKS[data["outcome"]] > RANKS[most]:
-            yield f"{data['outcome']} {data['remedy']} at {at}, allowed is {most}: {why}"
-        elif data["outcome"] in ("approve", "act") and (data["remedy"], data["parameters"]) != (remedy, parameters):
-            yield f"{data['outcome']} {data['remedy']} {data['parameters']}, allowed is {remedy} {parameters}: {why}"
+        most = allowed(self, at, case, data, consent)
+        said = f"{data['outcome']} {data['remedy']} at {at}"
+        self.seen[f"{data['outcome']}: {most.why}"] += 1
+        if RANKS[data["outcome"]] > RANKS[most.outcome]:
+            yield f"{said}, allowed is {most.outcome}: {most.why}"
+        wanted, what = (most.remedy, most.parameters), (data["remedy"], data["parameters"])
+        if data["outcome"] in ("approve", "act") and what != wanted:
+            yield f"{said} {data['parameters']}, allowed is {most.remedy} {most.parameters}: {most.why}"
+        if most.level:
+            self.seen[f"goes by {most.level} ({most.because})"] += 1
+        earned = (data.get("segment", ""), data.get("autonomy", ""))
+        if data["remedy"] == most.remedy and earned != (most.segment, most.level):
+            yield f"{said} goes by {earned}, earned is {(most.segment, most.level)}: {most.why}"
         chosen = self.version(at)[2]["remedies"].get(data["remedy"], {})
         if chosen.get("contacts_customer") and data["outcome"] != "observe":
             case.contacted = at
+
+    def _of_levels(self) -> Iterator[str]:
+        """Yield the changes of levels that were told and not due, and the other way round."""
+        due = {
+            (at, "/".join(triple)): (level, why)
+            for triple in self.levels.triples
+            for at, level, why in self.levels.moves(triple)
+            if at < BEGINS + SPAN_H * HOUR
+        }
+        self.seen.update(f"level {level}: {why}" for level, why in due.values())
+        for name in sorted({*due, *self.changes}):
+            if due.get(name) != self.changes.get(name):
+                yield f"level {name} became {self.changes.get(name)}, due is {due.get(name)}"
 
     def _on_action(self, at: int, key: str, data: Row) -> Iterator[str]:
         name, case = data["action_id"], self.cases[data["case_id"]]

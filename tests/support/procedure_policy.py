@@ -19,6 +19,8 @@ SPAN_H = 36
 """Hours that a world lasts."""
 CHANGE_H = 20
 """So many hours after its beginning the second version takes effect."""
+ANEW_H = 27
+"""From so many hours on, what was earned or lost earlier counts for nothing where no limit of its own holds."""
 DESK, DUTY, HEAD = "desk", "duty", "head"
 
 FACTS = {
@@ -115,9 +117,42 @@ MODES: list[dict[str, Any]] = [
     {"mode": "off", "rule": "t/show", "agent": "outage", "reason": "no"},
 ]
 WHENS: dict[str, Predicate] = {
+    "money_at_risk >= 100.0": lambda f: f["money_at_risk"] >= 100,
+    "severity == 'critical'": lambda f: f["severity"] == "critical",
     "money_at_risk >= 500.0": lambda f: f["money_at_risk"] >= 500,
     "confidence < 0.7": lambda f: f["confidence"] < 0.7,
 }
+AGENTS = ("fulfilment", "billing", "outage", "experience", "fraud")
+MODELS = {"late-model": "fulfilment", "bill-model": "billing"}
+"""By model whose features may drift, the agent that reads it."""
+EARNING: dict[str, Any] = {
+    "reason": "A trial.",
+    "start": "autonomous",
+    "ceiling": "autonomous",
+    "evidence": {"last": 12, "within": "19h", "confidence": 0.8},
+    "promotion": {"verified_min": 4, "success_min": 0.55, "false_max": 0.35},
+    "demotion": {"failures": 3, "within": "9h", "judged_from": 5, "quality_min": 0.8, "probation": "5h"},
+}
+"""Few outcomes do, for a world is short. No span is one of another section, so that no two things are due at once."""
+SUPERVISED = EARNING | {"start": "supervised"}
+AUTONOMY: dict[str, Any] = {
+    "segments": [
+        {"name": "costly", "when": "money_at_risk >= 100.0"},
+        {"name": "urgent", "when": "severity == 'critical'"},
+    ],
+    "limits": [
+        SUPERVISED | {"remedy": "credit", "segment": "costly", "ceiling": "supervised"},
+        EARNING | {"agent": "outage", "remedy": "tell", "start": "recommend"},
+        SUPERVISED | {"segment": "urgent"},
+        SUPERVISED | {"agent": "billing", "remedy": "ship"},
+        EARNING,
+    ],
+}
+LATER_LIMITS: list[dict[str, Any]] = [
+    SUPERVISED | {"agent": "billing", "promotion": {"verified_min": 6, "success_min": 0.7, "false_max": 0.3}},
+    SUPERVISED | {"remedy": "ship", "segment": "costly", "ceiling": "supervised"},
+]
+"""These stand before the others in the second version."""
 APPROVALS = {
     "answer_within": "6h",
     "two_people_from": 500,

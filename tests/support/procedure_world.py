@@ -5,7 +5,6 @@ killed at every boundary; what came of them heard by the case stage again. In vi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -17,24 +16,23 @@ import sqlalchemy as sa
 
 from config.actions import Action, decode_action
 from config.clock import HOUR, MINUTE, SECOND
-from config.events import BROADCAST, RELEASE, Event
+from config.events import BROADCAST, Event
 from config.policies.documents import Outcome
 from config.policies.load import load_bundle
 from config.policies.versions import Versions
 from dataflows.remedy_flags import Restraint, remedies_of
 from dataflows.remedy_means import Means
 from operators.approvals import Answer
-from operators.cases import CaseLogic, CaseSettings
-from operators.decide import Decider
 from operators.flags import FLAG, Limit, Standing
-from operators.guard import GUARD, WITHHELD, GuardLogic
-from operators.outcomes import OUTCOME
+from operators.guard import WITHHELD
 from sinks.ledger_schema import outcomes
 from tests.support.approvals import event_of, keys_of, public_key, signed
-from tests.support.findings import Stage, end_of, finding
+from tests.support.findings import end_of, finding
 from tests.support.playbooks import AT
 from tests.support.procedure_bundle import books, write_policy
+from tests.support.procedure_history import drifts, history, outcome_event
 from tests.support.procedure_policy import CHANGE_H, DESK, PEOPLE, SPAN_H
+from tests.support.procedure_stages import Stages
 from tests.support.remedy_world import Setting, World
 
 TICK = 15 * MINUTE
@@ -77,6 +75,7 @@ class Told:
     """How far the job may go."""
     released: list[Released] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
+    """Control records, and what drifted."""
 
 
 class ProcedureSetting(Setting):
@@ -111,9 +110,7 @@ class ProcedureWorld(World):
         super().__init__(seed, setting)
         mode: Outcome = self._draw.choice(MODES)
         self.told = Told(mode)
-        decider = Decider(setting.policy, "act" if broken == "job" else mode)
-        self._case = Stage(CaseLogic(decider, CaseSettings(), keys=setting.keys))
-        self._guards = Stage(GuardLogic(setting.policy))
+        self._stages = Stages(setting.policy, "act" if broken == "job" else mode, setting.keys)
         self._due: list[Event] = []
         self._heard: dict[str, int] = {}
         self._records = 0
@@ -121,6 +118,8 @@ class ProcedureWorld(World):
         self.cases = 0
         self._facts()
         self._flags()
+        for event in (*history(self._draw, self._at), *drifts(self._draw, self._at)):
+            self._hear(event)
         for tick in range(1, SPAN_H * HOUR // TICK + 1):
             self.after(tick * TICK, self._tick)
 
@@ -163,6 +162,7 @@ class ProcedureWorld(World):
                 for number in range(draw.choice((1, 1, 2, 3))):
                     at = self._at(begins, min(begins + 8 * HOUR, end))
                     harm = draw.choice((None, at + draw.randint(HOUR, 24 * HOUR)))
+                    quality = draw.choice((*[None] * 7, 1.0, 0.9, 0.5))
                     found = finding(
                         agent=draw.choice(AGENTS),
                         kind=draw.choice(KINDS),
@@ -174,6 +174,7 @@ class ProcedureWorld(World):
                         confidence=draw.choice((0.3, 0.55, 0.8, 0.9, 0.95)),
                         money_at_risk=draw.choice(MONEY),
                         harm_at=harm,
+                        features={} if quality is None else {"data_quality": quality},
                         causes=draw.choice(([], [], [draw.choice(CAUSES)], sorted(draw.sample(CAUSES, 2)))),
                     )
                     self._due.append(found.event(f"c{customer}"))
@@ -204,26 +205,18 @@ class ProcedureWorld(World):
 
     def _tick(self) -> None:
         """Let the case stage hear of all that takes effect before now; hand over what it decided."""
-        for stage in (self._case, self._guards):
+        for stage in self._stages.all:
             if self._draw.random() < 0.1:
                 stage.restart()
-        self._due += self._came_of_it()
-        due = sorted((event for event in self._due if event.at < self.now), key=lambda event: event.order)
+        self._came_of_it()
+        due = [event for event in self._due if event.at < self.now]
         self._due = [event for event in self._due if event.at >= self.now]
-        for event in self._decide(due):
+        for event in self._stages.feed(due, self.now):
             self.told.released.append(Released(event.at, event.type, event.key, event.data))
             if event.type in ("action", WITHHELD):
                 self._hand_over(decode_action(orjson.dumps(event.data)))
             elif event.type == "approval.requested":
                 self._ask(event.data)
-
-    def _decide(self, due: list[Event]) -> list[Event]:
-        """Return what leaves, in the order of event time: of one instant, what the case stage says first."""
-        emitted = self._case.feed(due, self.now)
-        leaving = [event for stage, event in emitted if stage == RELEASE]
-        guarded = self._guards.feed([event for stage, event in emitted if stage == GUARD], self.now)
-        assert len(guarded) + len(leaving) == len(emitted)
-        return sorted([*leaving, *(event for _, event in guarded)], key=lambda event: event.at)
 
     def _hand_over(self, action: Action) -> None:
         if self._broken == "amount" and "amount" in action.parameters:
@@ -234,8 +227,8 @@ class ProcedureWorld(World):
         if self._draw.random() < 0.1:
             self.after(self._draw.randint(0, 6 * HOUR), lambda: self._wish(action))
 
-    def _came_of_it(self) -> Iterator[Event]:
-        """Yield what the ledger told since, as it takes effect now."""
+    def _came_of_it(self) -> None:
+        """Hear what the ledger told since, as it takes effect now."""
         columns = (outcomes.c.shard, outcomes.c.n, outcomes.c.key, outcomes.c.body)
         effective = self.now
         with self.ledger.read() as connection:
@@ -245,8 +238,12 @@ class ProcedureWorld(World):
                 self._heard[shard] = number
                 self._records += 1
                 effective = self._at(effective + 1, effective + SECOND)
-                told = {"verdict": None} | orjson.loads(body)
-                yield Event(effective, f"ledger|{self._records}", key, OUTCOME, told, "outcomes/0", self._records)
+                told = dict.fromkeys(("verdict", "collateral", "at")) | {"case_key": key} | orjson.loads(body)
+                self._hear(outcome_event(effective, f"ledger|{self._records}", told, self._records))
+
+    def _hear(self, event: Event) -> None:
+        self.told.sent.append(Sent(event.at, event.type, event.data))
+        self._due.append(event)
 
     # -- people -------------------------------------------------------------------------------------------------------
 
