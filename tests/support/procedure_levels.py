@@ -116,17 +116,20 @@ class Levels:
         is_known = triple[0] in AGENTS and triple[1] in self._main(now)["remedies"] and triple[2] in segments
         if data["state"] not in OVER or limit is None or not is_known:
             return False
-        before = life.heard.get(data["action_id"])
-        if before is not None and data["seq"] <= before["seq"]:
-            return False
-        at = now if data["at"] is None else min(data["at"], now)
-        at = at if before is None else max(at, before["at"])
-        if at <= now - span(limit["evidence"]["within"]):
-            return False
         false = data["state"] == "compensated" or data["collateral"] is True
         good = data["verdict"] == "verified" and data["state"] in GOOD and not false
         given_up = data["state"] == "escalated" and data["verdict"] != "inconclusive"
         bad = data["verdict"] == "ineffective" or data["state"] == "compensated" or given_up
+        at = now if bad or false or data["at"] is None else min(data["at"], now)
+        before = life.heard.get(data["action_id"])
+        if before is not None:
+            at = max(at, before["at"])
+            if data["seq"] < before["seq"]:
+                before["at"] = at
+            if data["seq"] <= before["seq"]:
+                return False
+        if at <= now - span(limit["evidence"]["within"]):
+            return False
         life.heard[data["action_id"]] = {"at": at, "seq": data["seq"], "good": good, "bad": bad, "false": false}
         return True
 
