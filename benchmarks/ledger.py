@@ -1,15 +1,15 @@
 """How many actions a second go through the effect ledger, from intended to settled: taken in, written down before each
 thing that is asked, asked of a target that does nothing and answers at once, verified, and told.
 
-All is as in the remediation flow — intake, shards, sagas, ledger with group commit — but for the target, which lives
-in this process: it tells how things are, does, and tells what it has done.
+All is as in the remediation flow — intake, shards, sagas, ledger with group commit, bulkhead — but for the target,
+which lives in this process: it tells how things are, does, and tells what it has done.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
@@ -32,12 +32,14 @@ from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import BATCH, Intake
 from dataflows.worker import GC_THRESHOLDS
 from sinks.actions import Recorded
+from sinks.bulkhead import Bulkheads
 from sinks.ledger import Ledger
 from sinks.ledger_queries import actions_by_state
 
 AT = 1_700_000_000 * SECOND
 SHARDS = 8
 CUSTOMER = "customer:c"
+LOOK_AGAIN_S = 0.001
 STATES = ({"trouble": 1}, {"trouble": 0})
 """How an entity is before something was done, and after."""
 
@@ -48,14 +50,7 @@ class Nothing:
     def __init__(self) -> None:
         self._done: set[str] = set()
 
-    def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:
-        """Return that there is a place."""
-        return True
-
-    def give_up(self, target: str, action_id: str) -> None:
-        """There are as many places as anybody wants."""
-
-    def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
+    def carry_out(self, call: Call) -> Reply:
         """Answer at once."""
         state, result = None, "done"
         if call.verb == "measure":
@@ -63,7 +58,10 @@ class Nothing:
         elif call.verb == "do":
             self._done.add(call.action_id)
         made: Result = result  # type: ignore[assignment]
-        answer(Reply(call.action_id, call.turn, made, state=state))
+        return Reply(call.action_id, call.turn, made, state=state)
+
+    def close(self) -> None:
+        """Nothing is held on to."""
 
 
 class Given:
@@ -127,7 +125,8 @@ def _work(number: int, processes: int, actions: int, url: str, together: Barrier
     bodies = [encode_action(action) for action in made if shard_of(action, names) in own]
     with TemporaryDirectory() as folder, Ledger.open(url) as place:
         books, targets = _files(Path(folder))
-        means = Means(place, books, targets, Nothing())
+        hands = Bulkheads(targets, {name: Nothing() for name in targets.by_name})
+        means = Means(place, books, targets, hands)
         shards = [Shard(name, means, AT) for name in own]
         intake = Intake(place, Given(f"bench-{number}", bodies), names)
         gc.set_threshold(*GC_THRESHOLDS)  # as in a worker
@@ -136,9 +135,13 @@ def _work(number: int, processes: int, actions: int, url: str, together: Barrier
         while came or any(shard.open for shard in shards):
             now += SECOND // 50
             new, came = intake.take() if came else ([], False)
+            moved = 0
             for shard in shards:
                 shard.take(new, now)
-                shard.turn(now)
+                moved += shard.turn(now)
+            if not moved and not came:
+                time.sleep(LOOK_AGAIN_S)
+        hands.close()
         told.put((began, time.perf_counter(), time.process_time() - used))
 
 

@@ -66,8 +66,9 @@ class TargetDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """So long after a request expired it may still take effect."""
     concurrency: int = 4
     """Requests at a time."""
-    waiting: int = 200
-    """Requests that may wait for their turn; what is beyond is not handed over yet."""
+    waiting: int = 4_000
+    """Requests that may wait for their turn, at the most: two transactions of a shard's. With fewer, actions stand in
+    line at a quick target, and each then has one move more to write down."""
     response_bytes: int = 65_536
     """An answer beyond this size is not read."""
     sandbox: bool = False

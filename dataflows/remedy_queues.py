@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
@@ -82,7 +83,7 @@ class Queues:
     """Queues of actions, first come, first served; each action waits in one at the most."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, dict[str, None]] = {}
+        self._waiting: dict[str, OrderedDict[str, None]] = {}
         self._where: dict[str, str] = {}
 
     def wait(self, queue: str, action_id: str) -> None:
@@ -90,7 +91,7 @@ class Queues:
         if self._where.get(action_id) == queue:
             return
         self.leave(action_id)
-        self._waiting.setdefault(queue, {})[action_id] = None
+        self._waiting.setdefault(queue, OrderedDict())[action_id] = None
         self._where[action_id] = queue
 
     def leave(self, action_id: str) -> None:

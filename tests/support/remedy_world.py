@@ -118,7 +118,7 @@ class Compartment:
     """The places of a target, and the few calls that are under way at a time."""
 
     def __init__(self, target: Target) -> None:
-        self.places = Places(target.concurrency + target.waiting)
+        self.places = Places(target.concurrency, target.waiting)
         self.free = target.concurrency
         self.waiting: deque[Callable[[], None]] = deque()
 

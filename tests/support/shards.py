@@ -25,21 +25,29 @@ BEFORE, HELPED = {"trouble": 1, "credits": 0}, {"trouble": 0, "credits": 0}
 NAMES = ["shard-000"]
 
 
+class Changing(Places):
+    """Places that a test makes more or fewer."""
+
+    def change(self, most: int) -> None:
+        with self._lock:
+            self._concurrency, self._waiting = most, 0
+            self._let_in()
+
+
 class Hands:
     """Keeps calls until they are answered."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Call, Callable[[Reply], None]]] = []
-        self._places: dict[str, Places] = {}
+        self._places: dict[str, Changing] = {}
         self.before: Callable[[Call], None] = lambda call: None
         """Looks at each call as it is handed over."""
 
     def places(self, target: str, most: int | None = None) -> Places:
         """Return the places of a target; there are as many as anybody wants until a test says how many."""
-        places = self._places.setdefault(target, Places(1_000_000))
+        places = self._places.setdefault(target, Changing(1_000_000, 0))
         if most is not None:
-            places.most = most
-            places.give_up("nobody")
+            places.change(most)
         return places
 
     def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:

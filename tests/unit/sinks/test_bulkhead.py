@@ -12,7 +12,7 @@ import pytest
 from config.clock import SECOND
 from config.effects import Call, Reply
 from config.targets import load_targets
-from sinks.bulkhead import Bulkheads
+from sinks.bulkhead import Bulkheads, Places
 from tests.support.playbooks import AT
 from tests.support.remedies import targets_file
 
@@ -23,9 +23,13 @@ def call(target: str, number: int = 0, verb: str = "do") -> Call:
     return Call(f"a{number}", 1, verb, target, "x", "k", "e", AT, SECOND, AT + SECOND)  # type: ignore[arg-type]
 
 
+def unheard(who: str) -> None:
+    """Whose turn it is nobody wants to know."""
+
+
 def hand_over(bulkheads: Bulkheads, one: Call, answer: Callable[[Reply], None]) -> bool:
     """Hand a call over where there is a place for it; return whether there is."""
-    has_room = bulkheads.take_place(one.target, one.action_id, lambda who: None)
+    has_room = bulkheads.take_place(one.target, one.action_id, unheard)
     if has_room:
         bulkheads.submit(one, answer)
     return has_room
@@ -109,3 +113,69 @@ def test_closing_waits_for_nobody(bulkheads: Bulkheads, executors: dict[str, Exe
     bulkheads.close()
     assert executors["crm"].closed
     executors["crm"].let.release()
+
+
+def test_places_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+    freed: list[str] = []
+    places = Places(1, 1)
+    assert [places.take(who, freed.append) for who in "abcde"] == [True, True, False, False, False]
+    assert places.take("a", freed.append)
+    for who in "ab":
+        places.use(who)
+    assert not places.take("c", freed.append)
+    places.give_up("d")
+    places.leave()
+    assert (freed, places.taken) == (["c"], 2)
+    assert places.take("c", freed.append)
+    places.give_up("c")
+    assert (freed, places.taken) == (["c", "e"], 2)
+    places.give_up("e")
+    places.leave()
+    assert places.taken == 0
+
+
+def test_a_target_has_no_more_places_than_it_gets_through_in_a_second() -> None:
+    places = Places(4, 4_000)
+    assert places.most < 100  # before anything is known of its pace
+    for _ in range(100):
+        assert places.take("a", unheard)
+        places.use("a")
+        places.leave(0.001)
+    assert places.most == pytest.approx(4 + 4_000, abs=200)
+    for _ in range(30):
+        assert places.take("a", unheard)
+        places.use("a")
+        places.leave(2.0)
+    slow = places.most
+    assert 4 <= slow <= 8
+    for _ in range(30):
+        assert places.take("a", unheard)
+        places.use("a")
+        places.leave(None)
+    assert places.most == slow
+    assert Places(4, 2).most == 6
+
+
+def test_what_never_left_says_nothing_of_the_pace_of_its_target(tmp_path: Path) -> None:
+    class Late:
+        def carry_out(self, one: Call) -> Reply:
+            return Reply(one.action_id, one.turn, "expired")
+
+        def close(self) -> None:
+            pass
+
+    class Quick(Late):
+        def carry_out(self, one: Call) -> Reply:
+            return Reply(one.action_id, one.turn, "done")
+
+    targets = load_targets(targets_file(tmp_path, "http://x", concurrency=2, waiting=1_000))
+    bulkheads = Bulkheads(targets, {"crm": Late(), "billing": Quick()})
+    answers: SimpleQueue[Reply] = SimpleQueue()
+    for name in ("crm", "billing"):
+        for number in range(40):
+            assert hand_over(bulkheads, call(name, number), answers.put)
+            answers.get(timeout=PATIENCE_S)
+    numbers = range(1_000)
+    room = {name: sum(bulkheads.take_place(name, f"b{n}", unheard) for n in numbers) for name in ("crm", "billing")}
+    assert room["crm"] < 100 < room["billing"]
+    bulkheads.close()
