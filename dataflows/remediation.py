@@ -33,6 +33,8 @@ from sinks.ledger_rows import NewAction
 TICK = timedelta(milliseconds=20)
 LOOK_AGAIN = timedelta(milliseconds=100)
 """How long a source that has brought nothing waits before it looks again."""
+TURNS_S = 0.2
+"""How long a shard goes on with turns, as long as each finds something to do; then it is the next tick's."""
 
 Item = list[NewAction]
 """What a shard is handed: new actions, or none, at a tick."""
@@ -170,8 +172,10 @@ class TickPart(StatelessSourcePartition[tuple[str, Item]]):
 class ShardPart(StatefulSinkPartition[Item, None]):
     """A shard, as Bytewax calls it."""
 
-    def __init__(self, shard: Shard, outcomes: Outcomes | None) -> None:
-        self._shard, self._outcomes = shard, outcomes
+    def __init__(
+        self, shard: Shard, outcomes: Outcomes | None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._shard, self._outcomes, self._monotonic = shard, outcomes, monotonic
         self._relay = None if outcomes is None else outcomes.relay(shard.writer)
 
     @noted
@@ -180,7 +184,9 @@ class ShardPart(StatefulSinkPartition[Item, None]):
         now = wall_clock()
         for new in values:
             self._shard.take(new, now)
-        while self._shard.turn(now):
+        # Others wait for this worker: other shards, and those that bring actions and tell that it is alive.
+        until = self._monotonic() + TURNS_S
+        while self._shard.turn(now) and self._monotonic() < until:
             now = wall_clock()
         if self._relay is not None:
             self._relay.go_on()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from config.effects import Call, Reply, operation_of
 from config.targets import BreakerSettings, Target
+from dataflows.remedy_queues import Queues
 from dataflows.remedy_rows import breaker_of, breaker_row
 from operators.breaker import Breaker
 from sinks.ledger_rows import BreakerRow
@@ -28,6 +29,8 @@ class Breakers:
         self._breakers = {row.name: breaker_of(row) for row in rows}
         self._elsewhere: dict[str, int] = {}
         self._changed: set[str] = set()
+        self._waiting = Queues()
+        """Who waits for which of them to close."""
 
     def hear(self, rows: Iterable[BreakerRow]) -> None:
         """Take over what the other shards know."""
@@ -35,13 +38,20 @@ class Breakers:
         for row in rows:
             self._elsewhere[row.name] = max(row.until, self._elsewhere.get(row.name, 0))
 
-    def blocked_until(self, target: str, operation: str, now: int) -> int | None:
-        """Return until when nothing is let through to `target/operation`, None where something is."""
+    def blocked_until(self, target: str, operation: str, now: int, action_id: str) -> int | None:
+        """Return until when nothing is let through to `target/operation` for an action, None where something is."""
         name = f"{target}/{operation}"
         elsewhere = self._elsewhere.get(name, 0)
         breaker = self._breakers.get(name)
         own = None if breaker is None else breaker.blocked_until(now, self._settings(target))
-        return max(own or 0, elsewhere) if own is not None or elsewhere > now else None
+        if own is None and elsewhere <= now:
+            return None
+        self._waiting.wait(name, action_id)
+        return max(own or 0, elsewhere)
+
+    def leave(self, action_id: str) -> None:
+        """Have an action wait for no breaker."""
+        self._waiting.leave(action_id)
 
     def let_through(self, call: Call, now: int) -> None:
         """Note that a call is let through."""
@@ -51,9 +61,11 @@ class Breakers:
         if breaker.state != before:
             self._changed.add(breaker.name)
 
-    def heard(self, call: Call, reply: Reply, now: int) -> None:
-        """Take in how a target answered."""
+    def heard(self, call: Call, reply: Reply, now: int) -> list[str]:
+        """Take in how a target answered; return the actions that need not wait any more: the breaker was closed."""
         breaker, settings = self._breaker(call), self._settings(call.target)
+        if breaker.state == "half-open" and call.at < breaker.until:
+            return []  # what was sent before it opened is no probe
         before, failures = breaker.state, bool(breaker.failures)
         if reply.result == "expired":
             breaker.not_tried()
@@ -62,6 +74,13 @@ class Breakers:
         else:
             breaker.succeeded(now, settings)
         if reply.failed or failures or breaker.state != before:
+            self._changed.add(breaker.name)
+        return self._waiting.all(breaker.name) if breaker.state == "closed" else []
+
+    def put_back(self, span: int) -> None:
+        """Stay open for as long as was meant, now that the clock was put back by a span."""
+        for breaker in self._breakers.values():
+            breaker.put_back(span)
             self._changed.add(breaker.name)
 
     def changed(self) -> list[BreakerRow]:

@@ -77,7 +77,8 @@ class LedgerFlags:
         """Return whether it is unknown for too long whether a flag was set."""
         with self._lock:
             self._look()
-            return now - self._heard > self._stale_after
+            # What was heard by a clock that was put back since was not heard just now.
+            return abs(now - self._heard) > self._stale_after
 
     def _look(self) -> None:
         if self._monotonic() - self._looked_at < LOOK_EVERY_S:

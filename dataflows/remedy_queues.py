@@ -110,6 +110,13 @@ class Queues:
             self.leave(action_id)
         return action_id
 
+    def all(self, queue: str) -> list[str]:
+        """Take all out of a queue and return them, in order."""
+        waiting = list(self._waiting.get(queue, ()))
+        for action_id in waiting:
+            self.leave(action_id)
+        return waiting
+
 
 class Entities:
     """Who is changing which entity."""

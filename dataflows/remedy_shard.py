@@ -11,23 +11,22 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from operator import methodcaller
 from queue import Empty, SimpleQueue
 
 from config.actions import Action
-from config.clock import SECOND
-from config.effects import Call, Reply
+from config.clock import MINUTE, SECOND
+from config.effects import Reply, Result
 from dataflows.remedy_breakers import Breakers
 from dataflows.remedy_means import Means
 from dataflows.remedy_metrics import ShardMetrics
 from dataflows.remedy_queues import Turns
-from dataflows.remedy_rows import effect_rows, opened, outcome_row, progress_of
+from dataflows.remedy_rows import opened, outcome_row, progress_of
+from dataflows.remedy_running import Running, Turn
 from operators.saga import SagaStep
 from operators.saga_moves import Around
-from operators.saga_state import Outcome, Saga
-from sinks.ledger_rows import EffectRow, NewAction, Open
+from sinks.ledger_rows import NewAction, Open
 
 MOVES_MAX = 2_000
 """Sagas moved in one transaction: more would make those that wait for their commit wait for too long."""
@@ -35,35 +34,8 @@ HEED_MAX = 1_000
 """Wishes heeded in one transaction: it leaves room for other moves."""
 HEAR_EVERY = SECOND
 """How often wishes and the breakers of other shards are looked for."""
-
-
-@dataclass(slots=True)
-class _Running:
-    """An action and its saga."""
-
-    action: Action
-    saga: Saga
-    case_key: str
-    call: Call | None = None
-    written: list[EffectRow] = field(default_factory=list)
-    """Its effects as they stand in the ledger."""
-
-    def effects(self) -> Iterable[EffectRow]:
-        """Return those of its effects that are not in the ledger as they are now."""
-        rows = effect_rows(self.saga)
-        changed = [row for row in rows if row not in self.written]
-        self.written = rows
-        return changed
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What a turn has moved and not written yet."""
-
-    moved: dict[str, _Running] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    heeded: list[str] = field(default_factory=list)
+UNANSWERED_MOST = 5 * MINUTE
+"""So long after it expired a call is answered by whoever carries it out; after that it is taken for lost."""
 
 
 class Shard:
@@ -84,7 +56,7 @@ class Shard:
         self.writer = means.ledger.open_shard(name)
         self._breakers = Breakers(means.targets.by_name, self.writer.breakers())
         self._replies: SimpleQueue[Reply] = SimpleQueue()
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._waits: list[tuple[int, str]] = []
         """When to move which action, at the latest: a heap; entries that are overtaken stay and do no harm."""
         self._due: dict[str, int] = {}
@@ -92,9 +64,9 @@ class Shard:
         self._turns = Turns(means.hands)
         self._metrics = ShardMetrics(name)
         now = self.writer.latest() if now is None else now
-        self.began_at = self._hear_at = now
-        self._asked = 0
-        """Calls under way."""
+        self.began_at = self._hear_at = self._latest = now
+        self._asked: dict[str, Running] = {}
+        """Those whose call is under way."""
         self._restarted: deque[str] = deque()
         for row in self.writer.open_actions():
             running = self._load(row)
@@ -117,7 +89,10 @@ class Shard:
 
     def turn(self, now: int) -> int:
         """Do all that is due; return how many sagas were moved."""
-        turn = _Turn()
+        turn = Turn()
+        if now < self._latest - SECOND:
+            self._put_back(self._latest - now, now)
+        self._latest = now
         self._hear(turn, now)
         for move in self._moves(now):
             move(turn)
@@ -138,7 +113,7 @@ class Shard:
     @property
     def waits_for_answers(self) -> bool:
         """Whether any call is under way, of this shard or of those who are before it at a full target."""
-        return self._asked > 0 or self._turns.in_line > 0
+        return bool(self._asked) or self._turns.in_line > 0
 
     @property
     def has_open_acts(self) -> bool:
@@ -161,7 +136,7 @@ class Shard:
 
     # -- moving -------------------------------------------------------------------------------------------------------
 
-    def _moves(self, now: int) -> Iterable[Callable[[_Turn], None]]:
+    def _moves(self, now: int) -> Iterable[Callable[[Turn], None]]:
         """Yield what is to be moved: after a restart all; then answers, whose turn it is, and waits that are over."""
         while self._restarted:
             yield partial(self._move, self._restarted.popleft(), SagaStep.on_restart, now)
@@ -179,20 +154,22 @@ class Shard:
             del self._due[action_id]
             yield partial(self._move, action_id, SagaStep.on_time, now)
 
-    def _on_reply(self, reply: Reply, now: int, turn: _Turn) -> None:
+    def _on_reply(self, reply: Reply, now: int, turn: Turn) -> None:
         running = self._running.get(reply.action_id)
         if running is None or running.call is None or running.call.turn != reply.turn:
             return
         call, running.call = running.call, None
-        self._asked -= 1
-        self._breakers.heard(call, reply, now)
+        del self._asked[reply.action_id]
+        for action_id in self._breakers.heard(call, reply, now):
+            self._wake_now(action_id, now)
         self._move(reply.action_id, methodcaller("on_reply", reply), now, turn)
 
-    def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: _Turn) -> None:
+    def _move(self, action_id: str, how: Callable[[SagaStep], None], now: int, turn: Turn) -> None:
         running = self._running[action_id]
+        self._breakers.leave(action_id)
         # Asked before the flags are: what is known of them only later does not count for what was known before.
         held = self._means.held(now)
-        if how is SagaStep.on_time and running.saga.phase == "begin" and held:
+        if how is SagaStep.on_time and held and self._may_wait(running, now):
             self._turns.leave(action_id)
             self._wake(running, now + HEAR_EVERY)
             return
@@ -215,17 +192,18 @@ class Shard:
         turn.outcomes += step.outcomes
         if step.call is not None:
             running.call = step.call
-            self._asked += 1
+            self._asked[action_id] = running
             self._breakers.let_through(step.call, now)
             turn.calls.append(step.call)
         following = self._turns.moved(running.action, running.saga, step.call)
         if following is not None:
-            self._running[following].saga.wake_at = now
-            self._wake(self._running[following], now)
+            self._wake_now(following, now)
         if running.saga.wake_at is not None:
             self._wake(running, running.saga.wake_at)
+        else:
+            self._breakers.leave(action_id)
 
-    def _commit(self, turn: _Turn, now: int) -> None:
+    def _commit(self, turn: Turn, now: int) -> None:
         """Write down what became of sagas, then ask what they ask, then let go of those that are over."""
         changed = self._breakers.changed()
         if not turn.moved and not changed and not turn.heeded:
@@ -246,11 +224,12 @@ class Shard:
                 del self._running[action_id]
                 self._due.pop(action_id, None)
                 self._turns.leave(action_id)
+                self._breakers.leave(action_id)
         moved = ((running.action.remedy, running.saga) for running in turn.moved.values())
         self._metrics.committed(moved, self._breakers.states(), len(self._running))
 
-    def _hear(self, turn: _Turn, now: int) -> None:
-        """Look for wishes, and for what other shards know of targets."""
+    def _hear(self, turn: Turn, now: int) -> None:
+        """Look for wishes, for what other shards know of targets, and for calls that nobody answers."""
         # What a wish asks for must not be taken for something asked before the restart.
         if now < self._hear_at or self._restarted:
             return
@@ -265,17 +244,21 @@ class Shard:
         for action_id, reason in wishes.items():
             turn.heeded.append(action_id)
             self._move(action_id, methodcaller("on_undo", reason), now, turn)
+        for running in list(self._asked.values()):
+            if (call := running.call) is not None and now > call.expires + UNANSWERED_MOST:
+                result: Result = "unknown" if call.verb in ("do", "undo") else "unavailable"
+                self._on_reply(Reply(call.action_id, call.turn, result, "nobody answered", failed=True), now, turn)
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
-    def _load(self, row: Open) -> _Running:
+    def _load(self, row: Open) -> Running:
         action, saga = opened(row)
-        running = self._running[row.action_id] = _Running(action, saga, row.case_key)
+        running = self._running[row.action_id] = Running(action, saga, row.case_key)
         self._metrics.loaded(saga)
         self._turns.note(action, saga)
         return running
 
-    def _wake(self, running: _Running, at: int) -> None:
+    def _wake(self, running: Running, at: int) -> None:
         """Move an action at an instant, and not at the one that was meant before."""
         action_id = running.action.action_id
         self._due[action_id] = at
@@ -285,4 +268,27 @@ class Shard:
         asks = operation in ("query", "measure")
         if held and not asks and not self._running[action.action_id].saga.has_acted:
             return now + HEAR_EVERY
-        return self._breakers.blocked_until(target, operation, now)
+        return self._breakers.blocked_until(target, operation, now, action.action_id)
+
+    def _may_wait(self, running: Running, now: int) -> bool:
+        """Return whether nothing comes of moving an action while nothing may begin; else it were written each time."""
+        saga, action = running.saga, running.action
+        if saga.phase == "begin":
+            return True
+        over = now > action.valid_until or self._means.unfit(action, now) or self._means.inadmissible(action, now)
+        return saga.has_to_begin and not over
+
+    def _wake_now(self, action_id: str, now: int) -> None:
+        running = self._running[action_id]
+        running.saga.wake_at = now
+        self._wake(running, now)
+
+    def _put_back(self, span: int, now: int) -> None:
+        """Wait for as long as was meant, now that the clock was put back by a span."""
+        self._hear_at = now
+        self._breakers.put_back(span)
+        for action_id, at in list(self._due.items()):
+            running = self._running[action_id]
+            if running.saga.wake_at is not None:
+                running.saga.wake_at -= span
+            self._wake(running, at - span)

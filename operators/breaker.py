@@ -87,6 +87,11 @@ class Breaker(msgspec.Struct, array_like=True):
         if self.state == "half-open":
             self.probes = self.probes[1:]
 
+    def put_back(self, span: int) -> None:
+        """Reckon by a clock that was put back by a span."""
+        self.until -= span
+        self.failures, self.probes = [at - span for at in self.failures], [at - span for at in self.probes]
+
     def recover(self) -> None:
         """Give up the probes under way: whoever waited for them is gone."""
         self.probes = []

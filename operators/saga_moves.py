@@ -14,6 +14,8 @@ from config.playbooks.model import Playbook, Step
 from operators.saga_calls import ASK_AGAIN, backoff, query_call
 from operators.saga_state import Effect, Outcome, Phase, Saga, State, outcome_of
 
+BASELINE_PATIENCE = MINUTE
+"""An action does not wait longer than that for a look at how things are before it."""
 QUERY_FOR = DAY
 """So long it is tried to learn what became of an effect before a person is asked; it is asked on after that."""
 QUEUED_MOST = 10 * MINUTE
@@ -81,7 +83,9 @@ class SagaMoves:
         if saga.phase in ("forward", "backward") and now > saga.since + QUERY_FOR:
             effect = saga.effects[saga.about]
             self._end("escalated", f"{effect.target} does not tell what became of {effect.operation}.")
-        self._wait(backoff(saga, ASK_AGAIN, saga.tries))
+        self._wait(max(backoff(saga, ASK_AGAIN, saga.tries), min(reply.retry_after, ASK_AGAIN.most)))
+        if saga.phase == "begin":
+            self._not_beyond(saga.since + BASELINE_PATIENCE + 1)
 
     def _bound(self, book: Playbook) -> Bound:
         """Return what expressions may use.
@@ -120,12 +124,19 @@ class SagaMoves:
             if not self.around.queues(target, operation):
                 return False
             saga.queued, until, no_later = True, now + QUEUED_MOST, self.action.valid_until + 1
-        until = max(until, now + 1)
-        saga.wake_at = min(until, no_later) if no_later is not None and no_later > now else until
+        saga.wake_at = max(until, now + 1)
+        if no_later is not None:
+            self._not_beyond(no_later)
         return True
 
     def _wait(self, span: int) -> None:
         self.saga.wake_at = self.around.now + span
+
+    def _not_beyond(self, instant: int) -> None:
+        """Wait no longer than until an instant, if that is to come."""
+        saga = self.saga
+        if saga.wake_at is not None and instant > self.around.now:
+            saga.wake_at = min(saga.wake_at, instant)
 
     def _turn_back(self, reason: str, failure: State) -> None:
         """Take back whatever was done, for `reason`; end as `failure` where nothing is taken back."""

@@ -136,6 +136,11 @@ class Saga(msgspec.Struct, array_like=True):
         return any(effect.do.attempts for effect in self.effects)
 
     @property
+    def has_to_begin(self) -> bool:
+        """Whether it is to bring about something, and has done nothing yet."""
+        return self.phase in ("begin", "forward") and not self.has_acted
+
+    @property
     def acts_now(self) -> bool:
         """Whether it may be changing its entity at this moment, so that others have to wait."""
         return self.phase in ("forward", "backward") and self.has_acted

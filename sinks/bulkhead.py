@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -131,7 +132,7 @@ class _Compartment:
 
     def __init__(self, name: str, executor: Executor, concurrency: int, waiting: int) -> None:
         self.executor, self._name, self._concurrency = executor, name, concurrency
-        self.places = Places(concurrency, waiting, lambda used: CALLS_HELD.set(used, name))
+        self.places = Places(concurrency, waiting, self._tell)
         self._calls: SimpleQueue[tuple[Call, Callable[[Reply], None]] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -164,9 +165,14 @@ class _Compartment:
             # A defect here must not leave an action waiting for ever; whether it was sent nobody knows.
             reply = Reply(call.action_id, call.turn, "unknown", f"unexpected {type(error).__name__}", failed=True)
         seconds = time.perf_counter() - began
-        CALL_SECONDS.observe(seconds, call.target, operation_of(call), reply.result)
+        with suppress(OSError):
+            CALL_SECONDS.observe(seconds, call.target, operation_of(call), reply.result)
         self.places.leave(None if reply.result == "expired" else seconds)
         answer(reply)
+
+    def _tell(self, used: int) -> None:
+        with suppress(OSError):  # a disk that is full costs a metric, and no thread, place or answer
+            CALLS_HELD.set(used, self._name)
 
     def close(self) -> None:
         # Those under way are not waited for: of what they do nothing is known, which is what a restart takes them for.

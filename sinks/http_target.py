@@ -176,9 +176,9 @@ def reply_of(call: Call, status: int, headers: Mapping[str, str], body: bytes) -
     detail = f"status {status}"
     digest = blake2b(body, digest_size=16).hexdigest()
     if call.verb == "measure":
-        return _measured(call, status, content)
+        return _measured(call, status, headers, content)
     if call.verb == "query":
-        return _told(call, status, content)
+        return _told(call, status, headers, content)
     if 200 <= status < 300 and status != 202 and content is not None and content.get("status", "done") == "done":
         return Reply(call.action_id, call.turn, "done", detail, digest=digest)
     if status == 429:
@@ -192,27 +192,29 @@ def reply_of(call: Call, status: int, headers: Mapping[str, str], body: bytes) -
     return Reply(call.action_id, call.turn, "unknown", detail, digest=digest, failed=status >= 500 or status < 400)
 
 
-def _told(call: Call, status: int, content: dict[str, Any] | None) -> Reply:
+def _told(call: Call, status: int, headers: Mapping[str, str], content: dict[str, Any] | None) -> Reply:
     if status == 200 and content is not None and content.get("status") in TOLD and content.get("key") == call.key:
         return _reply(call, TOLD[content["status"]], "")
     if status == 404 and content is not None:
         return _reply(call, "absent", "")
-    return _unanswered(call, status)
+    return _unanswered(call, status, headers)
 
 
-def _measured(call: Call, status: int, content: dict[str, Any] | None) -> Reply:
+def _measured(call: Call, status: int, headers: Mapping[str, str], content: dict[str, Any] | None) -> Reply:
     if status == 200 and content is not None and len(content) <= STATE_MAX:
         state = {name: value for name, value in content.items() if len(name) <= TEXT_MAX and _is_plain(value)}
         return Reply(call.action_id, call.turn, "measured", state=state)
     if status == 404:
         return _reply(call, "unreadable", f"status {status}")
-    return _unanswered(call, status)
+    return _unanswered(call, status, headers)
 
 
-def _unanswered(call: Call, status: int) -> Reply:
+def _unanswered(call: Call, status: int, headers: Mapping[str, str]) -> Reply:
     if status in (405, 501):
         return _reply(call, "unreadable", f"status {status}")
-    return Reply(call.action_id, call.turn, "unavailable", f"status {status}", failed=status >= 500 or status < 400)
+    wait = _retry_after(headers) * SECOND
+    failed = status >= 500 or status < 400
+    return Reply(call.action_id, call.turn, "unavailable", f"status {status}", retry_after=wait, failed=failed)
 
 
 def _failed(call: Call, result: Result, detail: str) -> Reply:

@@ -199,6 +199,8 @@ def test_flags_of_the_ledger_are_stale_after_a_while(ledger: Ledger) -> None:
     clock[0] += 1
     assert (known.limits(AT)["*"].mode, known.held(AT), known.held(AT + 30 * SECOND)) == ("observe-only", False, False)
     assert known.held(AT + 30 * SECOND + 1)
+    # Of a clock that was put back since, nobody knows how long ago that was.
+    assert known.held(AT - 30 * SECOND - 1)
 
 
 def test_a_trial_heeds_the_flags_of_its_store_from_their_time_on(tmp_path: Path) -> None:

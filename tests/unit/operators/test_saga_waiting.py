@@ -148,3 +148,19 @@ def test_a_saga_of_before_queues_were_noted_looks_at_once_after_a_restart() -> N
     assert (saga.queued, saga.version) == (True, 2)
     verifying = [*old[:3], "verify", *old[4:]]
     assert decode(msgspec.msgpack.encode(verifying)).queued is False
+
+
+def test_nobody_waits_for_a_target_beyond_what_the_action_is_worth(one: Playbook) -> None:
+    story = Story(one, action(valid_until=AT + MINUTE)).state(BEFORE).says("not-sent", retry_after=HOUR)
+    assert story.saga.wake_at == AT + MINUTE + 1
+    assert story.wakes().told == [("refused", None)]
+
+
+def test_questions_wait_as_long_as_a_target_asks_for_within_bounds(one: Playbook) -> None:
+    story = Story(one).state(BEFORE).says("unknown").wakes().says("unavailable", retry_after=MINUTE)
+    assert story.saga.wake_at == story.now + MINUTE
+    story.wakes().says("unavailable", retry_after=HOUR)
+    assert story.saga.wake_at == story.now + 5 * MINUTE
+    before = Story(one).says("unavailable", retry_after=HOUR)
+    assert before.saga.wake_at == AT + MINUTE + 1
+    assert before.wakes().asked[-1] == "do send_message"

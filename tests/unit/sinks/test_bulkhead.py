@@ -179,3 +179,18 @@ def test_what_never_left_says_nothing_of_the_pace_of_its_target(tmp_path: Path) 
     room = {name: sum(bulkheads.take_place(name, f"b{n}", unheard) for n in numbers) for name in ("crm", "billing")}
     assert room["crm"] < 100 < room["billing"]
     bulkheads.close()
+
+
+def test_a_metric_that_cannot_be_written_costs_no_answer_and_no_place(
+    bulkheads: Bulkheads, executors: dict[str, Executor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*told: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sinks.bulkhead.CALL_SECONDS.observe", full)
+    monkeypatch.setattr("sinks.bulkhead.CALLS_HELD.set", full)
+    answers: SimpleQueue[Reply] = SimpleQueue()
+    executors["crm"].let.release(9)
+    for number in range(9):
+        assert hand_over(bulkheads, call("crm", number), answers.put)
+        assert answers.get(timeout=PATIENCE_S).action_id == f"a{number}"

@@ -153,6 +153,13 @@ def test_answers_to_a_question(status: int, body: bytes, result: str, failed: bo
     assert (reply.result, reply.failed) == (result, failed)
 
 
+def test_a_target_that_asks_to_wait_is_heard_in_answers_to_questions_too() -> None:
+    for verb in ("query", "measure"):
+        for status in (429, 503):
+            reply = reply_of(call(verb), status, {"retry-after": "7"}, b"{}")
+            assert (reply.result, reply.retry_after) == ("unavailable", 7 * SECOND)
+
+
 def test_of_a_state_only_plain_values_are_taken() -> None:
     body = orjson.dumps({"n": 1, "t": "x", "b": True, "o": {"x": 1}, "l": [1], "long": "x" * 5_000, "none": None})
     reply = reply_of(call("measure"), 200, {}, body)
