@@ -169,9 +169,12 @@ class CaseStep:
         """Take the finding of `slot` out of its case; the last one resolves it."""
         if len(case.open) == 1:
             self.resolve(case, reason)
-        else:
-            del case.open[slot]
-            self.update(case, case.row["customer"], decide_anew=False)
+            return
+        del case.open[slot]
+        # One event ends several findings, each by an end of its own: in between, what is left is not so any more.
+        case.again_at = self.context.now + 1
+        row, _ = self.decided(case, case.row["customer"])
+        self._emit_undecided(case, row)
 
     def _charge(self, case: Case, agent: str) -> bool:
         """Charge the agent's budget with a case that is new, or was beyond it: more may be known of it now.
@@ -281,8 +284,7 @@ class CaseStep:
         if approval is None and not weighed and not self.apart and self.logic.decider.takes_turns(decided, now):
             # Others of this very instant may be more urgent, and come after it.
             case.again_at, case.weighing = now + 1, case.weighing or decide_anew
-            row |= {name: case.row.get(name, "") for name in ("decision", "decision_id")}
-            self._emit_case(case, row, "case.updated")
+            self._emit_undecided(case, row)
             return
         case.again_at, case.weighing = None if self.apart else decided.again_at, False
         anew = decide_anew or (decided.outcome, decided.remedy, decided.rule) != case.decided
@@ -329,6 +331,11 @@ class CaseStep:
                 return case_id(cause, link.opening)
         parent: str = case.row.get("parent_case", "")
         return parent
+
+    def _emit_undecided(self, case: Case, row: dict[str, Any]) -> None:
+        """Emit what changed of a case that will be decided about in a moment."""
+        row |= {name: case.row.get(name, "") for name in ("decision", "decision_id")}
+        self._emit_case(case, row, "case.updated")
 
     def _emit_case(self, case: Case, row: dict[str, Any], kind: str) -> None:
         change = changed(case.row, row)

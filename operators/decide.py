@@ -147,8 +147,8 @@ class Decider:
             # Not said of every decision that all is well, which would only make its record longer.
             facts[DATA_QUALITY] = quality
         for name, fact in bundle.facts.items():
-            if fact.feature:
-                facts[name] = _feature(leading.features.get(fact.feature), fact)
+            if fact.reads:
+                facts[name] = _feature(leading.features.get(fact.reads), fact, now)
         return facts | bundle.flags_at(now)
 
     def decide(
@@ -345,11 +345,11 @@ def commit_shadows(case: Case, decided: Decided, key: str, now: int, *, anew: bo
     return events
 
 
-def _feature(value: Value, fact: FactDocument) -> Value:
+def _feature(value: Value, fact: FactDocument, now: int) -> Value:
     """Return an evidence feature as a fact: agents write instants as text."""
-    if fact.type == "instant" and isinstance(value, str):
+    if isinstance(value, str) and (fact.hours_until or fact.type == "instant"):
         try:
-            return from_text(value)
+            value = from_text(value)
         except ValueError:
             return value  # The policy sees text where an instant belongs, and asks a person.
-    return value
+    return round((value - now) / HOUR, 4) if fact.hours_until and isinstance(value, int) else value

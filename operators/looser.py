@@ -19,7 +19,7 @@ from config.expressions import Expression, compile_expression, named_values
 from config.findings import FLEET_AGENT
 from config.policies.bundle import Bundle, Rule
 from config.policies.conditions import atoms, take_apart
-from config.policies.documents import OUTCOMES, Outcome
+from config.policies.documents import OUTCOMES, FactDocument, Outcome
 from config.policies.regions import OTHER
 from config.policies.rules import SAMPLES
 from operators import looser_autonomy, looser_guardrails
@@ -146,9 +146,14 @@ def fixed(bundle: Bundle, flags: Mapping[str, bool]) -> Bundle:
 def _compare_facts(old: Bundle, new: Bundle, found: Comparison) -> None:
     for name, fact in new.facts.items():
         before = old.facts.get(name)
-        if before is not None and (before.type, before.feature) != (fact.type, fact.feature):
-            was, now = (f"{each.type} {each.feature}".rstrip() for each in (before, fact))
+        if before is not None and _source(before) != _source(fact):
+            was, now = (_source(each) for each in (before, fact))
             found.undecided.append(_unknown("*", f"fact {name} is another: it was {was}, and is {now}"))
+
+
+def _source(fact: FactDocument) -> str:
+    """Return what a fact is and is taken from, as a person reads it."""
+    return f"{fact.type} {'hours until ' if fact.hours_until else ''}{fact.reads}".rstrip()
 
 
 def _compare_approvals(old: Bundle, new: Bundle, found: Comparison) -> None:

@@ -210,7 +210,7 @@ class Bundle:
     @property
     def features(self) -> frozenset[str]:
         """Evidence features that facts are taken from."""
-        return frozenset(fact.feature for fact in self.facts.values() if fact.feature)
+        return frozenset(fact.reads for fact in self.facts.values() if fact.reads)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -34,6 +34,13 @@ class FactDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nullable: bool = False
     feature: str = ""
     """The evidence feature of the finding that gives it; "" for a fact that the decision step itself provides."""
+    hours_until: str = ""
+    """The evidence feature, an instant, until which the hours are counted from the decision on; negative when past."""
+
+    @property
+    def reads(self) -> str:
+        """The evidence feature that it is taken from; "" for none."""
+        return self.feature or self.hours_until
 
 
 class RemedyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

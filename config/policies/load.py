@@ -131,9 +131,13 @@ def _require(source: Source[BundleDocument] | Source[TableDocument], text: str, 
 
 
 def _check_fact(where: str, name: str, fact: FactDocument) -> None:
-    if fact.feature:
+    if fact.reads:
         if name in PROVIDED:
             raise PolicyError(f"{where} is provided, and takes a feature too", remedy="Give it another name.")
+        if fact.hours_until and (fact.feature or fact.type != "number"):
+            raise PolicyError(
+                f"{where}: hours are a number, and of one feature", remedy="Say type: number, no feature."
+            )
         if not fact.nullable:
             raise PolicyError(f"{where}: a feature may be absent", remedy="Declare it nullable: true.")
         return

@@ -143,7 +143,7 @@ def test_findings_on_two_orders_make_two_cases() -> None:
 def test_case_is_resolved_when_all_its_findings_are() -> None:
     risk, passed = finding(at=1), finding(at=2, kind="order.promise_passed", severity="high")
     stage = Stage(logic())
-    emitted = stage.feed(events(risk, passed, end_of(passed, 3)), until=4)
+    emitted = stage.feed(events(risk, passed, end_of(passed, 3)), until=5)
     (row,) = rows(emitted).values()
     assert (row["status"], row["severity"], row["findings"]) == ("open", "medium", 2)
     resolved = of_type(stage.feed(events(end_of(risk, 5)), until=6), "case.")
@@ -154,6 +154,29 @@ def test_case_is_resolved_when_all_its_findings_are() -> None:
         "updated_at": 5,
         "reason": "It is over.",
     }
+
+
+@pytest.mark.parametrize("order", ["1", "2", "3", "4"])
+def test_what_one_instant_ends_is_not_decided_about_in_between(order: str) -> None:
+    entity, features = f"order:{order}", {"expected_at": DAY}
+    risk = finding(at=1, entity=entity, features=features)
+    passed = finding(at=2, entity=entity, kind="order.promise_passed", severity="high")
+    stage = Stage(logic())
+    told = stage.feed(events(risk, passed), until=4)
+    assert [event.data["remedy"] for event in of_type(told, "decision")] == ["notify_new_date", "open_ticket"]
+    emitted = stage.feed(events(end_of(risk, 5), end_of(passed, 5)), until=9)
+    assert of_type(emitted, "decision") == []
+    assert of_type(emitted, "case.")[-1].type == "case.resolved"
+
+
+def test_what_is_left_of_a_case_is_decided_about_a_moment_after_a_part_of_it_ended() -> None:
+    risk, passed = finding(at=1), finding(at=2, kind="order.promise_passed", severity="high")
+    stage = Stage(logic("act"))
+    stage.feed(events(risk, passed), until=4)
+    emitted = stage.feed(events(end_of(passed, 5)), until=9)
+    (decision,) = of_type(emitted, "decision")
+    assert (decision.at, decision.data["facts"]["kind"]) == (6, "order.promise_at_risk")
+    assert of_type(emitted, "case.")[-1].data["change"]["decision_id"] == decision.id
 
 
 def test_end_of_a_finding_that_is_not_open_resolves_nothing() -> None:
@@ -306,7 +329,7 @@ def test_fan_out_findings_of_two_causes_resolve_apart() -> None:
 
     first, second = touched("service:a", 1), touched("service:b", 2)
     stage = Stage(logic())
-    (row,) = rows(stage.feed(events(first, second, end_of(first, 3, features={"cause": "service:a"})), 4)).values()
+    (row,) = rows(stage.feed(events(first, second, end_of(first, 3, features={"cause": "service:a"})), 5)).values()
     assert row["status"] == "open"
     assert row["parent_case"] == case_id("service:a", "opening service:a")
     done = stage.feed(events(end_of(second, 5, features={"cause": "service:b"})), 6)

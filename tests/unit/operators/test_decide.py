@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.clock import DAY, HOUR, from_text
+from config.clock import DAY, HOUR, from_text, to_text
 from config.findings import DATA_QUALITY
 from config.identity import derived_id
 from config.policies.bundle import PROVIDED, Flag
@@ -47,6 +47,22 @@ def test_facts_are_those_the_default_bundle_declares() -> None:
     assert (facts["kind_confidence"], facts["source_families"], facts["reopened"]) == (0.5, 1, 0)
     assert facts["evidence_age_hours"] == 1.0
     assert facts["touched_customers"] is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "hours"),
+    [(to_text(3 * DAY), 48.0), (3 * DAY, 48.0), (DAY - HOUR, -1.0), (None, None), ("soon", "soon")],
+)
+def test_hours_are_counted_until_an_instant_that_the_finding_tells(expected: Any, hours: Any) -> None:
+    subject = case(features={"expected_at": expected})
+    facts = Decider(POLICY).facts(BUNDLE, subject, row_of(subject, "c1", "c1", "", DAY, Sources()), ALONE, DAY)
+    assert facts["expected_in_hours"] == hours
+
+
+def test_no_date_is_promised_that_is_past_when_it_is_decided() -> None:
+    assert decided(case(features={"expected_at": to_text(DAY + HOUR)})).remedy == "notify_new_date"
+    for mode in ("act", "recommend"):
+        assert decided(case(features={"expected_at": to_text(DAY)}), mode=mode).remedy == "open_ticket"
 
 
 def test_facts_provided_are_of_their_declared_types() -> None:
@@ -154,7 +170,7 @@ def test_remedy_acts_once_per_case() -> None:
     events = commit(subject, first, "c1", DAY)
     assert [event.type for event in events] == ["decision", "action"]
     assert (subject.decisions, subject.used) == (1, ["notify_new_date"])
-    again = decided(subject, now=9 * DAY)
+    again = decided(subject, now=2 * DAY)
     assert (again.outcome, again.action) == ("observe", None)
     assert again.decision["decision_id"] == derived_id("decision", "case-1", 2)
 

@@ -145,11 +145,12 @@ def test_flags_are_as_each_policy_has_them_in_the_course_of_time(tmp_path: Path)
     assert change(flag(True), flag(True, "2026-07-01T00:00:00Z")) == "loosening"
 
 
-def test_fact_taken_from_elsewhere_makes_it_undecided(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taken", ["feature: other", "hours_until: tickets"])
+def test_fact_taken_from_elsewhere_makes_it_undecided(tmp_path: Path, taken: str) -> None:
     old = write_bundle(tmp_path / "old", rule("a", "tickets != null && tickets > 1.0", *ACT))
     new = write_bundle(tmp_path / "new", rule("a", "tickets != null && tickets > 1.0", *ACT))
     main = new / "bundle.yaml"
-    main.write_text(main.read_text().replace("feature: tickets", "feature: other"))
+    main.write_text(main.read_text().replace("feature: tickets", taken))
     found = compare(load_bundle(old), load_bundle(new), MANIFESTS)
     assert found.change == "undecided"
     assert "fact tickets is another" in found.undecided[0].because

@@ -179,6 +179,7 @@ DEFAULT_FACTS: dict[str, Any] = {
     "last_outcome": "",
     "mode": "act",
     "expected_at": 0,
+    "expected_in_hours": 48.0,
     "tickets_open": None,
     "touched_customers": None,
 }
@@ -194,7 +195,8 @@ DEFAULT_FACTS: dict[str, Any] = {
         ({"contacts_30d": 2}, "recommend", "open_ticket"),
         ({"tickets_open": 1}, "recommend", "note_on_ticket"),
         ({"tickets_open": 0}, "act", "notify_new_date"),
-        ({"expected_at": None}, "act", "open_ticket"),
+        ({"expected_at": None, "expected_in_hours": None}, "act", "open_ticket"),
+        ({"expected_in_hours": -1.0}, "act", "open_ticket"),
         ({"kind": "order.promise_passed"}, "act", "open_ticket"),
         ({"kind": "order.promise_passed", "money_at_risk": 900.0}, "approve", "goodwill_credit"),
         ({"open_remedy": "open_ticket"}, "observe", ""),

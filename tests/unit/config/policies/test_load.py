@@ -198,6 +198,13 @@ def test_mistake_in_the_bundle_is_named(load: Load, old: str, new: str, message:
         ("lead_hours: {type: number, description: d}", "fact 'lead_hours' is not what", "nullable: true"),
         ("flags: {type: number, description: d}", "unknown fact 'flags'", ""),
         ("x: {type: number, feature: x, description: d}", "fact 'x': a feature may be absent", "nullable: true"),
+        ("x: {type: number, hours_until: x, description: d}", "fact 'x': a feature may be absent", "nullable: true"),
+        ("x: {type: instant, hours_until: x, nullable: true, description: d}", "hours are a number", "type: number"),
+        (
+            "x: {type: number, hours_until: x, feature: x, nullable: true, description: d}",
+            "of one feature",
+            "no feature",
+        ),
         ("mode: {type: string, feature: m, nullable: true, description: d}", "fact 'mode' is provided", "another name"),
     ],
 )

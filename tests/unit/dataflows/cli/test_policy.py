@@ -87,6 +87,9 @@ def test_test_of_the_default_policy_goes_well() -> None:
     assert "28 of 28 rules reached (100%)" in run("test").output
 
 
+DATE_AHEAD = "(expected_at != null && expected_in_hours != null && expected_in_hours > 0.0)"
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """A store with one case: at risk, then later surely late."""
@@ -111,7 +114,7 @@ def test_explain_tells_rule_near_misses_and_flips_of_each_decision(url: str) -> 
     assert first["derived_again"] is True
     assert first["bundle"] == load_default().hash
     assert [(each["rule"], each["outcome"], each["lacks"]) for each in last["nearly"]] == [
-        ("fulfilment/recommend-new-date", "recommend", ["expected_at != null"]),
+        ("fulfilment/recommend-new-date", "recommend", [DATE_AHEAD]),
         ("fulfilment/chase", "act", ["mode == 'act'"]),
     ]
     assert {each["fact"] for each in first["flips"]} >= {"kind_confidence", "expected_at", "contacts_30d"}
