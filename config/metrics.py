@@ -266,6 +266,12 @@ CALLS_HELD = Gauge(
     ("target",),
     merge="sum",
 )
+ACTIONS_IN_LINE = Gauge(
+    "forestall_actions_in_line",
+    "Actions that wait until a target has room for them.",
+    ("target",),
+    merge="sum",
+)
 BREAKERS = Gauge(
     "forestall_breakers",
     "Shards whose circuit breaker of a target and an operation is closed, open or half-open.",

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from config.effects import Call, Reply, operation_of
-from config.metrics import CALL_SECONDS, CALLS_HELD
+from config.metrics import ACTIONS_IN_LINE, CALL_SECONDS, CALLS_HELD
 from config.targets import Targets
 
 WAIT_S = 1.0
@@ -48,10 +48,12 @@ class Places:
     Args:
         concurrency: How many are asked at a time.
         waiting: How many may wait for that, at the most.
-        told: Told how many are used, whenever that changes.
+        told: Told how many are used and how many stand in line, whenever that changes.
     """
 
-    def __init__(self, concurrency: int, waiting: int, told: Callable[[int], None] = lambda used: None) -> None:
+    def __init__(
+        self, concurrency: int, waiting: int, told: Callable[[int, int], None] = lambda used, line: None
+    ) -> None:
         self._concurrency, self._waiting, self._told = concurrency, waiting, told
         self._seconds = FIRST_S
         """How long a call takes: a mean in which the latest weigh the most."""
@@ -91,6 +93,7 @@ class Places:
                 self._held.add(who)
                 return True
             self._line[who] = freed
+            self._told(self._used, len(self._line))
             return False
 
     def use(self, who: str) -> None:
@@ -98,7 +101,7 @@ class Places:
         with self._lock:
             self._held.remove(who)
             self._used += 1
-            self._told(self._used)
+            self._told(self._used, len(self._line))
 
     def leave(self, seconds: float | None = None) -> None:
         """Free a place that was used; the call took so long, None where nothing was asked."""
@@ -106,8 +109,8 @@ class Places:
             if seconds is not None:
                 self._seconds += WEIGHT * (max(seconds, LEAST_S) - self._seconds)
             self._used -= 1
-            self._told(self._used)
             self._let_in()
+            self._told(self._used, len(self._line))
 
     def give_up(self, who: str) -> None:
         """Leave the line, or free the place that was taken and not used."""
@@ -115,6 +118,7 @@ class Places:
             self._line.pop(who, None)
             self._held.discard(who)
             self._let_in()
+            self._told(self._used, len(self._line))
 
     def _let_in(self) -> None:
         while self._line and self.taken < self.most:
@@ -170,9 +174,10 @@ class _Compartment:
         self.places.leave(None if reply.result == "expired" else seconds)
         answer(reply)
 
-    def _tell(self, used: int) -> None:
+    def _tell(self, used: int, line: int) -> None:
         with suppress(OSError):  # a disk that is full costs a metric, and no thread, place or answer
             CALLS_HELD.set(used, self._name)
+            ACTIONS_IN_LINE.set(line, self._name)
 
     def close(self) -> None:
         # Those under way are not waited for: of what they do nothing is known, which is what a restart takes them for.

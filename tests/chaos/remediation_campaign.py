@@ -28,6 +28,8 @@ def told(worlds: list[Checked]) -> dict[str, Any]:
         "effects": sum(one.effects for one in worlds),
         "undone": sum(one.undone for one in worlds),
         "kills": dict(sorted(kills.items())),
+        "waits_for_room": sum(one.lined_up for one in worlds),
+        "calls_that_never_left": sum(one.expired for one in worlds),
     }
 
 

@@ -51,6 +51,7 @@ CARRIED_OUT = {
     "forestall_actions_open",
     "forestall_call_seconds",
     "forestall_calls_held",
+    "forestall_actions_in_line",
     "forestall_breakers",
     "forestall_effects_unknown",
     "forestall_unknown_oldest_timestamp_seconds",

@@ -26,12 +26,15 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 def test_what_is_there_is_what_the_ledger_says(setting: Setting) -> None:
     states: Counter[str] = Counter()
     kills: Counter[str] = Counter()
+    lined_up = expired = 0
     for seed in range(SEEDS):
         checked = check(seed, setting)
         assert checked.wrong == [], f"seed {seed}"
         states.update(checked.states)
         kills.update(checked.kills)
+        lined_up, expired = lined_up + checked.lined_up, expired + checked.expired
     # Else nothing was tried.
+    assert min(lined_up, expired) > 10
     assert set(states) == {"settled", "compensated", "refused", "escalated"}
     assert {"before the commit", "after the commit", "before it is sent", "after it is sent"} <= set(kills)
 

@@ -53,6 +53,7 @@ CONTROLS = {
     "fence": "a process that was replaced may go on writing",
     "expiry": "requests are obeyed however late",
     "waiting": "what never left its queue counts as an attempt",
+    "room": "more is handed over than a target has room for",
 }
 """Mechanisms that can be taken away: then something must be found."""
 
@@ -117,8 +118,9 @@ class Setting:
 class Compartment:
     """The places of a target, and the few calls that are under way at a time."""
 
-    def __init__(self, target: Target) -> None:
-        self.places = Places(target.concurrency, target.waiting)
+    def __init__(self, target: Target, control: str) -> None:
+        self.most = target.concurrency + target.waiting
+        self.places = Places(target.concurrency, target.waiting if control != "room" else 1_000)
         self.free = target.concurrency
         self.waiting: deque[Callable[[], None]] = deque()
 
@@ -128,7 +130,7 @@ class Hands:
 
     def __init__(self, world: World, targets: Targets) -> None:
         self._world = world
-        self._compartments = {name: Compartment(target) for name, target in targets.by_name.items()}
+        self._compartments = {name: Compartment(target, world.control) for name, target in targets.by_name.items()}
 
     @property
     def idle(self) -> int:
@@ -147,8 +149,8 @@ class Hands:
         world, inside = self._world, self._compartments[call.target]
         world.boundary("before it is sent")
         inside.places.use(call.action_id)
-        if inside.places.taken > inside.places.most:
-            raise AssertionError(f"{inside.places.taken} calls are at {call.target}, {inside.places.most} may be")
+        if inside.places.taken > inside.most:
+            raise AssertionError(f"{inside.places.taken} calls are at {call.target}, {inside.most} may be")
         if call.verb == "do":
             world.asked.setdefault(call.key, world.now)
 

@@ -24,6 +24,7 @@ UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_ratio")
 UNITLESS = {
     "forestall_records_held", "forestall_partition_offset", "forestall_partition_idle", "forestall_partition_ended",
     "forestall_outbox_entries", "forestall_requests_open", "forestall_actions_open", "forestall_calls_held",
+    "forestall_actions_in_line",
     "forestall_breakers", "forestall_effects_unknown", "forestall_outcomes_unpublished",
     "forestall_flow_workers", "forestall_ready", "forestall_processes", "forestall_process_open_fds",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_calls_are_timed_by_what_came_of_them(stage: Stage, counting: Callable[[
             pass
 
     held: list[float] = []
-    crm = stage.targets.by_name["crm"]
+    crm = replace(stage.targets.by_name["crm"], waiting=20)
     hands = Bulkheads(Targets(stage.targets.file, "tests", {"crm": crm}), {"crm": Answers()})
     replies: list[Reply] = []
     for verb, operation in (("do", "send_message"), ("query", "send_message")):
@@ -130,6 +131,11 @@ def test_calls_are_timed_by_what_came_of_them(stage: Stage, counting: Callable[[
         hands.submit(Call(verb, 1, verb, "crm", **whose), replies.append)  # type: ignore[arg-type]
     while len(replies) < 2:
         pass
+    room = [hands.take_place("crm", f"b{number}", str) for number in range(200)]  # type: ignore[arg-type]
+    assert value(counting(), "forestall_actions_in_line", target="crm") == room.count(False) > 0
+    for number in range(200):
+        hands.give_up("crm", f"b{number}")
+    assert value(counting(), "forestall_actions_in_line", target="crm") == 0
     hands.close()
     found = counting()
     counted = {"target": "crm", "operation": "send_message", "result": "done"}
