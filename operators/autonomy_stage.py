@@ -97,6 +97,9 @@ class AutonomyLogic:
         limit = None if bundle is None else bundle.autonomy.limit(agent, remedy, segment)
         if bundle is not None and limit is not None:
             self._judge(key, state, limit, bundle, context)
+        elif (later := self._policy.next_after(context.now)) is not None:
+            # Another version may bound it again: what is due then must not have been lost.
+            context.set_timer(timer, later)
 
     def on_partial(self, key: str, state: Ledger, partial: Any, context: Context) -> None:
         """Refuse: levels are made of events alone.
@@ -178,19 +181,24 @@ class AutonomyLogic:
         return move is not None
 
     def _on_drift(self, event: Event, bundle: Bundle | None, context: Context) -> None:
-        """Note what drifts, and tell how far the agent may go when it begins to, or has ended."""
+        """Note what drifts, and tell how far the agent may go when it begins to, or has ended.
+
+        It is told whatever version of the policy is in force: another one, which bounds what this one does not, must
+        find it as it is.
+        """
         agent, feature = self._models.get(event.data["model"], ""), event.data["feature"]
+        if not agent:
+            return
         holds = context.common().holds
         before = holds.get(agent, [])
         after = sorted({*before, feature} if event.type == BEGUN else {*before} - {feature})
         holds[agent] = after
         if not after:
             del holds[agent]
-        limit = (
-            None if bundle is None else next((each for each in bundle.autonomy.limits if each.speaks_of(agent)), None)
-        )
-        if bool(before) == bool(after) or bundle is None or limit is None:
+        if bool(before) == bool(after):
             return
+        asked = bundle or self._policy.first
+        limit = next((each for each in asked.autonomy.limits if each.speaks_of(agent)), None)
         reason = (
             f"{', '.join(after)} of what its model reads is not as it was." if after else "What had drifted is back."
         )
@@ -205,8 +213,8 @@ class AutonomyLogic:
             "evidence": {name: event.data[name] for name in ("model", "feature", "since")},
             "missing": ["the end of the drift"] if after else [],
             "barred_until": None,
-            "owner": limit.owner,
-            "bundle": bundle.hash,
+            "owner": asked.owner if limit is None else limit.owner,
+            "bundle": "" if bundle is None else bundle.hash,
             "at": context.now,
         }
         self._tell(context, derived_id("autonomy-drift", event.id), key_of(agent, "*", "*"), said)

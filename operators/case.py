@@ -165,6 +165,8 @@ class Case(msgspec.Struct, array_like=True):
     """Whether that is because an action is weighed against all else of the same instant."""
     undone: dict[str, Undone] = {}
     """By remedy, what was decided to be done and was not."""
+    has_more_causes: bool = False
+    """Whether its findings named more causes than are kept."""
 
     def has_seen(self, finding_id: str) -> bool:
         """Return whether the finding is known already."""

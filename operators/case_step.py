@@ -70,7 +70,8 @@ class CaseStep:
             case.open[slot] = found
         case.remember(finding.finding_id)
         case.findings += 1
-        case.causes = sorted({*case.causes, *finding.causes})[:CAUSES_MAX]
+        causes = sorted({*case.causes, *finding.causes})
+        case.causes, case.has_more_causes = causes[:CAUSES_MAX], case.has_more_causes or len(causes) > CAUSES_MAX
         case.opened_at = min(case.opened_at, finding.at)
         case.expires_at = max(case.expires_at, max(finding.at, finding.harm_at or finding.at) + self.logic.case_ttl)
         self.update(case, finding.customer, decide_anew=True, charge=finding.agent)
@@ -319,7 +320,8 @@ class CaseStep:
             remedy, causes = event.data["remedy"], case.causes if event.data["customer"] else [self.key]
             if decider.is_limited(remedy, causes, now):
                 money = decider.money(remedy, row["money_at_risk"], now)
-                self.context.emit(GUARD, proposed(event, causes, money))
+                has_more = case.has_more_causes and bool(event.data["customer"])
+                self.context.emit(GUARD, proposed(event, causes, money, has_more=has_more))
                 return
         self.context.emit(RELEASE, event)
 

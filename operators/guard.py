@@ -15,16 +15,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from config.clock import DAY, TIME_MIN
+from config.clock import DAY, HOUR
 from config.errors import RecoveryError
 from config.events import RELEASE, Event
 from config.identity import derived_id, short_hash
 from config.policies.guardrails import Guardrails, Limit
 from config.policies.versions import Versions
-from operators.guardrails import Held, free_at, judge_limit, said_of
+from operators.guardrails import Held, beyond, free_at, held_by, said_of
 from operators.logic import Context
+from operators.spent import CUSTOMERS_MAX, Spent, Touched
 
-T = TypeVar("T")
+T = TypeVar("T", Spent, Touched)
 
 GUARD = "guard"
 """Name of the stage, and its one key."""
@@ -34,10 +35,10 @@ WITHHELD = "guardrail.withheld"
 ACTIVE = "customers.active"
 """Type of the event that tells how many customers of a key group had a record on a day."""
 SWEEP = "sweep"
-SPENT_MAX = 4_096
-"""Actions of one limit that are remembered one by one."""
-CUSTOMERS_MAX = 50_000
-"""Customers that one limit can count; more are not touched."""
+SWEEP_EVERY = HOUR
+"""What was spent of causes that are not met any more is looked for at most so often."""
+CAUSES_MAX = 10_000
+"""Causes of which one limit remembers what was spent; for more nothing is done by itself."""
 DAYS = 2
 """Days before today that are looked at: of the last, some key groups may not have told yet."""
 
@@ -45,23 +46,28 @@ DAYS = 2
 class GuardState(msgspec.Struct):
     """What was spent of each limit."""
 
-    spent: dict[str, dict[str, list[tuple[int, int]]]] = {}
-    """By name of the limit, then by cause ("" for all): (when, how much), oldest first."""
-    touched: dict[str, dict[str, dict[int, int]]] = {}
-    """Of limits of customers likewise: when each was touched last, by a hash of the customer, oldest first."""
+    spent: dict[str, dict[str, Spent]] = {}
+    """By name of the limit, then by cause ("" for all)."""
+    touched: dict[str, dict[str, Touched]] = {}
+    """Of limits of customers likewise."""
     active: dict[int, int] = {}
     """Customers with a record, by day."""
+    sweeps: bool = False
+    """Whether it is to be looked for what counts no more."""
 
 
-def proposed(action: Event, causes: Sequence[str], money: int) -> Event:
+def proposed(action: Event, causes: Sequence[str], money: int, *, has_more: bool = False) -> Event:
     """Return the event by which the case stage hands an action over.
 
     Args:
         action: As it would be released.
         causes: Fleet entities that the case has for causes.
         money: That it moves at the most, in millionths.
+        has_more: Whether the case has more causes than these.
     """
     data = {"case_key": action.key, "action": action.data, "causes": list(causes), "money": money}
+    if has_more:
+        data["has_more"] = True
     return Event(action.at, action.id, GUARD, PROPOSED, data)
 
 
@@ -74,7 +80,7 @@ class GuardLogic:
 
     name = GUARD
     state_type = GuardState
-    state_version = 1
+    state_version = 2
     dedupe_ttl = 0
     """What comes in was made by the case stage, each once."""
 
@@ -104,7 +110,6 @@ class GuardLogic:
         action, now = event.data["action"], context.now
         bundle = self._policy.at(now)
         guardrails = Guardrails() if bundle is None else bundle.guardrails
-        self._prune(state, now)
         customer = short_hash(action["customer"]) if action.get("customer") else None
         limits = list(guardrails.of_fleet(action["remedy"], event.data["causes"]))
         held = [
@@ -112,25 +117,55 @@ class GuardLogic:
             for limit, of in limits
             if (found := self._judge(state, limit, of, customer, event.data["money"], now))
         ]
+        if event.data.get("has_more"):
+            # None of the causes that are not looked at must be let off.
+            held += [_uncounted(limit) for limit in guardrails.of_causes(action["remedy"])]
         if held:
             context.emit(RELEASE, _withheld(event, action, held))
         else:
             for limit, of in limits:
-                _spend(state, limit, of, customer, event.data["money"], now)
+                self._spend(state, limit, of, customer, event.data["money"], context)
             context.emit(RELEASE, Event(now, event.id, event.data["case_key"], "action", action))
-        self._set_sweep(state, context)
+        if not state.sweeps and not state.active:
+            context.forget()
 
     def _judge(
         self, state: GuardState, limit: Limit, of: str, customer: int | None, money: int, now: int
     ) -> Held | None:
+        memory = self._memory[limit.name]
+        if limit.counts == "customers":
+            touched = state.touched.get(limit.name, {}).get(of) or Touched()
+            touched.slide(limit.within, memory, now)
+            # 0.29 of 100 are 29, not what 28.999999999999996 is cut to.
+            share = int(round(limit.share * _active(state, now), 6))
+            most, total = min(max(limit.most, share), CUSTOMERS_MAX), len(touched.recent)
+            asked = int(customer is not None and customer not in touched.recent)
+            free = touched.free_at(most) if total + asked > most else None
+        else:
+            spent = state.spent.get(limit.name, {}).get(of) or Spent()
+            spent.slide(limit.within, memory, now)
+            of_money = limit.counts == "money"
+            most, total, asked = limit.most, spent.money if of_money else spent.actions, limit.asks(money)
+            free = spent.free_at(most, asked, of_money=of_money) if total + asked > most else None
+        if not asked:
+            return None
+        if total + asked > most:
+            return beyond(limit, most, total, asked, free)
+        if not _has_room(state.touched if limit.counts == "customers" else state.spent, limit, of):
+            return held_by(limit, None, f"what was spent is remembered of {CAUSES_MAX} causes, and of no more")
+        return None
+
+    def _spend(
+        self, state: GuardState, limit: Limit, of: str, customer: int | None, money: int, context: Context
+    ) -> None:
         if limit.counts != "customers":
-            return judge_limit(limit, limit.most, state.spent.get(limit.name, {}).get(of, []), limit.asks(money), now)
-        touched = state.touched.get(limit.name, {}).get(of, {})
-        is_new = customer is not None and touched.get(customer, TIME_MIN) + limit.within <= now
-        # 0.29 of 100 are 29, not what 28.999999999999996 is cut to.
-        share = int(round(limit.share * _active(state, now), 6))
-        most = min(max(limit.most, share), CUSTOMERS_MAX)
-        return judge_limit(limit, most, [(at, 1) for at in touched.values()], int(is_new), now)
+            if _has_room(state.spent, limit, of):
+                state.spent.setdefault(limit.name, {}).setdefault(of, Spent()).add(money, context.now)
+        elif customer is not None:
+            state.touched.setdefault(limit.name, {}).setdefault(of, Touched()).add(customer, context.now)
+        if not state.sweeps:
+            state.sweeps = True
+            context.set_timer(SWEEP, context.now + self._memory[limit.name])
 
     def _count_active(self, state: GuardState, day: int, customers: int) -> None:
         state.active[day] = state.active.get(day, 0) + customers
@@ -139,8 +174,12 @@ class GuardLogic:
 
     def on_timer(self, key: str, state: GuardState, timer: str, context: Context) -> None:
         """Forget what does not count any more."""
-        self._prune(state, context.now)
-        self._set_sweep(state, context)
+        due = [*self._prune(state.spent, context.now), *self._prune(state.touched, context.now)]
+        state.sweeps = bool(due)
+        if due:
+            context.set_timer(SWEEP, max(min(due), context.now + SWEEP_EVERY))
+        elif not state.active:
+            context.forget()
 
     def on_partial(self, key: str, state: GuardState, partial: Any, context: Context) -> None:
         """Refuse: it judges events alone.
@@ -161,37 +200,24 @@ class GuardLogic:
             remedy="Start with a new store and recovery folder.",
         )
 
-    def _prune(self, state: GuardState, now: int) -> None:
-        spent: dict[str, dict[str, list[tuple[int, int]]]] = {}
-        for name, of, acts in _each(state.spent):
-            since = now - self._memory.get(name, 0)
-            if kept := [act for act in acts if act[0] > since]:
-                spent.setdefault(name, {})[of] = kept
-        touched: dict[str, dict[str, dict[int, int]]] = {}
-        for name, of, customers in _each(state.touched):
-            since = now - self._memory.get(name, 0)
-            if left := {customer: at for customer, at in customers.items() if at > since}:
-                touched.setdefault(name, {})[of] = left
-        state.spent, state.touched = spent, touched
-
-    def _set_sweep(self, state: GuardState, context: Context) -> None:
-        if due := list(self._due(state)):
-            context.set_timer(SWEEP, min(due))
-        elif state.active:
-            context.cancel_timer(SWEEP)
-        else:
-            context.forget()
-
-    def _due(self, state: GuardState) -> Iterator[int]:
-        for name, _, acts in _each(state.spent):
-            yield acts[0][0] + self._memory.get(name, 0)
-        for name, _, customers in _each(state.touched):
-            yield next(iter(customers.values())) + self._memory.get(name, 0)
+    def _prune(self, by_limit: dict[str, dict[str, T]], now: int) -> Iterator[int]:
+        """Forget what does not count any more; yield when the rest of each will not."""
+        for name, by_cause in list(by_limit.items()):
+            memory = self._memory.get(name, 0)
+            for of, known in list(by_cause.items()):
+                known.slide(memory, memory, now)
+                if (oldest := known.oldest) is None:
+                    del by_cause[of]
+                else:
+                    yield oldest + memory
+            if not by_cause:
+                del by_limit[name]
 
 
-def _each(by_limit: Mapping[str, Mapping[str, T]]) -> Iterator[tuple[str, str, T]]:
-    """Yield (name of the limit, cause, what is remembered)."""
-    return ((name, of, what) for name, by_cause in by_limit.items() for of, what in by_cause.items())
+def _has_room(by_limit: Mapping[str, Mapping[str, Spent | Touched]], limit: Limit, of: str) -> bool:
+    """Return whether a limit can remember what is spent of a cause."""
+    known = by_limit.get(limit.name, {})
+    return of in known or len(known) < CAUSES_MAX
 
 
 def _active(state: GuardState, now: int) -> int:
@@ -200,22 +226,8 @@ def _active(state: GuardState, now: int) -> int:
     return max((state.active.get(today - before, 0) for before in range(1, DAYS + 1)), default=0)
 
 
-def _spend(state: GuardState, limit: Limit, of: str, customer: int | None, money: int, now: int) -> None:
-    if limit.counts != "customers":
-        spent = state.spent.setdefault(limit.name, {})
-        spent[of] = bounded([*spent.get(of, []), (now, limit.asks(money))])
-    elif customer is not None:
-        touched = state.touched.setdefault(limit.name, {}).setdefault(of, {})
-        touched.pop(customer, None)  # The order is that of time.
-        touched[customer] = now
-
-
-def bounded(spent: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return what was spent, if need be with neighbours put together, which then count as long as the later one."""
-    if len(spent) <= SPENT_MAX:
-        return spent
-    pairs = zip(spent[::2], spent[1::2], strict=False)
-    return [(later, first + second) for (_, first), (later, second) in pairs] + spent[len(spent) // 2 * 2 :]
+def _uncounted(limit: Limit) -> Held:
+    return held_by(limit, None, "its case has more causes than are counted")
 
 
 def _withheld(event: Event, action: dict[str, Any], held: Sequence[Held]) -> Event:

@@ -97,7 +97,7 @@ def _judge_customer(guardrails: Guardrails, remedy: str, money: int, acts: Seque
     for sequence in guardrails.sequences:
         done_at = max((act.at for act in acts if act.remedy in sequence.after), default=now - sequence.within)
         if remedy in sequence.remedies and done_at + sequence.within > now:
-            yield _held(
+            yield held_by(
                 sequence,
                 done_at + sequence.within,
                 f"something that it must not follow on was done at {to_text(done_at)}",
@@ -106,15 +106,22 @@ def _judge_customer(guardrails: Guardrails, remedy: str, money: int, acts: Seque
         under_way = [act for act in acts if act.remedy in turn.remedies and act.until > now]
         if remedy in turn.remedies and under_way:
             last = max(under_way, key=lambda act: (act.until, act.action_id))
-            yield _held(turn, last.until, f"the remedy {last.remedy} for this customer is still being carried out")
+            yield held_by(turn, last.until, f"the remedy {last.remedy} for this customer is still being carried out")
 
 
 def _frozen(freeze: Freeze, until: int) -> Held:
     free_at = None if until == TIME_MAX else until
-    return _held(freeze, free_at, "nothing of the kind is done now")
+    return held_by(freeze, free_at, "nothing of the kind is done now")
 
 
-def _held(guardrail: Guardrail, free_at: int | None, why: str) -> Held:
+def held_by(guardrail: Guardrail, free_at: int | None, why: str) -> Held:
+    """Return that a guardrail holds back, but for amounts.
+
+    Args:
+        guardrail: The guardrail.
+        free_at: When it would let just this pass, None for never.
+        why: The middle of a sentence.
+    """
     until = "" if free_at is None else f", until {to_text(free_at)}"
     said = f"Guardrail {guardrail.name}: {why}{until}; {guardrail.may_change}."
     return Held(guardrail.name, guardrail.owner, guardrail.then, said, 0, 0, 1, free_at)
@@ -122,7 +129,7 @@ def _held(guardrail: Guardrail, free_at: int | None, why: str) -> Held:
 
 def _full(guardrail: Guardrail) -> Held:
     full = f"{ACTS_MAX} actions for this customer are remembered, and no more"
-    return msgspec.structs.replace(_held(guardrail, None, full), limit=ACTS_MAX, spent=ACTS_MAX)
+    return msgspec.structs.replace(held_by(guardrail, None, full), limit=ACTS_MAX, spent=ACTS_MAX)
 
 
 def judge_limit(limit: Limit, most: int, spent: Sequence[tuple[int, int]], asked: int, now: int) -> Held | None:
@@ -147,8 +154,13 @@ def judge_limit(limit: Limit, most: int, spent: Sequence[tuple[int, int]], asked
         if left + asked <= most:
             free_at = at + limit.within
             break
+    return beyond(limit, most, total, asked, free_at)
+
+
+def beyond(limit: Limit, most: int, spent: int, asked: int, free_at: int | None) -> Held:
+    """Return that a limit does not bear what is asked of it: actions, customers, or millionths of money."""
     scale = MONEY_SCALE if limit.counts == "money" else 1
-    held = Held(limit.name, limit.owner, limit.then, "", most / scale, total / scale, asked / scale, free_at)
+    held = Held(limit.name, limit.owner, limit.then, "", most / scale, spent / scale, asked / scale, free_at)
     return msgspec.structs.replace(held, why=_said(limit, held))
 
 

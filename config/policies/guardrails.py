@@ -204,6 +204,10 @@ class Guardrails:
             if limit.per != "customer" and remedy in limit.remedies:
                 yield from ((limit, of) for of in (causes if limit.per == "cause" else ("",)))
 
+    def of_causes(self, remedy: str) -> Iterator[Limit]:
+        """Yield the limits of causes that speak of a remedy."""
+        return (limit for limit in self.limits if limit.per == "cause" and remedy in limit.remedies)
+
     @property
     def counts_active(self) -> bool:
         """Whether any limit is a share of the customers that are active."""

@@ -42,6 +42,10 @@ class Versions:
         """Return the versions whose date has come, the latest first."""
         return self.bundles[: bisect_right(self._dates, now)][::-1]
 
+    def next_after(self, now: int) -> int | None:
+        """Return when the next version takes effect, None where none does."""
+        return next((at for at in self._dates if at > now), None)
+
     @property
     def first(self) -> Bundle:
         """The version that was in force first."""

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from config.clock import DAY, HOUR, to_text
+from config.errors import RecoveryError
 from config.events import Event
 from config.findings import DATA_QUALITY
+from config.policies.bundle import Bundle
 from operators.autonomy import Ledger, Trial, apply, evidence_of, judge, level_of, missing, note, trial_of
 from operators.feature_drift import BEGUN, ENDED
-from tests.support.autonomy import EASY, LIMIT, Steward, bounded_bundle, earned, failed, outcome
+from operators.keyed import KeyedGroup
+from operators.standing import CHANGED
+from tests.support.autonomy import EASY, LIMIT, NOTIFY, Steward, bounded_bundle, earned, failed, outcome
 from tests.support.policies import bundle_of, rule
 
 DEAR: dict[str, Any] = {"name": "dear", "when": "money_at_risk > 100.0", "description": "d"}
@@ -190,6 +194,50 @@ def test_drift_holds_all_of_an_agent_until_it_has_ended(tmp_path: Path) -> None:
     assert steward.decide(6 * HOUR, **given)["outcome"] == "act"
     assert steward.moves == [("supervised", "drift"), ("", "drift-over")]
     assert steward.stage.group.keys == 1  # under BROADCAST
+
+
+def versions(folder: Path, *bounded: bool) -> list[Bundle]:
+    """Return a version of a policy for each day from the first on, which bounds what is done, or does not."""
+    bundles = [
+        bounded_bundle(folder / str(day), START) if bounds else bundle_of(folder / str(day), NOTIFY)
+        for day, bounds in enumerate(bounded)
+    ]
+    return [replace(each, version=f"{day}.0.0", effective_from=day * DAY) for day, each in enumerate(bundles)]
+
+
+def test_a_drift_that_begins_or_ends_under_a_version_that_bounds_nothing_holds_under_the_next(tmp_path: Path) -> None:
+    steward = Steward(*versions(tmp_path, False, True, False, True))
+    given: dict[str, Any] = {"agent": "experience"}
+    steward.feed(drift(HOUR, BEGUN))
+    assert steward.decide(2 * HOUR, **given)["outcome"] == "act"
+    assert steward.decide(DAY, **given)["outcome"] == "approve"
+    steward.feed(drift(2 * DAY + HOUR, ENDED))
+    assert steward.decide(3 * DAY, **given)["outcome"] == "act"
+    assert [(each["owner"], each["cause"]) for each in steward.of(CHANGED)] == [
+        ("team-a", "drift"),
+        ("team-a", "drift-over"),
+    ]
+
+
+def test_a_probation_that_ends_under_a_version_that_bounds_nothing_is_over_under_the_next(tmp_path: Path) -> None:
+    steward = Steward(*versions(tmp_path, True, True, False, False, False, False, False, True))
+    steward.feed(*(failed(HOUR + number, f"f{number}") for number in range(4)))
+    steward.feed(until=7 * DAY + 1)
+    assert steward.moves == [("supervised", "failures"), ("recommend", "failures"), ("supervised", "probation-over")]
+    assert steward.decide(7 * DAY + 2)["outcome"] == "approve"
+
+
+@pytest.mark.parametrize(("version", "words"), [(0, "version 0, which was never released"), (99, "version 99")])
+def test_a_state_of_another_version_is_refused(steward: Steward, version: int, words: str) -> None:
+    steward.feed(outcome(HOUR, "a"))
+    logic = steward.stage.logic
+    logic.state_version, today = version, logic.state_version
+    written = steward.stage.group.whole()
+    logic.state_version = today
+    with pytest.raises(RecoveryError) as refused:
+        KeyedGroup(logic, ["in"]).restore([written])
+    assert f"stage autonomy: recovered state is of {words}" in refused.value.message
+    assert refused.value.remedy
 
 
 def test_nothing_is_earned_while_an_agents_model_has_drifted(steward: Steward) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.clock import DAY, HOUR
+from config.clock import DAY, HOUR, SECOND
 from config.errors import RecoveryError
 from config.events import RELEASE, Event
 from config.policies.versions import Versions
-from operators.guard import ACTIVE, SPENT_MAX, WITHHELD, GuardLogic, bounded, proposed
+from operators.guard import ACTIVE, WITHHELD, GuardLogic, proposed
+from operators.keyed import KeyedGroup
 from tests.support.findings import Stage
 from tests.support.policies import bundle_of, rule
 
+TICKETS_ONLY = {"per": "cause", "of": {"remedies": ["ticket"]}}
 ACTION = {"case_id": "case", "customer": "c1", "entity": "order:1"}
 
 
@@ -111,14 +114,98 @@ def test_a_later_version_with_a_longer_span_sees_what_was_spent_before_it(tmp_pa
     assert passed(guard.feed([action(1, HOUR), action(2, 2 * HOUR), action(3, 3 * DAY)], 4 * DAY)) == ["a1", "a2"]
 
 
-def test_what_cannot_be_remembered_one_by_one_counts_as_long_as_the_later_one() -> None:
-    spent = [(number, 1) for number in range(SPENT_MAX)]
-    assert bounded(spent) == spent
-    both = bounded([*spent, (SPENT_MAX, 1)])
-    assert len(both) == SPENT_MAX // 2 + 1
-    assert sum(amount for _, amount in both) == SPENT_MAX + 1
-    assert both[:2] == [(1, 2), (3, 2)]
-    assert both[-1] == (SPENT_MAX, 1)
+def test_a_limit_that_counts_something_else_from_a_version_on_knows_what_was_done_before(tmp_path: Path) -> None:
+    limit = {"description": "d", "per": "all", "within": "10d"}
+    versions = [
+        bundle_of(
+            tmp_path / str(day),
+            rule("any", "linked"),
+            guardrails={"limits": {"one": limit | counted}},
+            version=f"{day}.0.0",
+            effective_from=f"1970-01-0{day}T00:00:00Z",
+        )
+        for day, counted in ((1, {"most": 5}), (2, {"most": 25, "counts": "money"}), (3, {"most": 4}))
+    ]
+    guard = Stage(GuardLogic(Versions(tuple(versions))))
+    events = [
+        action(1, HOUR),
+        action(2, 2 * HOUR, money=0.0),
+        action(3, DAY, money=15.0),
+        action(4, DAY + 1, money=20.0),
+    ]
+    guard.restart()
+    assert passed(guard.feed(events, 2 * DAY)) == ["a1", "a2", "a3"]
+    later = [action(5, 2 * DAY), action(6, 2 * DAY + 1)]
+    assert passed(guard.feed(later, 3 * DAY)) == ["a5"]
+
+
+def test_an_action_of_more_causes_than_are_counted_is_withheld_by_limits_of_causes(tmp_path: Path) -> None:
+    guard = stage(tmp_path, per={"per": "cause", "most": 100}, all={"most": 100}, other=TICKETS_ONLY)
+    many = proposed(
+        Event(HOUR, "a1", "c1", "action", ACTION | {"remedy": "credit", "at": HOUR}), ["lane:a"], 0, has_more=True
+    )
+    made = guard.feed([many, action(2, HOUR + 1, causes=("lane:a",))], DAY)
+    assert passed(made) == ["a2"]
+    (told,) = made[0][1].data["guardrails"]
+    assert (told["guardrail"], told["free_at"], made[0][1].data["again_at"]) == ("per", None, None)
+    assert "more causes than are counted" in made[0][1].data["reason"]
+
+
+def test_of_more_causes_than_can_be_remembered_nothing_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.guard.CAUSES_MAX", 2)
+    guard = stage(tmp_path, one={"per": "cause", "most": 3}, money={"per": "cause", "counts": "money", "most": 9})
+    events = [
+        action(number, HOUR + number, money=0.0, causes=(f"lane:{cause}",)) for number, cause in enumerate("abcb")
+    ]
+    made = guard.feed(events, 2 * HOUR)
+    assert passed(made) == ["a0", "a1", "a3"]
+    assert "remembered of 2 causes, and of no more" in made[2][1].data["reason"]
+    state = guard.group.state_of("guard")
+    assert state is not None
+    assert {name: sorted(known) for name, known in state.spent.items()} == {
+        "one": ["lane:a", "lane:b"],
+        "money": ["lane:a", "lane:b"],
+    }
+    # In a day those are forgotten.
+    assert passed(guard.feed([action(9, 2 * DAY, causes=("lane:c",))], 3 * DAY)) == []  # 10 of 9 are too much
+    assert passed(guard.feed([action(10, 3 * DAY, money=1.0, causes=("lane:c",))], 4 * DAY)) == ["a10"]
+
+
+@pytest.mark.parametrize("counts", ["actions", "money", "customers"])
+def test_a_long_window_costs_no_more_per_action_than_a_short_one(counts: str, tmp_path: Path) -> None:
+    logic = stage(tmp_path, all={"counts": counts, "most": 1_000_000, "within": "1d"}).logic
+
+    def steps(count: int) -> int:
+        guard, events = Stage(logic), [touching(n, f"c{n}", HOUR + n * SECOND) for n in range(count)]
+        seen = 0
+
+        def count_lines(frame: Any, event: str, argument: object) -> Any:
+            nonlocal seen
+            seen += 1
+            return count_lines
+
+        before = sys.gettrace()
+        sys.settrace(count_lines)
+        try:
+            guard.feed(events, 2 * DAY)
+        finally:
+            sys.settrace(before)
+        return seen
+
+    assert steps(2_000) < 10 * steps(250)
+
+
+@pytest.mark.parametrize(("version", "words"), [(1, "version 1, which was never released"), (99, "version 99")])
+def test_a_state_of_another_version_is_refused(tmp_path: Path, version: int, words: str) -> None:
+    guard = stage(tmp_path, one={})
+    guard.feed([action(1, HOUR)], 2 * HOUR)
+    today = guard.logic.state_version
+    guard.logic.state_version = version
+    written = guard.group.whole()
+    guard.logic.state_version = today
+    with pytest.raises(RecoveryError) as refused:
+        KeyedGroup(guard.logic, ["in"]).restore([written])
+    assert f"stage guard: recovered state is of {words}" in refused.value.message
 
 
 def test_anything_else_is_a_fault_of_the_wiring(tmp_path: Path) -> None:

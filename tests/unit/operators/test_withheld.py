@@ -148,3 +148,18 @@ def test_room_that_is_there_when_the_outcome_comes_is_used_at_once(tmp_path: Pat
     ((_, withheld),) = loop.guard.feed([event for to, event in emitted if to == GUARD], 2 * HOUR + 1)
     loop.feed(loop.refused(withheld, at), until=at + 1)
     assert loop.done[1:] == [(at, "order:2")]
+
+
+@pytest.mark.parametrize("causes", [8, 9])
+def test_nobody_slips_past_the_limit_of_a_cause_by_naming_many(tmp_path: Path, causes: int) -> None:
+    loop = Loop(tmp_path, per="cause", most=1)
+    loop.feed(on(1, HOUR, causes=["lane:z"]))
+    many = [f"lane:{number}" for number in range(causes - 1)]
+    # The one that is full comes last by name, and with a finding of its own.
+    loop.feed(on(2, 2 * HOUR, causes=many))
+    loop.feed(on(3, 3 * HOUR, causes=many[:1], occurrence="a", confidence=0.1))
+    loop.feed(on(2, 4 * HOUR, causes=["lane:z"], occurrence="b"))
+    loop.feed(on(4, 5 * HOUR, causes=[*many, "lane:z"]))
+    assert [entity for _, entity in loop.done] == ["order:1", "order:2"]
+    reasons = [each["reason"] for each in loop.desk.of(WITHHELD) if each["action"]["entity"] == "order:4"]
+    assert ("more causes than are counted" in reasons[0]) == (causes == 9)
