@@ -311,7 +311,10 @@ class CaseStep:
                 *prune(state.acts, logic.memory, now),
                 Act(now, action["action_id"], action["remedy"], money, action["valid_until"]),
             ]
-            state.acts = acts[-ACTS_MAX:]
+            while len(acts) > ACTS_MAX:
+                # The one that would be forgotten first: another may be under way for long.
+                acts.remove(min(acts, key=lambda act: max(act.at + logic.memory, act.until)))
+            state.acts = acts
 
     def _release(self, event: Event, case: Case, row: dict[str, Any]) -> None:
         """Let an event leave; an action that limits over all customers speak of, by the stage that keeps them."""

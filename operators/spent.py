@@ -11,10 +11,16 @@ from operator import itemgetter
 
 import msgspec
 
+from config.money import MONEY_SCALE
+from config.policies.guardrails import MOST_MAX
+
 SPENT_MAX = 4_096
 """Actions of one limit and cause that are remembered one by one."""
 CUSTOMERS_MAX = 50_000
 """Customers of one limit and cause that are remembered, and so the most that a limit can count."""
+
+MONEY_MAX = (MOST_MAX + 1) * MONEY_SCALE
+"""More than any limit bears. What is beyond it is taken for it, or the sum would be none that a snapshot holds."""
 
 _at = itemgetter(0)
 
@@ -52,6 +58,7 @@ class Spent(msgspec.Struct):
 
     def add(self, money: int, now: int) -> None:
         """Count one action more."""
+        money = min(money, MONEY_MAX)
         self.acts.append((now, 1, money))
         self.actions, self.money = self.actions + 1, self.money + money
         if len(self.acts) > SPENT_MAX:
@@ -126,5 +133,5 @@ def _before(touched: dict[int, int], until: int) -> list[int]:
 def merged(acts: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Return actions with neighbours put together, which then count as long as the later one."""
     pairs = zip(acts[::2], acts[1::2], strict=False)
-    together = [(later[0], first[1] + later[1], first[2] + later[2]) for first, later in pairs]
+    together = [(later[0], first[1] + later[1], min(first[2] + later[2], MONEY_MAX)) for first, later in pairs]
     return together + acts[len(acts) // 2 * 2 :]

@@ -23,6 +23,8 @@ Per = Literal["customer", "cause", "all"]
 Counts = Literal["actions", "money", "customers"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
+MOST_MAX = 1_000_000_000
+"""Actions, customers or currency units: no limit is larger."""
 WEEK = 7 * DAY
 MONDAY = 4 * DAY
 """1970-01-05, the first Monday."""

@@ -13,6 +13,7 @@ from config.errors import PolicyError
 from config.money import money
 from config.policies.bundle import Remedy
 from config.policies.guardrails import (
+    MOST_MAX,
     Freeze,
     FreezeDocument,
     Guardrail,
@@ -36,7 +37,6 @@ _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
 
 WITHIN_MAX = 400 * DAY
 """What is longer ago is not remembered."""
-MOST_MAX = 1_000_000_000
 
 
 def read_guardrails(

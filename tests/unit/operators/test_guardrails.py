@@ -275,6 +275,22 @@ def test_what_must_not_follow_on_something_does_not_until_the_span_is_over(at: i
     assert all("1970-01-01T01:00:00Z, until 1970-01-03T01:00:00Z; team-a may change that" in each.why for each in found)
 
 
+def test_of_many_actions_the_one_that_is_under_way_is_not_forgotten(tmp_path: Path) -> None:
+    turn = {"description": "d", "of": {"contacts_customer": True}}
+    rules = rule("ticket", "severity == 'high'", "act", "ticket"), NOTIFY
+    remembers = limit(within="2h", of={"remedies": ["credit"]})
+    desk = Desk(guarded(tmp_path, *rules, turns={"one": turn}, limits={"credits": remembers}), mode="act")
+    desk.feed(on(0, HOUR), until=2 * HOUR)
+    state = desk.stage.group.state_of("c1")
+    assert state is not None
+    state.acts[0].until = 30 * HOUR  # it was heard of
+    state.acts += [Act(2 * HOUR + number, f"t{number}", "ticket", 0) for number in range(ACTS_MAX - 1)]
+    desk.feed(on(1, 3 * HOUR, severity="high"), until=4 * HOUR)
+    assert len(desk.of("action")) == 2
+    desk.feed(on(2, 5 * HOUR), until=6 * HOUR)
+    assert "the remedy notify for this customer is still being carried out" in desk.of("decision")[-1]["reason"]
+
+
 def test_in_a_freeze_nothing_is_done_and_afterwards_what_still_helps_is(tmp_path: Path) -> None:
     frozen = {"description": "d", "begins": "1970-01-01T00:00:00Z", "ends": "1970-01-01T12:00:00Z", "owner": "team-f"}
     desk = Desk(guarded(tmp_path, freezes={"release": frozen}), mode="act")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.money import AMOUNT_MAX, MONEY_SCALE
+from config.policies.guardrails import MOST_MAX
 from operators import spent as module
 from operators.spent import SPENT_MAX, Spent, Touched, merged
 from tests.support.examples import examples
@@ -65,7 +68,16 @@ def test_what_cannot_be_remembered_one_by_one_counts_as_long_as_the_later_one() 
     assert merged([(1, 1, 5)]) == [(1, 1, 5)]
 
 
-def test_no_more_customers_are_remembered_than_any_limit_bears(monkeypatch: object) -> None:
+def test_money_beyond_all_measure_is_still_a_number_that_a_snapshot_holds() -> None:
+    spent = Spent()
+    for number in range(3 * SPENT_MAX):
+        spent.slide(1_000_000, 1_000_000, number)
+        spent.add(AMOUNT_MAX * MONEY_SCALE, number)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(spent), type=Spent) == spent
+    assert spent.free_at(MOST_MAX * MONEY_SCALE, 1, of_money=True) == spent.acts[-1][0] + spent.within
+
+
+def test_no_more_customers_are_remembered_than_any_limit_bears() -> None:
     touched, bound = Touched(), module.CUSTOMERS_MAX
     touched.earlier = {number: number for number in range(bound)}
     touched.recent = {-1: bound}
