@@ -12,8 +12,7 @@ import pytest
 from config.clock import DAY, HOUR, TIME_MAX
 from config.errors import PolicyError
 from config.money import money
-from config.policies.guardrails import MONDAY, WEEK, Freeze
-from config.policies.guardrails_load import MOST_MAX
+from config.policies.guardrails import MONDAY, MOST_MAX, WEEK, Freeze
 from config.policies.load import load_bundle, load_default
 from tests.support.policies import bundle_of, rule, write_bundle
 
