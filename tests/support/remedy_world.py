@@ -255,6 +255,8 @@ class World:
 
         if request is None:
             self.expired += 1
+            # What waits for its turn beyond what it is worth counts as if it had been tried: it is given up at last.
+            self.tries[call.key] += call.verb == "do" and self.now > self._valid_until(call.action_id)
             waited: Result = "not-sent" if self.control == "waiting" else "expired"
             return reply(Reply(call.action_id, call.turn, waited, "it waited for its turn for too long"))
         self.tries[call.key] += 1
@@ -266,6 +268,9 @@ class World:
             return None  # the request is lost
         self.after(self._delay(), lambda: self._arrives(call, request, reply, reply_is_lost=lost < 0.09))
         return None
+
+    def _valid_until(self, action_id: str) -> int:
+        return next(one.valid_until for one in self.actions if one.action_id == action_id)
 
     def _delay(self) -> int:
         slow = self.troubled and self.chance.random() < 0.05
