@@ -42,7 +42,7 @@ def check(seed: int, setting: ProcedureSetting, control: str = "") -> Checked:
             wrong.append(str(error))
         oracle = Oracle(setting.versions, world.in_force, world.told.mode, world.told.sent)
         wrong += oracle.reckon(world.told.released)
-        wrong += oracle.at_target(world.shop.effects(), world.shop.numbers, world.asked)
+        wrong += oracle.at_target(world.shop.effects(), world.numbers, world.asked)
         return Checked(seed, wrong, world.cases, oracle.seen, world.killed)
     finally:
         world.close()

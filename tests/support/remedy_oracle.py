@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def violations(
     decided: dict[str, dict[str, Any]],
     steps: dict[str, list[tuple[str, int]]],
     tries: Mapping[str, int],
+    spilled: Collection[str],
     deaths: int,
 ) -> list[str]:
     """Return what must not be.
@@ -61,6 +62,7 @@ def violations(
         decided: Of each action: remedy, whether it was consented to, whether it has to be, until when it was valid.
         steps: (id, rung) of the steps of each remedy.
         tries: How often the network was given a request, by its key.
+        spilled: Keys of the effects with which the target changed something else as well.
         deaths: How often the flow was killed.
     """
     database = sqlite3.connect(ledger)
@@ -77,6 +79,7 @@ def violations(
         *_of_undoing(there, refusals),
         *_of_outcomes(outcomes, actions),
         *_of_tries(effects, tries, deaths),
+        *_of_collateral(actions, effects, spilled),
     ]
 
 
@@ -169,6 +172,20 @@ def _of_outcomes(outcomes: list[Any], actions: dict[str, Any]) -> Iterable[str]:
             yield f"outcomes of {name} are {[seq for seq, _ in mine]}"
         elif mine[-1][1]["state"] != row["state"]:
             yield f"the last outcome of {name} says {mine[-1][1]['state']}, it is {row['state']}"
+
+
+def _of_collateral(actions: dict[str, Any], effects: list[Any], spilled: Collection[str]) -> Iterable[str]:
+    for name in sorted({row["action_id"] for row in effects if row["key"] in spilled}):
+        row = actions[name]
+        # None: somebody else acted on the entity, and it cannot be told whose doing it is.
+        if row["collateral"] == 0 or (
+            row["collateral"] is None and row["verdict"] == "verified" and _alone(row, actions)
+        ):
+            yield f"{name} is {row['state']}, and what it changed beside was not seen"
+
+
+def _alone(row: dict[str, Any], actions: dict[str, Any]) -> bool:
+    return all(other["entity"] != row["entity"] for other in actions.values() if other is not row)
 
 
 def _of_tries(effects: list[Any], tries: Mapping[str, int], deaths: int) -> Iterable[str]:

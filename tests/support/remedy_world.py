@@ -52,6 +52,7 @@ CONTROLS = {
     "query": "an outcome that is not known is taken for none",
     "fence": "a process that was replaced may go on writing",
     "expiry": "requests are obeyed however late",
+    "beside": "what a target changes without being asked is not looked at",
     "waiting": "what never left its queue counts as an attempt",
     "room": "more is handed over than a target has room for",
 }
@@ -194,6 +195,8 @@ class World:
         self.zombie_writes = 0
         self.asked: dict[str, int] = {}
         """When each effect was first asked of its target, by its key."""
+        self.spilled: dict[str, str] = {}
+        """Of which entity the target changed something else, beside what it was asked for, by the key of that."""
         self.tries: Counter[str] = Counter()
         """How often the network was given a request, by its key."""
         self.lined_up = self.expired = 0
@@ -203,7 +206,7 @@ class World:
         self._kill_chance = self.chance.choice([0.0, 0.005, 0.02, 0.05])
         self.shop = Shop(keyless=frozenset(OPERATIONS) if control == "keys" else frozenset({KEYLESS}))
         names = ("slow", "fail_before", "fail_after", "lose_request", "lose_reply", "refuse", "throttle", "lie")
-        others = ("garbage", "redirect", "useless")
+        others = ("garbage", "redirect", "useless", "spill")
         chances = {name: self.chance.random() * self.chance.choice([0.0, 0.05, 0.15]) for name in (*names, *others)}
         keyed = {**chances, "duplicate": self.chance.random() * 0.1}
         paths = {f"/{system}/{name}": keyed for system in ("crm", "billing") for name in _operations(system)}
@@ -289,7 +292,10 @@ class World:
         def happens() -> None:
             # Without its expiry, a request is obeyed whenever the target comes to it.
             now = arrived_at if self.control == "expiry" else self.now
+            before = {one["key"] for one in self.shop.effects()} if fault.name == "spill" else None
             answer = service.answer(arrived, fault, now / SECOND)
+            if before is not None:
+                self.spilled |= {one["key"]: one["entity"] for one in self.shop.effects() if one["key"] not in before}
             if answer is not None and not reply_is_lost:
                 told = reply_of(call, answer.status, {k.lower(): v for k, v in answer.headers}, answer.body)
                 self.after(self._delay(), lambda: reply(told))
@@ -423,6 +429,12 @@ class World:
 
     def _wish(self, one: Action) -> None:
         self.ledger.wish_undone([one.action_id], "rolled back", self.now)
+
+    def numbers(self, entity: str) -> dict[str, int]:
+        """Return what the target knows of an entity, but for what it changed without being asked."""
+        spilled = sum(whose == entity for whose in self.spilled.values())
+        known = self.shop.numbers(entity)
+        return known | {"notes": known["notes"] - spilled}
 
     def states(self) -> dict[str, str]:
         """Return the state of each action in the ledger."""
