@@ -379,6 +379,16 @@ def test_a_person_is_asked_when_a_target_tells_nothing_for_a_day_and_it_is_asked
     assert not story.saga.is_open
 
 
+def test_after_the_end_nothing_is_sent_again_however_long_a_request_may_take_effect(one: Playbook) -> None:
+    story = done(one, settle=2 * QUERY_FOR).undone().says("done").says("unknown")
+    while story.told[-1:] != [("escalated", None)]:
+        story = story.says("unavailable") if story.saga.asked else story.wakes()
+    story.wakes().says("absent")
+    assert story.asked.count("undo withdraw_message") == 1
+    story.wakes().says("absent")
+    assert (story.statuses, story.saga.is_open) == (["done"], False)
+
+
 def test_an_action_can_be_undone_at_any_time(one: Playbook) -> None:
     settled = done(one).wakes().says("done").state(HELPED)
     assert not settled.saga.is_open
