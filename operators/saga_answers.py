@@ -24,7 +24,7 @@ class Answers(Verification):
         step = None if self.playbook is None else self.playbook.step(effect.step)
         retry, timeout = (ASK_AGAIN, ASK_TIMEOUT) if step is None else (step.retry, step.timeout)
         settle = self.around.traits(effect.target).settle
-        if reply.result == "expired" and now <= self._worth_until(effect, step):
+        if reply.result == "expired" and not self._counts_though_unsent(effect, step):
             act.not_tried()
             return self._wait(backoff(saga, retry, 1))
         act.answered(reply, now, whole_seconds(act.sent_at + timeout) + settle)
@@ -41,11 +41,14 @@ class Answers(Verification):
                 self._not_beyond(self.action.valid_until + 1)
         return None
 
-    def _worth_until(self, effect: Effect, step: Step | None) -> int:
-        """Return until when what never left is tried again as if it had not been: beyond that each time counts."""
+    def _counts_though_unsent(self, effect: Effect, step: Step | None) -> bool:
+        """Return whether what never left counts as an attempt: to take an effect back, beyond its inverse's deadline.
+
+        Effects are brought about while the action is valid only, so neither goes on for ever.
+        """
         if not self.saga.back:
-            return self.action.valid_until
-        return 0 if step is None or step.inverse is None else effect.do.done_at + step.inverse.within
+            return False
+        return step is None or step.inverse is None or self.around.now > effect.do.done_at + step.inverse.within
 
     def _on_told(self, reply: Reply) -> None:
         """Take in what became of an effect, or of taking it back."""

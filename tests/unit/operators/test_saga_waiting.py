@@ -164,3 +164,11 @@ def test_questions_wait_as_long_as_a_target_asks_for_within_bounds(one: Playbook
     before = Story(one).says("unavailable", retry_after=HOUR)
     assert before.saga.wake_at == AT + MINUTE + 1
     assert before.wakes().asked[-1] == "do send_message"
+
+
+def test_what_never_left_before_the_action_was_worth_nothing_was_not_tried(one: Playbook) -> None:
+    story = Story(one, action(valid_until=AT + MINUTE)).state(BEFORE)
+    story.now += 2 * MINUTE
+    story.says("expired")
+    assert story.saga.effects[0].do.attempts == 0
+    assert story.wakes().told == [("refused", None)]
