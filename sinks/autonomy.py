@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -26,16 +27,35 @@ def standings(store: Store) -> list[Row]:
     the number of `changes`, of outcomes `counted` and `ignored`, and of those counted that are of no action of this
     store (`foreign`).
     """
-    order = (outputs.c.event_at, outputs.c.part, outputs.c.seq)
-    told = sa.select(outputs.c.type, outputs.c.body).where(outputs.c.kind == AUTONOMY).order_by(*order)
-    decided = sa.select(outputs.c.body).where(outputs.c.kind == "decision").order_by(*order)
+    decided = sa.select(outputs.c.body).where(outputs.c.kind == "decision").order_by(*_ORDER)
     found: dict[tuple[str, ...], Row] = {}
     with store.read() as connection:
         own = set(connection.execute(sa.select(outputs.c.id).where(outputs.c.kind == "action")).scalars())
         for body in connection.execution_options(yield_per=1_000).execute(decided).scalars():
             _begin(found, orjson.loads(body))
-        for type_, body in connection.execute(told):
-            _fold(found, type_.partition(".")[2], orjson.loads(body), own)
+        for what, said in _told(connection):
+            _fold(found, what, said, own)
+    return [found[key] for key in sorted(found)]
+
+
+def histories(store: Store) -> list[Row]:
+    """Return what became of levels, for each agent, remedy and segment that anything was heard of, by these names.
+
+    `points` are in the order of event time, two kinds of them: what counted after an outcome did, with the `level`, the
+    numbers of `EVIDENCE` and `success_high`; and a change of level, with `before`, `level` and `cause`.
+    """
+    found: dict[tuple[str, ...], Row] = {}
+    with store.read() as connection:
+        for what, said in _told(connection):
+            key = tuple(said[name] for name in KEY)
+            if what == "ignored":
+                continue
+            point = {"at": said["at"], "level": said["level"]}
+            if what == "changed":
+                point |= {"before": said["before"], "cause": said["cause"]}
+            else:
+                point |= {name: said["evidence"][name] for name in (*EVIDENCE, "success_high")}
+            found.setdefault(key, dict(zip(KEY, key, strict=True)) | {"points": []})["points"].append(point)
     return [found[key] for key in sorted(found)]
 
 
@@ -44,6 +64,16 @@ def changes_by_level(store: Store) -> list[Row]:
     names = ("agent", "level", "cause")
     changes = Counter(tuple(body[name] for name in names) for body in bodies(store, AUTONOMY) if "cause" in body)
     return [dict(zip(names, key, strict=True)) | {"changes": count} for key, count in sorted(changes.items())]
+
+
+_ORDER = (outputs.c.event_at, outputs.c.part, outputs.c.seq)
+
+
+def _told(connection: sa.Connection) -> Iterator[tuple[str, Row]]:
+    """Yield what was told of autonomy, in the order of event time: `changed`, `counted` or `ignored`, and its data."""
+    query = sa.select(outputs.c.type, outputs.c.body).where(outputs.c.kind == AUTONOMY).order_by(*_ORDER)
+    for type_, body in connection.execution_options(yield_per=1_000).execute(query):
+        yield type_.partition(".")[2], orjson.loads(body)
 
 
 def _begin(found: dict[tuple[str, ...], Row], decision: Row) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from config.clock import to_text
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows
 from dataflows.cli.reports import store_option
-from sinks.autonomy import KEY, Row, standings
+from operators.standing import ALL
+from replay import pictures
+from replay.autonomy_picture import draw
+from sinks.autonomy import KEY, Row, histories, standings
 from sinks.store import Store
 
 
@@ -20,17 +25,35 @@ def autonomy() -> None:
 @store_option
 @click.option("--agent", metavar="NAME", help="Only what this agent finds.")
 @click.option("--remedy", metavar="NAME", help="Only this remedy.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw levels over time, and what they were earned and lost by, into a picture.",
+)
 @json_option
-def show(store_url: str, agent: str | None, remedy: str | None, as_json: bool) -> None:
+def show(store_url: str, agent: str | None, remedy: str | None, plot: Path | None, as_json: bool) -> None:
     """Show the level of each remedy, for each agent and segment of cases: since when and why, what counts of the
     outcomes of its actions, and what is missing for the next level.
 
     \b
     Example:
       forestall autonomy show --store sqlite:///var/world.db
+      forestall autonomy show --store sqlite:///var/world.db --plot var/levels.svg
     """
+
+    def chosen(found: list[Row]) -> list[Row]:
+        # What is told of all remedies of an agent is told of each.
+        return [
+            row for row in found if agent in (None, row["agent"]) and (remedy is None or row["remedy"] in (remedy, ALL))
+        ]
+
+    if plot is not None:
+        pictures.check(plot)
     with Store.open(store_url) as opened:
-        rows = [row for row in standings(opened) if agent in (None, row["agent"]) and remedy in (None, row["remedy"])]
+        rows = chosen(standings(opened))
+        if plot is not None:
+            pictures.save(draw(chosen(histories(opened))), plot)
     if as_json:
         print_json({"autonomy": rows})
         return

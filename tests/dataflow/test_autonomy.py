@@ -154,7 +154,9 @@ def test_people_are_shown_what_was_earned(told: Told) -> None:
     assert {each["agent"] for each in rows} >= {AGENT, "fulfilment", "somebody"}
     document = forestall("autonomy", "show", "--store", told.store, "--agent", AGENT, "--json").document
     assert [each["agent"] for each in document["autonomy"]] == [AGENT] * len(document["autonomy"])
-    shown = forestall("autonomy", "show", "--store", told.store).out
+    picture = told.folder / "new" / "levels.svg"
+    shown = forestall("autonomy", "show", "--store", told.store, "--plot", picture).out
+    assert f"{AGENT} {REMEDY} other" in picture.read_text()
     assert "outcomes that counted are of no action of this store" in shown
     assert "probation" not in shown
     report = forestall("report", "--store", told.store, "--json").document
