@@ -249,6 +249,11 @@ ACTIONS = Counter(
     "Actions that came to a state of the ledger, by remedy.",
     ("remedy", "state"),
 )
+TAKEN_BACK = Counter(
+    "forestall_compensations_total",
+    "Effects that were to be taken back, by what came of it: undone, or refused by the target, or impossible.",
+    ("remedy", "target", "result"),
+)
 ACTIONS_OPEN = Gauge(
     "forestall_actions_open",
     "Actions of which something is left to do or to ask.",

@@ -48,6 +48,7 @@ CARRIED_OUT = {
     "forestall_autonomy_changes_total",
     "forestall_autonomy_outcomes_total",
     "forestall_actions_total",
+    "forestall_compensations_total",
     "forestall_actions_open",
     "forestall_call_seconds",
     "forestall_calls_held",

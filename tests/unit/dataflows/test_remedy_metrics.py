@@ -15,7 +15,7 @@ from config.targets import Targets
 from sinks.bulkhead import Bulkheads
 from tests.support.metrics import Series, counting, total, value
 from tests.support.playbooks import AT, action, playbook
-from tests.support.shards import HELPED, Stage
+from tests.support.shards import BEFORE, HELPED, Stage
 
 __all__ = ["counting"]
 
@@ -142,3 +142,34 @@ def test_calls_are_timed_by_what_came_of_them(stage: Stage, counting: Callable[[
     assert value(found, "forestall_call_seconds_count", **counted) == 1
     assert value(found, "forestall_call_seconds_count", **counted | {"operation": "query", "result": "absent"}) == 1
     assert (min(held) >= 1, value(found, "forestall_calls_held", target="crm")) == (True, 0)
+
+
+def test_effects_that_were_to_be_taken_back_are_counted_once_by_what_came_of_it(
+    stage: Stage, counting: Callable[[], Series]
+) -> None:
+    def taken_back() -> dict[str, float]:
+        named = {"remedy": "tell", "target": "crm"}
+        results = ("undone", "refused", "impossible")
+        return {each: total(counting(), "forestall_compensations_total", result=each, **named) for each in results}
+
+    stage.take(order(1), order(2), order(3))
+    stage.turn()
+    for name in ("a1", "a2", "a3"):
+        stage.begins(name)
+        stage.answers(name, "done")
+    stage.turn(30 * 60)
+    for name in ("a1", "a2", "a3"):
+        stage.answers(name, "done")
+        stage.answers(name, "measured", state=BEFORE)
+    assert taken_back() == {"undone": 0, "refused": 0, "impossible": 0}
+    for name, result in (("a1", "done"), ("a2", "refused")):
+        stage.answers(name, "done")
+        assert f"{name} undo withdraw_message" in stage.hands.asked
+        stage.answers(name, result)
+    stage.restart()
+    stage.turn()
+    assert taken_back() == {"undone": 1, "refused": 1, "impossible": 0}
+    stage.turn(25 * 3600)  # its inverse was possible for a day
+    stage.answers("a3", "done")
+    assert taken_back() == {"undone": 1, "refused": 1, "impossible": 1}
+    assert (stage.states()["a2"], stage.states()["a3"]) == ("escalated", "escalated")
