@@ -113,6 +113,7 @@ class Target:
     url: str
     key_id: str
     secret: Secret | None
+    secret_file: Path | None
     ca_file: Path | None
     networks: tuple[Network, ...]
     traits: Traits
@@ -169,6 +170,7 @@ def _target(name: str, document: TargetDocument, folder: Path) -> Target:
         url=document.url.rstrip("/"),
         key_id=document.key_id,
         secret=read_secret(folder / document.secret_file) if document.secret_file else None,
+        secret_file=folder / document.secret_file if document.secret_file else None,
         ca_file=folder / document.ca_file if document.ca_file else None,
         networks=tuple(ip_network(network) for network in document.networks),
         traits=_traits(document),

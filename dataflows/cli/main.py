@@ -23,6 +23,7 @@ COMMANDS = {
     "rollback": "dataflows.cli.rollback:rollback",
     "actions": "dataflows.cli.actions:actions",
     "playbooks": "dataflows.cli.playbooks:playbooks",
+    "targets": "dataflows.cli.targets:targets",
     "target": "dataflows.cli.target:target",
     "flag": "dataflows.cli.flags:flag",
     "approvals": "dataflows.cli.approvals:approvals",
