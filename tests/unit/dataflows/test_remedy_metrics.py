@@ -162,10 +162,11 @@ def test_effects_that_were_to_be_taken_back_are_counted_once_by_what_came_of_it(
         stage.answers(name, "done")
         stage.answers(name, "measured", state=BEFORE)
     assert taken_back() == {"undone": 0, "refused": 0, "impossible": 0}
-    for name, result in (("a1", "done"), ("a2", "refused")):
+    for name in ("a1", "a2"):
         stage.answers(name, "done")
         assert f"{name} undo withdraw_message" in stage.hands.asked
-        stage.answers(name, result)
+    stage.answers("a1", "done")
+    stage.answers("a2", "refused")
     stage.restart()
     stage.turn()
     assert taken_back() == {"undone": 1, "refused": 1, "impossible": 0}
