@@ -14,7 +14,7 @@ from config.effects import Call, Reply
 from config.targets import Targets
 from sinks.bulkhead import Bulkheads
 from tests.support.metrics import Series, counting, total, value
-from tests.support.playbooks import AT, action, playbook
+from tests.support.playbooks import AT, action, playbook, step
 from tests.support.shards import BEFORE, HELPED, Stage
 
 __all__ = ["counting"]
@@ -145,8 +145,11 @@ def test_calls_are_timed_by_what_came_of_them(stage: Stage, counting: Callable[[
 
 
 def test_effects_that_were_to_be_taken_back_are_counted_once_by_what_came_of_it(
-    stage: Stage, counting: Callable[[], Series]
+    tmp_path: Path, counting: Callable[[], Series]
 ) -> None:
+    tell = playbook(tmp_path, step(inverse={"operation": "withdraw_message", "within": "2h"}))
+    stage = Stage(tmp_path, {"tell": tell})
+
     def taken_back() -> dict[str, float]:
         named = {"remedy": "tell", "target": "crm"}
         results = ("undone", "refused", "impossible")
@@ -170,7 +173,10 @@ def test_effects_that_were_to_be_taken_back_are_counted_once_by_what_came_of_it(
     stage.restart()
     stage.turn()
     assert taken_back() == {"undone": 1, "refused": 1, "impossible": 0}
-    stage.turn(25 * 3600)  # its inverse was possible for a day
+    stage.turn(100 * 60)  # its inverse was possible for two hours
+    stage.answers("a3", "done")  # too late: it is asked again
+    stage.turn(60)
     stage.answers("a3", "done")
     assert taken_back() == {"undone": 1, "refused": 1, "impossible": 1}
     assert (stage.states()["a2"], stage.states()["a3"]) == ("escalated", "escalated")
+    stage.ledger.close()
