@@ -21,6 +21,8 @@ GOLDEN = ROOT / "tests" / "golden" / "bundled.json"
 
 
 def make_run(store: Path) -> subprocess.Popen[str]:
+    # Whatever a shell starts in the background is deaf to Ctrl-C, and so would all be that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         ["make", "run", f"STORE={store}"],
         cwd=ROOT,
