@@ -12,7 +12,7 @@ TROUBLES := --seed 5 --faults lose_reply=0.02,/logistics/expedite:useless=0.15
 TESTS ?= tests
 # More than there are cores: many tests wait for a broker. A file's tests stay together, and so share what its fixtures
 # made; files go out in the order of their names, which has those of few and long tests first.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 SEED ?= 1
 SEEDS ?= 200
 POINTS ?= 34
@@ -54,7 +54,7 @@ test: $(READY) parts  ## Run all tests, with line and branch coverage of at leas
 
 test-fast: export HYPOTHESIS_PROFILE ?= quick
 test-fast: $(READY)  ## Run the tests that take moments and need no server but a database (a minute)
-	$(BIN)/python -m pytest $(TESTS) $(PARALLEL) -m "not slow and not kafka and not registry" -q
+	$(BIN)/python -m pytest $(TESTS) $(PARALLEL) -n 2 -m "not slow and not kafka and not registry" -q
 
 lint: $(READY)  ## Check style, format and types
 	$(BIN)/ruff check

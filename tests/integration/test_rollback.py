@@ -25,6 +25,7 @@ def target(tmp_path: Path) -> Iterator[str]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_all_that_a_policy_did_is_taken_back_and_nothing_else(tmp_path: Path, target: str) -> None:
     books = tmp_path / "playbooks"
     books.mkdir()

@@ -123,6 +123,7 @@ def test_a_target_that_holds_something_else_is_found_out(ran: tuple[Path, str], 
     forestall("report", "--store", store_url(store), "--target-db", tmp_path / "none").says(2, "--target-db", "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("everybody", [True, False])
 def test_interrupted_it_leaves_no_process_behind(tmp_path: Path, everybody: bool) -> None:
     process = make_run(tmp_path / "run.db")

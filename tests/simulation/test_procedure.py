@@ -23,6 +23,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> ProcedureSetting:
     return ProcedureSetting(tmp_path_factory.mktemp("procedure"))
 
 
+@pytest.mark.slow
 def test_only_what_is_allowed_is_done(setting: ProcedureSetting) -> None:
     seen: Counter[str] = Counter()
     kills = 0
