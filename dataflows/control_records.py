@@ -55,7 +55,7 @@ def send(kafka: Kafka, topic: str, key: str, value: bytes) -> tuple[int, int]:
     """
     if topic not in reach(kafka).topics:
         raise TopicError(
-            f"there is no topic {topic}.",
+            f"There is no topic {topic}.",
             remedy="Make it, and name it in kafka.topics and control.topics of the job; or name another with --topic.",
         )
     told: list[tuple[KafkaError | None, Message]] = []
@@ -75,6 +75,6 @@ def send(kafka: Kafka, topic: str, key: str, value: bytes) -> tuple[int, int]:
 
 def _not_written(topic: str, why: str) -> BrokerError:
     return BrokerError(
-        f"the record may not be on {topic}: {why}.",
+        f"The record may not be on {topic}: {why}.",
         remedy="Look after the brokers, then send it again: twice does no harm.",
     )

@@ -122,7 +122,7 @@ def default_recovery(store_url: str) -> Path:
     path = store_path(store_url)
     if path is None:
         raise UsageError(
-            f"the store {store_url.partition('://')[0]}://… has no file, so there is no place for a recovery folder",
+            f"The store {store_url.partition('://')[0]}://… has no file, so there is no place for a recovery folder",
             remedy="Name one with --recovery.",
         )
     return path.with_name(path.name + ".recovery")

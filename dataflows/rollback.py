@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from config.actions import Action
@@ -96,16 +96,25 @@ def bundle_named(ledger: Ledger, revision: str, versions: Callable[[], Iterable[
     if any(row["bundle"] == revision for row in there):
         return revision
     # Both are looked at: a version may be the beginning of the hash of another.
-    named = {one.hash for one in versions() if revision in (one.version, f"{one.name} {one.version}")}
+    known = list(versions())
+    named = {one.hash for one in known if revision in (one.version, f"{one.name} {one.version}")}
     found = [
         row["bundle"] for row in there if row["bundle"] in named or (revision and row["bundle"].startswith(revision))
     ]
     if len(found) == 1:
         return str(found[0])
+    if not there:
+        raise UsageError(
+            "There is no action in the ledger.", remedy="Name another --ledger: nothing was carried out by this one."
+        )
+    names = {one.hash: f"{one.name} {one.version}, " for one in known}
+    listed = [
+        f"{str(row['bundle'])[:SHOWN]} ({names.get(row['bundle'], '')}{row['actions']:,} actions)" for row in there
+    ]
     what = "More than one policy is" if found else "No action of the ledger was decided by a policy that is"
-    raise UsageError(f"{what} called {revision!r}.", remedy=f"There are {_listed(there)}.")
-
-
-def _listed(rows: Sequence[Mapping[str, object]]) -> str:
-    said = [f"{str(row['bundle'])[:SHOWN]} ({row['actions']} actions)" for row in rows]
-    return ", ".join(said) or "no actions in it"
+    raise UsageError(
+        f"{what} called {revision!r}.",
+        remedy=f"The ledger knows {', '.join(listed)}: give one of these with --policy, as `--policy "
+        f"{str(there[0]['bundle'])[:SHOWN]}`. A version is looked for in the policy of the settings (policy.bundle), "
+        "which --config names.",
+    )

@@ -56,10 +56,10 @@ def cut(
         raise UsageError(
             f"the cut would be recorded until {to_text(max(last, complete))}, "
             f"but what it is cut from only until {to_text(min(last, end))}.",
-            remedy=f"cut until {to_text(end)} at the latest",
+            remedy=f"Cut until {to_text(end)} at the latest.",
         )
     if from_ is not None and from_ >= last:
-        raise UsageError(f"--from {to_text(from_)} is not before --until {to_text(last)}.", remedy="swap them")
+        raise UsageError(f"--from {to_text(from_)} is not before --until {to_text(last)}.", remedy="Swap them.")
     with RecordingWriter(into, created_at=created_at) as writer:
         idle: list[Idle] = []
         sampled: list[Sampled] = []

@@ -116,7 +116,7 @@ def _check_size(path: Path, expected: int, groups: Sequence[RowGroup]) -> None:
     except FileNotFoundError as error:
         raise RecordingError(f"{path} is missing, though the manifest names it.", remedy=REMEDY) from error
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror}.", remedy="check its permissions") from error
+        raise RecordingError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
     if size == expected:
         return
     where = ""

@@ -157,7 +157,9 @@ def _lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int, by
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise RecordingError(
                 f"{path}: the gzip file is cut off or damaged after line {number}: {error}.",
-                remedy="copy the file again from where it is whole, or dump the topic again",
+                remedy="Copy the file again from where it is whole, or dump the topic again.",
             ) from error
         except OSError as error:
-            raise RecordingError(f"{path} cannot be read: {error.strerror}.", remedy="check its permissions") from error
+            raise RecordingError(
+                f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions."
+            ) from error

@@ -203,7 +203,7 @@ def decode(text: bytes, path: object) -> Manifest:
     if head.version != VERSION:
         raise RecordingError(
             f"{path} has format version {head.version}; this program reads version {VERSION}.",
-            remedy="use the version of forestall that made it, or a later one",
+            remedy="Use the version of forestall that made it, or a later one.",
         )
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
@@ -224,13 +224,13 @@ def _refuse_strange_names(manifest: Manifest, path: object) -> None:
         if not is_topic(part.topic) or part.partition < 0 or [file.name for file in part.files] != expected:
             raise RecordingError(
                 f"{path}: the files of {part.topic!r}, partition {part.partition}, are not named as a recording's are.",
-                remedy="make the recording again with `forestall import` or `forestall simulate`",
+                remedy="Make the recording again with `forestall import` or `forestall simulate`.",
             )
     for schema in manifest.schemas or ():
         if not _SCHEMA.fullmatch(schema.id):
-            raise RecordingError(f"{path}: {schema.id!r} is no id of a schema.", remedy="make the recording again")
+            raise RecordingError(f"{path}: {schema.id!r} is no id of a schema.", remedy="Make the recording again.")
     if manifest.labels and PurePosixPath(manifest.labels.name).name != manifest.labels.name:
         raise RecordingError(
             f"{path}: the labels file {manifest.labels.name!r} is not in the folder.",
-            remedy="name a file that lies beside the manifest",
+            remedy="Name a file that lies beside the manifest.",
         )

@@ -229,13 +229,13 @@ class PartitionWriter:
     def _not_rising(self, offset: int, last: int) -> RecordingError:
         return RecordingError(
             f"offset {offset} of {self.name} follows offset {last}: offsets must rise.",
-            remedy="give each record once, and each partition's records in offset order",
+            remedy="Give each record once, and each partition's records in offset order.",
         )
 
     def _bad_timestamp(self, offset: int, timestamp: int) -> RecordingError:
         return RecordingError(
             f"the record at {self.name}/{offset} has timestamp {timestamp} ms, which is before 1970 or after 9999.",
-            remedy="leave the record out, or give -1 for a record without timestamp",
+            remedy="Leave the record out, or give -1 for a record without timestamp.",
         )
 
 

@@ -96,7 +96,7 @@ class Recording:
                 return known
         raise RecordingError(
             f"{self.folder} holds no partition {topic}/{partition}.",
-            remedy="see what it holds with `forestall recording info`",
+            remedy="See what it holds with `forestall recording info`.",
         )
 
     def reader(self, topic: str, partition: int) -> PartitionReader:
@@ -144,7 +144,7 @@ def _manifest_text(folder: Path) -> bytes:
         if (folder / UNFINISHED).exists():
             raise RecordingError(
                 f"{folder} holds an unfinished recording: its writer was stopped.",
-                remedy="run the command that writes it again; it starts over in the same folder",
+                remedy="Run the command that writes it again; it starts over in the same folder.",
             ) from error
         if not any(folder.iterdir()):
             raise RecordingError(f"{folder} is empty, not a recording.", remedy=make) from error
@@ -153,5 +153,5 @@ def _manifest_text(folder: Path) -> bytes:
         raise RecordingError(f"{folder} is a file; a recording is a folder.", remedy=make) from error
     except OSError as error:
         raise RecordingError(
-            f"{folder / MANIFEST} cannot be read: {error.strerror}.", remedy="check its permissions"
+            f"{folder / MANIFEST} cannot be read: {error.strerror}.", remedy="Check its permissions."
         ) from error

@@ -49,7 +49,7 @@ class UnfinishedFolder:
                 os.close(self._lock)
                 raise UsageError(
                     f"another process is writing a recording into {folder}.",
-                    remedy="wait until it has ended, or name another folder",
+                    remedy="Wait until it has ended, or name another folder.",
                 ) from error
             if not (keep and (folder / PROGRESS).exists()):
                 self._empty()
@@ -111,7 +111,7 @@ def disk_faults(path: Path) -> Iterator[None]:
         why = error.strerror or str(error).splitlines()[0]
         raise EnvironmentFault(
             f"{path} cannot be written: {why}.",
-            remedy="check the free space and the permissions, or name another folder",
+            remedy="Check the free space and the permissions, or name another folder.",
         ) from error
 
 
@@ -119,10 +119,10 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", remedy="name a new folder")
+        raise UsageError(f"{folder} is a file.", remedy="Name a new folder.")
     if (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} holds a recording already.", remedy="name another folder, or remove this one")
+        raise UsageError(f"{folder} holds a recording already.", remedy="Name another folder, or remove this one.")
     if (folder / UNFINISHED).exists():
         return
     if any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty.", remedy="name a new folder")
+        raise UsageError(f"{folder} is not empty.", remedy="Name a new folder.")

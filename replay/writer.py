@@ -251,7 +251,7 @@ class RecordingWriter:
             if not is_topic(topic) or partition < 0:
                 raise RecordingError(
                     f"{topic!r}, partition {partition}, cannot be a topic partition.",
-                    remedy="name topics with letters, digits, '.', '_' and '-', and count partitions from 0",
+                    remedy="Name topics with letters, digits, '.', '_' and '-', and count partitions from 0.",
                 )
             known = PartitionWriter(self.folder, topic, partition, first_offset, self._rows_per_file)
             self._partitions[topic, partition] = known
@@ -266,14 +266,14 @@ class RecordingWriter:
         if last is None or last.max_timestamp == NO_TIMESTAMP:
             raise RecordingError(
                 "no record has a timestamp, so it is not known until when they were recorded.",
-                remedy="say it with --until",
+                remedy="Say it with --until.",
             )
         until = (last.max_timestamp + 1) * 1000
         if until > self._created_at + 1000:
             raise RecordingError(
                 f"{last.name} holds a record stamped {to_text(last.max_timestamp * 1000)}, later than now "
                 f"({to_text(self._created_at)}), so it is not known until when the records were recorded.",
-                remedy="say it with --until",
+                remedy="Say it with --until.",
             )
         return until
 

@@ -36,6 +36,8 @@ from config.policies.rules import Names, known
 from config.yaml_source import Source
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
+SHIPPED = (DEFAULT_FOLDER, DEFAULT_FOLDER.with_name("hands_on"))
+"""The policies that come with Forestall."""
 MAIN = "bundle.yaml"
 MONEY_MAX = 1_000_000_000
 

@@ -98,9 +98,20 @@ def load_versions(folder: Path, manifests: Mapping[str, Manifest] | None = None)
 
 
 def version_folders(folder: Path) -> list[Path]:
-    """Return the folders of a policy's versions, by name: `folder` itself if it has a `bundle.yaml`."""
+    """Return the folders of a policy's versions, by name: `folder` itself if it has a `bundle.yaml`.
+
+    Raises:
+        PolicyError: there is no policy.
+    """
+    if (folder / MAIN).exists():
+        return [folder]
     below = sorted(path.parent for path in folder.glob(f"*/{MAIN}"))
-    return [folder] if (folder / MAIN).exists() or not below else below
+    if not below:
+        what = "there is no policy in it" if folder.is_dir() else "there is no such folder"
+        raise PolicyError(
+            f"{folder}: {what}.", remedy=f"Name a folder that holds {MAIN}, or folders that do: one for each version."
+        )
+    return below
 
 
 def _check_apart(bundle: Bundle, other: Bundle, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from config.keys import Keys, load_keys, public_text, sign
 from dataflows.cli.approval_show import show_request
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line, print_rows
 from dataflows.cli.instant import Instant
-from dataflows.cli.kafka_options import bootstrap_option, config_option, settings_with
+from dataflows.cli.kafka_options import bootstrap_option, config_option, need_brokers, settings_with
 from dataflows.cli.reports import store_option
 from dataflows.control_records import control_record, send
 from operators.approvals import ANSWERED, Answer
@@ -157,6 +158,8 @@ def _answering(answer: str) -> Any:
         as_json: bool,
     ) -> None:
         settings = settings_with(config, bootstrap_servers)
+        if into is None:
+            need_brokers(settings, "Without a broker, --into DIR writes the answer as a recording, for a replay.")
         now = time.time_ns() // 1000
         with Store.open(store_url) as opened:
             request, channels = find_request(opened, request_id), channel_statistics(opened)
@@ -175,7 +178,9 @@ def _answering(answer: str) -> Any:
             return
         out.print(f"{where}: {given.approver} ({given.role}) answers {answer}.", markup=False)
         if into is not None:
-            out.print(f"what comes of it: forestall replay {into} --store {store_url}", markup=False)
+            given_config = () if config is None else ("--config", str(config))
+            again = shlex.join(["forestall", "replay", str(into), "--store", store_url, *given_config])
+            out.print(f"what comes of it: {again}", markup=False)
 
     command.__doc__ = _HELP.format(answer=answer, what=_WHAT[answer])
     return approvals.command(name=answer)(command)

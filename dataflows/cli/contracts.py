@@ -153,7 +153,7 @@ def draft(
     live = bool(topics or bootstrap_servers or config)
     if live == (folder is not None):
         raise UsageError(
-            "either a recording or live topics are looked at" if live else "nothing to look at is named",
+            "Either a recording or live topics are looked at." if live else "nothing to look at is named",
             remedy="Name the folder of a recording, or --topics on --bootstrap-servers.",
         )
     with TemporaryDirectory() as temporary:

@@ -10,7 +10,7 @@ import click
 from config.clock import to_text
 from dataflows.cli.console import ForestallGroup, json_option, out, print_json
 from dataflows.cli.instant import Instant
-from dataflows.cli.kafka_options import bootstrap_option, config_option, settings_with
+from dataflows.cli.kafka_options import bootstrap_option, config_option, need_brokers, settings_with
 from dataflows.control_records import control_record, send
 from operators.flags import FLAG, MODES
 
@@ -53,6 +53,7 @@ def set_(
       forestall flag set normal --by on-call --reason "prices are right again" --bootstrap-servers localhost:9092
     """
     settings = settings_with(config, bootstrap_servers)
+    need_brokers(settings)
     ends = None if until is None else to_text(until)
     told = {"scope": scope, "mode": mode, "set_by": by, "reason": reason, "until": ends}
     record = control_record(settings, FLAG, told, time.time_ns() // 1000)

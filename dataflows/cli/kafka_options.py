@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from config.errors import UsageError
 from config.settings import Settings, environment, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,6 +23,24 @@ topics_option = click.option(
 bootstrap_option = click.option(
     "--bootstrap-servers", metavar="HOST:PORT", help="Some of the brokers. [kafka.bootstrap_servers of the settings]"
 )
+
+
+def need_brokers(settings: Settings, otherwise: str = "") -> None:
+    """Check that brokers are named, for a command that writes to them.
+
+    Args:
+        settings: The settings.
+        otherwise: What can be done without any, as a sentence.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if not settings.kafka.bootstrap_servers:
+        raise UsageError(
+            "No brokers are named.",
+            remedy="Name some with --bootstrap-servers HOST:PORT, or as kafka.bootstrap_servers of the settings that "
+            f"--config names. {otherwise}".rstrip(),
+        )
 
 
 def settings_with(config: Path | None, servers: str | None = None, topics: tuple[str, ...] = ()) -> Settings:

@@ -69,7 +69,8 @@ def list_(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"owner": loaded.owner, "keys": rows})
         return
-    print_rows(f"Keys, kept by {loaded.owner}", ["person", "key", "roles", "valid_from", "revoked_at"], rows)
+    shown = [row | {"roles": ", ".join(row["roles"])} for row in rows]
+    print_rows(f"Keys, kept by {loaded.owner}", ["person", "key", "roles", "valid_from", "revoked_at"], shown)
 
 
 def _rows(loaded: Keys) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def _rows(loaded: Keys) -> list[dict[str, Any]]:
         {
             "person": key.person,
             "key": key.id,
-            "roles": ", ".join(sorted(key.roles)),
+            "roles": sorted(key.roles),
             "valid_from": to_text(key.valid_from),
             "revoked_at": None if key.revoked_at is None else to_text(key.revoked_at),
         }

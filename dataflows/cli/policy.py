@@ -77,9 +77,9 @@ def check(
     now = time.time_ns() // 1000 if at is None else at
     settings, manifests = load(config, environment()), load_manifests()
     folder = named_folder(folder, config)
-    trusts = []
+    trusts, named = [], keys_file or settings.approvals.keys
     if settings.policy.enforce if enforce is None else enforce:
-        trusts = judge_folder(folder, manifests, load_keys(keys_file or settings.approvals.keys))
+        trusts = judge_folder(folder, manifests, load_keys(named))
     loaded = enforced(trusts) if trusts else load_policy(folder, manifests)
     dates = [bundle.effective_from for bundle in loaded.bundles]
     document: Row = {
@@ -120,10 +120,11 @@ def check(
     if loaded.shadow_only:
         raise CheckFailed(
             f"{counted(len(loaded.shadow_only), 'version', 'versions')} may shadow only.",
-            remedy="Have them signed: `forestall policy sign`.",
+            remedy=f"Have them signed: `forestall policy sign`.{'' if named else NO_KEYS}",
         )
 
 
+NO_KEYS = " No key is known: name the key file with --keys FILE, or as approvals.keys of the settings."
 OWNED = ("rules", "remedies", "guardrails")
 
 
@@ -186,7 +187,8 @@ def _show_checked(document: Row) -> None:
         )
         print_rows(f"Asked for in vain in {version['version']}", ("where", "fact", "value", "hint"), version["vain"])
         if version["expired_flags"]:
-            out.print(f"flags that have expired, and are off: {', '.join(version['expired_flags'])}", markup=False)
+            names = ", ".join(version["expired_flags"])
+            out.print(f"switches (flags of the bundle) that have expired, and are off: {names}", markup=False)
 
 
 @policy.command()

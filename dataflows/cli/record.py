@@ -61,7 +61,7 @@ def record(
     """
     settings = settings_with(config, bootstrap_servers, topics)
     if from_ is not None and until is not None and from_ >= until:
-        raise UsageError("--from is not before --until.", remedy="swap them")
+        raise UsageError("--from is not before --until.", remedy="Swap them.")
     idle, sampled = _decisions(idle_times)
     wanted = Wanted(topics=settings.kafka.topics, from_=from_, until=until, idle=idle, sampled=sampled)
     with progress() as bar, stop_signals() as stopping:

@@ -52,7 +52,7 @@ def import_kcat(files: tuple[Path, ...], into: Path, until: int | None, as_json:
         task = display.add_task("reading dumps", total=sum(path.stat().st_size for path in files))
         if not import_dumps(files, writer, lambda read: display.advance(task, read)):
             raise RecordingError(
-                f"{', '.join(map(str, files))}: no record in it.", remedy="dump a topic with `kcat -C -e -J -t TOPIC`"
+                f"{', '.join(map(str, files))}: no record in it.", remedy="Dump a topic with `kcat -C -e -J -t TOPIC`."
             )
         manifest = writer.finish(until)
     _show_made(into, manifest, as_json)

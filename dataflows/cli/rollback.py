@@ -12,6 +12,8 @@ import msgspec
 from config.clock import to_text
 from config.errors import UsageError
 from config.playbooks.load import load_playbooks
+from config.policies.bundle import Bundle
+from config.policies.load import SHIPPED
 from config.policies.versions import load_policy
 from config.settings import environment, load
 from dataflows.cli.actions import ID_SHOWN, ledger_option
@@ -21,6 +23,7 @@ from dataflows.cli.kafka_options import config_option
 from dataflows.remedy_clock import wall_clock
 from dataflows.rollback import SHOWN, Plan, Undoing, bundle_named, plan
 from sinks.ledger import Ledger
+from sinks.ledger_queries import bundles
 
 WORDS = {
     "stands": "stands",
@@ -65,11 +68,14 @@ def rollback(
       forestall rollback --policy 7c1e --from 2026-03-01 --to 2026-03-02 --ledger sqlite:///var/ledger.db --dry-run
     """
     if until <= since:
-        raise UsageError("--to is not after --from.", remedy="Name a span of time.")
+        raise UsageError(
+            f"--to {to_text(until)} is not after --from {to_text(since)}: there is nothing in between.",
+            remedy="Give a later --to: a whole day is `--from 2026-03-01 --to 2026-03-02`.",
+        )
     settings = load(config, environment())
     playbooks = load_playbooks(settings.remediation.playbooks)
     with Ledger.open(ledger_url) as ledger:
-        bundle = bundle_named(ledger, revision, lambda: load_policy(settings.policy.bundle).bundles)
+        bundle = bundle_named(ledger, revision, lambda: _known(settings.policy.bundle, len(bundles(ledger))))
         made = plan(ledger, bundle, since, until, playbooks, wall_clock())
         wanted = sum(each.is_wanted for each in made.actions)
         if not as_json:
@@ -87,11 +93,18 @@ def rollback(
         out.print(f"what became of it: forestall actions list --ledger {ledger_url}", markup=False)
 
 
+def _known(folder: Path, policies: int) -> list[Bundle]:
+    """Return the versions of the policy that the settings name; of those that come with Forestall, too, where the
+    ledger has actions of one policy alone, and so no other can be meant."""
+    folders = dict.fromkeys((folder, *SHIPPED)) if policies == 1 else (folder,)
+    return [bundle for each in folders for bundle in load_policy(each).bundles]
+
+
 def _consent(wanted: int, *, yes: bool, as_json: bool) -> None:
     if yes:
         return
     if as_json or not sys.stdin.isatty():
-        raise UsageError("nobody is here to consent.", remedy="Look with --dry-run; then give --yes.")
+        raise UsageError("Nobody is here to consent.", remedy="Look with --dry-run; then give --yes.")
     click.confirm(f"Take back what {wanted} actions did?", abort=True, err=True)
 
 

@@ -158,7 +158,7 @@ def remediation(
 def _beside(ledger_url: str) -> Path:
     path = store_path(ledger_url)
     if path is None:
-        raise UsageError("the ledger has no file, so there is no place for logs", remedy="Name one with --folder.")
+        raise UsageError("The ledger has no file, so there is no place for logs.", remedy="Name one with --folder.")
     return path.with_name(path.name + ".remediation")
 
 

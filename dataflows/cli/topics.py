@@ -38,7 +38,7 @@ def retire(topic: str, store_url: str | None, recovery: Path | None, as_json: bo
     """
     if recovery is None:
         if store_url is None:
-            raise UsageError("neither --recovery nor --store is given", remedy="Name the job's recovery folder.")
+            raise UsageError("Neither --recovery nor --store is given.", remedy="Name the job's recovery folder.")
         recovery = default_recovery(absolute_url(store_url))
     with lock_recovery(recovery):
         channels = interpret(inspect(recovery).snapshots).channels

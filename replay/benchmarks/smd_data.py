@@ -59,6 +59,6 @@ def _read(file: Path) -> Machine:
     if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1] or label.shape != test.shape[:1]:
         raise InputError(
             f"{file}: train is {train.shape}, test {test.shape}, label {label.shape}",
-            remedy="train and test are rows by metrics, of the same metrics; label has one number per row of test.",
+            remedy="Train and test are rows by metrics, of the same metrics; label has one number per row of test.",
         )
     return Machine(file.stem, train.astype(np.float64), test.astype(np.float64), label > 0)

@@ -80,6 +80,8 @@ def test_who_may_not_answer_is_told_before_anything_is_written(desk: Desk, tmp_p
     desk.approvals("approve", "ffff", "--key", desk.key("maria"), *into).says(2, "There is no request")
     desk.approvals("approve", request, "--key", desk.key("ana"), *into).says(2, "can answer")
     desk.approvals("approve", request, "--key", desk.key("zoe"), *into).says(2, "does not know the key")
+    no_broker = desk.approvals("approve", request, "--key", desk.key("maria"), "--config", desk.settings)
+    no_broker.says(2, "No brokers are named", "--bootstrap-servers HOST:PORT", "--into DIR")
     loose = desk.key("maria")
     loose.chmod(0o644)
     desk.approvals("approve", request, "--key", loose, *into).says(3, "by others")
@@ -108,7 +110,9 @@ def test_a_request_is_shown_answered_and_done_and_the_recording_goes_on(desk: De
     after = desk.replay(desk.folder / "yes")
     assert (after["actions"], after["complete"]) == (1, True)
     assert request["request_id"] not in [row["request_id"] for row in desk.open_requests()]
-    desk.approvals("reject", other["request_id"], *given, "--into", desk.folder / "no")
+    told = desk.approvals("reject", other["request_id"], *given, "--into", desk.folder / "no")
+    # What it says to do next is done as it stands there: with the settings by which the store was made.
+    assert f"forestall replay {desk.folder / 'no'} --store {desk.store} --config {desk.settings}" in told.out
     assert desk.replay(desk.folder / "no")["actions"] == 1
     report = forestall("report", "--store", desk.store, "--json").document
     assert (report["requests"]["granted"], report["requests"]["rejected"]) == (1, 1)

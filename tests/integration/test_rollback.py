@@ -48,7 +48,7 @@ def test_all_that_a_policy_did_is_taken_back_and_nothing_else(tmp_path: Path, ta
     shown = forestall(*meant, "--dry-run", "--json").document
     assert (shown["counts"], shown["wanted"], shown["ordered"]) == ({"take back": 12}, 6, 0)
     assert "12 taken back" in forestall(*meant, "--dry-run").out
-    forestall(*meant, "--json").says(2, "nobody is here to consent", "--yes")
+    forestall(*meant, "--json").says(2, "Nobody is here to consent", "--yes")
     assert forestall(*flow).document["effects"] == {"done": 32}
     told = forestall(*meant, "--yes", "--json", "--reason", "drill").document
     assert (told["wanted"], told["ordered"]) == (6, 6)

@@ -154,6 +154,10 @@ def test_a_policy_goes_by_its_hash_the_beginning_of_it_or_its_version(stage: Sta
         with pytest.raises(UsageError, match=f"No action of the ledger .* called '{unknown}'") as raised:
             named(unknown)
         assert "b1b1b1b1b1b1 (1 actions)" in raised.value.remedy
+        assert f"{default.hash[:12]} (default {default.version}, 1 actions)" in raised.value.remedy
+        assert "as `--policy " in raised.value.remedy
+        assert "policy.bundle" in raised.value.remedy
+        assert "--config" in raised.value.remedy
 
 
 def test_a_version_that_another_policys_hash_begins_with_is_not_guessed_at(stage: Stage) -> None:
@@ -162,3 +166,9 @@ def test_a_version_that_another_policys_hash_begins_with_is_not_guessed_at(stage
     with pytest.raises(UsageError, match="More than one policy is called 'b2'"):
         bundle_named(stage.ledger, "b2", lambda: [meant])
     assert bundle_named(stage.ledger, TWO, lambda: [replace(meant, version=TWO)]) == TWO
+
+
+def test_an_empty_ledger_has_nothing_to_take_back(stage: Stage) -> None:
+    with pytest.raises(UsageError, match="There is no action in the ledger"):
+        bundle_named(stage.ledger, "1.0.0", list)
+    stage.ledger.close()

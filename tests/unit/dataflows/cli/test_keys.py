@@ -31,12 +31,13 @@ def test_a_key_that_was_made_signs_once_its_entry_is_in_the_key_file(tmp_path: P
         {
             "person": "maria",
             "key": key.id,
-            "roles": "desk, duty",
+            "roles": ["desk", "duty"],
             "valid_from": "2026-01-01T00:00:00Z",
             "revoked_at": None,
         }
     ]
-    assert key.id in run("list", file).output
+    assert key.id in (shown := run("list", file).output)
+    assert "desk, duty" in shown
 
 
 def test_a_name_that_no_key_file_takes_is_refused_before_a_key_is_made(tmp_path: Path) -> None:

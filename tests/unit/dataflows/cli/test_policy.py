@@ -331,3 +331,21 @@ def test_a_value_that_a_fact_never_has_is_refused(when: str, nearest: str, tmp_p
     result = run("check", write_bundle(tmp_path, rule("a", when)), code=3)
     assert nearest in " ".join(result.stderr.split()).replace(" remedy:", ".")
     assert "rules.yaml:5: rule 'a'" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("check",), ("test",)])
+def test_a_folder_without_a_policy_is_named_with_what_it_has_to_hold(command: tuple[str, ...], tmp_path: Path) -> None:
+    for folder, why in ((tmp_path / "none", "there is no such folder"), (tmp_path, "there is no policy in it")):
+        said = run(*command, folder, code=3).stderr
+        assert f"{folder}: {why}" in said
+        assert "holds bundle.yaml" in said
+
+
+def test_where_no_key_is_known_it_is_told_how_to_name_the_key_file(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path, rule("a", "linked"))
+    said = run("check", folder, "--enforce", code=1).stderr
+    assert "1 version may shadow only" in said
+    assert "--keys FILE" in said.replace("\n", " ")
+    keys = tmp_path / "keys.yml"
+    keys.write_text("owner: security\nkeys: []\n")
+    assert "--keys" not in run("check", folder, "--enforce", "--keys", keys, code=1).stderr

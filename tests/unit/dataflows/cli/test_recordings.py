@@ -76,7 +76,7 @@ def test_a_dump_from_the_future_must_say_its_end(tmp_path: Path) -> None:
     path = dump(tmp_path / "a.gz", 1, stamp=253_402_300_000_000)
     result = forestall("import", "kcat", path, "--into", tmp_path / "R")
     assert result.exit_code == 3
-    assert "say it with --until" in result.stderr
+    assert "Say it with --until" in result.stderr
     assert forestall("import", "kcat", path, "--into", tmp_path / "R", "--until", "2020-01-01").exit_code == 0
 
 
