@@ -132,6 +132,8 @@ class Hands:
     def __init__(self, world: World, targets: Targets) -> None:
         self._world = world
         self._compartments = {name: Compartment(target, world.control) for name, target in targets.by_name.items()}
+        self._changing: dict[str, str] = {}
+        """Which action is about to change an entity."""
 
     @property
     def idle(self) -> int:
@@ -154,6 +156,9 @@ class Hands:
             raise AssertionError(f"{inside.places.taken} calls are at {call.target}, {inside.most} may be")
         if call.verb == "do":
             world.asked.setdefault(call.key, world.now)
+        about = world.about(call.action_id) if call.verb in ("do", "undo") else ""
+        if about and self._changing.setdefault(about, call.action_id) != call.action_id:
+            raise AssertionError(f"{call.action_id} and {self._changing[about]} change {about} at a time")
 
         def begins() -> None:
             inside.free -= 1
@@ -166,6 +171,7 @@ class Hands:
         def ends(reply: Reply) -> None:
             inside.free += 1
             inside.places.leave()
+            self._changing.pop(about, None)
             answer(reply)
             if inside.waiting and inside.free:
                 inside.waiting.popleft()()
@@ -275,6 +281,10 @@ class World:
     def _valid_until(self, action_id: str) -> int:
         return next(one.valid_until for one in self.actions if one.action_id == action_id)
 
+    def about(self, action_id: str) -> str:
+        """Return the entity that an action is about: nobody else may change it at the same time."""
+        return next(one.about for one in self.actions if one.action_id == action_id)
+
     def _delay(self) -> int:
         slow = self.troubled and self.chance.random() < 0.05
         return round(self.chance.uniform(0.001, 4.0 if slow else 0.05) * SECOND)
@@ -307,9 +317,10 @@ class World:
         # In some worlds a crowd comes at once: more than their targets have room for.
         few, crowd = chance.randint(4, 10), chance.choice([0, 0, 8, 16])
         together = AT + round(chance.uniform(0, 20) * MINUTE)
+        entities = chance.choice([few + crowd, 4])  # each of the crowd its own, or all of them a few
         for number in range(few + crowd):
             at = AT + round(chance.uniform(0, 20) * MINUTE) if number < few else together
-            entity = f"order:o{chance.randint(0, 3) if number < few else number}"
+            entity = f"order:o{chance.randint(0, 3) if number < few else number % entities}"
             approved = chance.random() < 0.7
             made.append(
                 action(

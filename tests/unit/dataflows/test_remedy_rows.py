@@ -7,7 +7,8 @@ import orjson
 from config.identity import derived_id
 from config.settings import load
 from dataflows.control_records import control_record
-from dataflows.remedy_rows import new_action, opened, outcome_row, progress_of, shard_names
+from dataflows.remedy_rows import breaker_of, breaker_row, new_action, opened, outcome_row, progress_of, shard_names
+from operators.breaker import Breaker
 from operators.outcomes import OUTCOME
 from operators.saga_state import Saga, outcome_of
 from sinks import ledger_shard
@@ -37,3 +38,8 @@ def test_what_was_written_is_read_back() -> None:
     written = progress_of(saga)
     assert (written.judged_at, written.ended_at, written.open) == (AT, AT + 1, False)
     assert opened(Open(new.action_id, "alice", new.body, written.saga)) == (one, saga)
+
+
+def test_probes_that_nobody_waits_for_any_more_are_given_up() -> None:
+    there = Breaker("crm/query", "half-open", openings=2, probes=[AT], proved=1)
+    assert breaker_of(breaker_row(there)) == Breaker("crm/query", "half-open", openings=2, proved=1)

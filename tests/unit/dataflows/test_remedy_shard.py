@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.clock import MINUTE
-from config.effects import Call
+from config.effects import Call, Reply
 from config.errors import FencedError
 from dataflows.remedy_rows import breaker_row
 from operators.breaker import Breaker
@@ -115,6 +115,40 @@ def test_actions_on_one_entity_take_turns(stage: Stage) -> None:
     assert stage.hands.asked == ["a2 do send_message"]
 
 
+def test_while_an_effect_is_taken_back_others_wait_for_the_entity(stage: Stage) -> None:
+    stage.take(action("a0"))
+    stage.turn()
+    stage.begins("a0")
+    stage.answers("a0", "done")
+    stage.ledger.wish_undone(["a0"], "rolled back", stage.now)
+    stage.turn(1.5)
+    stage.answers("a0", "done")
+    stage.take(action("a1"))
+    stage.turn()
+    stage.begins("a1")
+    assert stage.hands.asked == ["a0 undo withdraw_message"]
+    stage.answers("a0", "done")
+    stage.answers("a0", "undone")
+    stage.turn()
+    assert stage.states()["a0"] == "compensated"
+    assert stage.hands.asked == ["a1 do send_message"]
+
+
+def test_an_answer_that_comes_twice_is_not_taken_for_one_to_the_next_call(stage: Stage) -> None:
+    stage.take(order(1))
+    stage.turn()
+    stage.begins("a1")
+    call, answer = stage.hands.calls[0]
+    stage.answers("a1", "unknown")
+    stage.turn(2)
+    assert stage.hands.asked == ["a1 query send_message"]
+    answer(Reply("a1", call.turn, "refused"))
+    stage.turn()
+    assert stage.shard.waits_for_answers
+    stage.answers("a1", "done")
+    assert stage.states() == {"a1": "acknowledged"}
+
+
 def test_who_waits_for_an_entity_and_gives_up_lets_the_next_go(stage: Stage) -> None:
     stage.take(action("a0"), action("a1", valid_until=AT + MINUTE), action("a2"))
     stage.turn()
@@ -201,6 +235,22 @@ def test_wishes_are_heeded_whether_an_action_is_open_or_not(stage: Stage) -> Non
     assert find_action(stage.ledger, "a2")["reason"] == "policy b1 was wrong"
     stage.turn(2)
     assert stage.hands.asked == []
+
+
+def test_after_a_restart_a_wish_is_heeded_once_what_was_sent_before_is_known_of(stage: Stage) -> None:
+    stage.take(order(1))
+    stage.turn()
+    stage.begins("a1")
+    stage.answers("a1", "done")
+    stage.ledger.wish_undone(["a1"], "rolled back", stage.now)
+    stage.restart()
+    stage.turn()
+    stage.turn(1.5)
+    assert stage.hands.asked == ["a1 query send_message"]
+    for said in ("done", "done", "undone"):
+        stage.answers("a1", said)
+    assert stage.states() == {"a1": "compensated"}
+    assert not stage.shard.waits_for_answers
 
 
 def test_a_shard_that_was_taken_over_writes_nothing_more(stage: Stage) -> None:

@@ -147,6 +147,15 @@ def test_open_actions_are_those_with_something_left(ledger: Ledger) -> None:
     assert [one.action_id for one in writer.actions(["done", "other", "none"])] == ["done"]
 
 
+def test_unbegun_is_what_was_taken_in_and_nothing_more(ledger: Ledger) -> None:
+    all_of_them = [new("fresh"), new("begun"), new("over"), new("other", "s1")]
+    ledger.take_in(SOURCE, 0, 4, all_of_them)
+    writer = ledger.open_shard("s0")
+    writer.commit([progress("begun", saga=b"x"), progress("over", "settled", open=False)])
+    assert [one.action_id for one in writer.unbegun([*all_of_them, new("unknown")])] == ["fresh"]
+    assert writer.unbegun([]) == []
+
+
 def test_breakers_are_kept_by_shard_and_told_to_others(ledger: Ledger) -> None:
     one, two = ledger.open_shard("s0"), ledger.open_shard("s1")
     one.commit(breaker_rows=[BreakerRow("crm/a", "open", 7, b"x"), BreakerRow("crm/b", "closed", 0, b"y")])
