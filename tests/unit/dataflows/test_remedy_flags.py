@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -15,7 +16,7 @@ import pytest
 from config.clock import HOUR, MINUTE, SECOND
 from config.events import Event
 from config.policies.bundle import Remedy
-from config.policies.load import load_bundle
+from config.policies.load import DEFAULT_FOLDER, load_bundle
 from dataflows import remedy_flags
 from dataflows.remedy_flags import FLAGS, HEARD, Book, LedgerFlags, Restraint, StoreFlags, remedies_of
 from operators.flags import FLAG, FLAGS_MAX, Limit, Standing, noted
@@ -155,13 +156,23 @@ def test_modes_leave_what_they_say() -> None:
 
 
 def test_a_remedy_is_what_the_worst_of_policy_and_playbook_says(tmp_path: Path) -> None:
-    bundle = load_bundle(Path(__file__).parents[3] / "config" / "policies" / "default")
+    bundle = load_bundle(DEFAULT_FOLDER)
     one_way = step("message", inverse=None, irreversible="what is said is said")
     name = next(name for name, one in bundle.remedies.items() if one.reversible and one.contacts_customer)
     books = {name: playbook(tmp_path, one_way, name=name)}
     found = remedies_of([bundle], books)[name]
     assert (found.reversible, found.contacts_customer) == (False, True)
     assert remedies_of([bundle], {name: playbook(tmp_path, name=name)})[name].reversible
+
+
+@pytest.mark.parametrize("trait", ["contacts_customer", "moves_money", "reversible"])
+def test_of_a_remedy_the_worst_is_assumed_that_any_version_says(tmp_path: Path, trait: str) -> None:
+    bundle = load_bundle(DEFAULT_FOLDER)
+    books, worst = {"tell": playbook(tmp_path)}, trait == "moves_money"
+    said: list[dict[str, Any]] = [{trait: True}, {trait: False}]
+    versions = [replace(bundle, remedies={"tell": replace(TELL, **traits)}) for traits in said]
+    for order in (versions, versions[::-1]):
+        assert getattr(remedies_of(order, books)["tell"], trait) == worst
 
 
 def test_a_flag_takes_effect_when_it_is_heard_or_at_its_time() -> None:
