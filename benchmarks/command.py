@@ -128,6 +128,7 @@ class Bench:
             actions = self._events // EVENTS_PER_ACTION
             self.found["ledger"] = ledger(actions)
             self.found["ledger_processes"] = ledger(actions, processes=2)
+            self.found["ledger_threads"] = ledger(actions, processes=2, threads=True)
 
     def _world(self, mix: Mix) -> Recording:
         events = int(self._events * max(SIZES.values()))

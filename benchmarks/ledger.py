@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
@@ -32,7 +32,7 @@ from dataflows.remedy_shard import Shard
 from dataflows.remedy_sources import BATCH, Intake
 from dataflows.worker import GC_THRESHOLDS
 from sinks.actions import Recorded
-from sinks.bulkhead import Bulkheads
+from sinks.bulkhead import Bulkheads, Places
 from sinks.ledger import Ledger
 from sinks.ledger_queries import actions_by_state
 
@@ -64,6 +64,33 @@ class Nothing:
         """Nothing is held on to."""
 
 
+class InPlace:
+    """A bulkhead without threads: places are those of the real one, and calls are answered as they are handed over."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._places = {name: Places(one.concurrency, one.waiting) for name, one in targets.by_name.items()}
+        self._target = Nothing()
+
+    def take_place(self, target: str, action_id: str, freed: Callable[[str], None]) -> bool:
+        """Take a place, or stand in line."""
+        return self._places[target].take(action_id, freed)
+
+    def give_up(self, target: str, action_id: str) -> None:
+        """Want no place any more."""
+        self._places[target].give_up(action_id)
+
+    def submit(self, call: Call, answer: Callable[[Reply], None]) -> None:
+        """Answer at once."""
+        places = self._places[call.target]
+        places.use(call.action_id)
+        reply = self._target.carry_out(call)
+        places.leave(0.0)
+        answer(reply)
+
+    def close(self) -> None:
+        """Nothing is held on to."""
+
+
 class Given:
     """A source of actions that are all there."""
 
@@ -79,13 +106,15 @@ class Given:
         return [Recorded(position + n, CUSTOMER, body) for n, body in enumerate(chosen)], position + len(chosen)
 
 
-def ledger(actions: int, url: str = "", processes: int = 1) -> dict[str, float]:
+def ledger(actions: int, url: str = "", processes: int = 1, *, threads: bool = False) -> dict[str, float]:
     """Return how many actions a second are settled, and how long each takes, microseconds.
 
     Args:
         actions: How many.
         url: Of an empty database; by default a file beside the other benchmarks' own.
         processes: Workers that share the shards, as those of `forestall run remediation --processes` do.
+        threads: Whether calls go through the threads of the bulkhead. A real target is waited for there; one that does
+            nothing only has them fight over the interpreter, while a transaction waits.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=FOLDER) as folder:
@@ -94,7 +123,7 @@ def ledger(actions: int, url: str = "", processes: int = 1) -> dict[str, float]:
             context = get_context("spawn")
             together, told = context.Barrier(processes), context.SimpleQueue()
             workers = [
-                context.Process(target=_work, args=(number, processes, actions, url, together, told))
+                context.Process(target=_work, args=(number, processes, actions, url, threads, together, told))
                 for number in range(processes)
             ]
             for worker in workers:
@@ -114,7 +143,9 @@ def ledger(actions: int, url: str = "", processes: int = 1) -> dict[str, float]:
     }
 
 
-def _work(number: int, processes: int, actions: int, url: str, together: Barrier, told: SimpleQueue[Any]) -> None:
+def _work(
+    number: int, processes: int, actions: int, url: str, threads: bool, together: Barrier, told: SimpleQueue[Any]
+) -> None:
     """Carry out the actions of a worker's shards; tell when it began and ended, and its processor time, seconds.
 
     The clock is one for all processes of a machine.
@@ -125,7 +156,8 @@ def _work(number: int, processes: int, actions: int, url: str, together: Barrier
     bodies = [encode_action(action) for action in made if shard_of(action, names) in own]
     with TemporaryDirectory() as folder, Ledger.open(url) as place:
         books, targets = _files(Path(folder))
-        hands = Bulkheads(targets, {name: Nothing() for name in targets.by_name})
+        nobody = {name: Nothing() for name in targets.by_name}
+        hands = Bulkheads(targets, nobody) if threads else InPlace(targets)
         means = Means(place, books, targets, hands)
         shards = [Shard(name, means, AT) for name in own]
         intake = Intake(place, Given(f"bench-{number}", bodies), names)

@@ -26,7 +26,7 @@ def test_every_benchmark_runs_on_a_small_world(tmp_path: Path) -> None:
     assert found["gate"]["log_bytes"] > 0
     assert found["gate_services"]["services"] == 100
     assert all(found["policy"][name] > 0 for name in ("p50_us", "explained_p99_us", "recorded_p99_us"))
-    for measured in (found["ledger"], found["ledger_processes"]):
+    for measured in (found["ledger"], found["ledger_processes"], found["ledger_threads"]):
         assert (measured["actions"], measured["per_s"] > 0) == (80, True)
     assert orjson.loads((tmp_path / "var/bench/result.json").read_bytes()) == found
 
