@@ -39,6 +39,8 @@ class Source(Generic[D]):
             self._root = yaml.compose(text, Loader=yaml.CSafeLoader)
         except (yaml.YAMLError, ValueError) as fault:
             raise error(syntax_fault(file, fault), remedy="Correct the syntax at that line.") from None
+        if content is None:
+            raise error(f"{file}: is empty.", remedy=f"See {guides['']} for what stands in it.")
         try:
             self.document = msgspec.convert(content, kind)
         except msgspec.ValidationError as fault:

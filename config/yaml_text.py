@@ -94,7 +94,10 @@ def read_file(path: Path, shape: type[T], what: str, remedy: str) -> T:
     """
     text = read_text(path, SettingsError, f"Give the path of {what}.")
     try:
-        return msgspec.convert(read_yaml(text), shape)
+        content = read_yaml(text)
+        if content is None:
+            raise SettingsError(f"{path}: is empty.", remedy=remedy)
+        return msgspec.convert(content, shape)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}.", remedy=f"{hint(str(error), shape)} {remedy}".strip()) from error
     except (yaml.YAMLError, ValueError) as error:

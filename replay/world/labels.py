@@ -123,7 +123,11 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"it is no {FORMAT} of version {VERSION}")
             _each_instant(document, lambda text: None if text is None else from_text(text))
             return msgspec.convert(document, Labels)
-        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except OSError as error:
+            raise RecordingError(
+                f"{path}: cannot be read: {error.strerror}.", remedy="Give the path of a recording's labels.json."
+            ) from error
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise RecordingError(
                 f"{path} holds no labels: {error}.", remedy="Make the recording again with `forestall simulate`."
             ) from error

@@ -55,6 +55,8 @@ def read(file: Path) -> Document:
         (b"owner: [", "f.yaml:2: not YAML: ", "that line"),
         (b"since: 2026-13-01T00:00:00Z", "f.yaml: not YAML: month must be in 1..12.", "Correct"),
         (b"\x00", "f.yaml: not YAML: control characters", "Correct"),
+        (b"", "f.yaml: is empty.", "See the other lists."),
+        (b"# nothing yet", "f.yaml: is empty.", "See the other lists."),
         (b"owner: \xff", "f.yaml: is no text: byte 7 is not UTF-8.", "UTF-8"),
         (b"#" * (BYTES_MAX + 1), "f.yaml: is 8,000,001 bytes.", "at most 8,000,000"),
         (

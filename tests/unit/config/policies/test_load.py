@@ -246,6 +246,9 @@ def test_file_that_is_not_utf8_is_refused(load: Load, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(PolicyError, match=r"rules\.yaml: is no text: byte 0"):
         load_bundle(tmp_path)
+    (tmp_path / "rules.yaml").write_text("# To be written.\n")
+    with pytest.raises(PolicyError, match=r"rules\.yaml: is empty"):
+        load_bundle(tmp_path)
 
 
 def test_hash_is_of_the_content_not_of_the_layout(load: Load) -> None:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from config.clock import DAY, HOUR
+from config.errors import RecordingError
 from dataflows.cli.main import main
 from replay.world.labels import Issue, Labels
 from sinks.schema import cases, outputs
@@ -155,3 +156,11 @@ def test_report_with_labels_tells_what_was_found_in_time_and_what_was_missed(url
     assert judged["all"]["median_lead_hours"] == 2.0
     assert judged["missed"] == ["order:never-found"]
     assert "found in time" in run(*arguments).output
+
+
+def test_labels_that_are_not_there_are_named_once(tmp_path: Path) -> None:
+    none = tmp_path / "labels.json"
+    with pytest.raises(RecordingError) as raised:
+        Labels.read(none)
+    assert raised.value.message == f"{none}: cannot be read: No such file or directory."
+    assert "labels.json" in raised.value.remedy
