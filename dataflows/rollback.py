@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config.actions import Action
 from config.clock import to_text
@@ -18,6 +18,7 @@ from operators.saga_state import Saga
 from sinks.ledger import Ledger
 from sinks.ledger_queries import bundles, decided_by, latest
 
+Row = dict[str, Any]
 SHOWN = 12
 """Characters of a hash that name it."""
 
@@ -34,6 +35,11 @@ class Undoing(NamedTuple):
         """Whether there is anything to take back or to stop."""
         return any(one.fate in ("take back", "ask", "stop") for one in self.fates)
 
+    def amount(self, step: str) -> float:
+        """Return the amount that a step was done with; 0 for a step without."""
+        amounts = (effect.parameters.get("amount") for effect in self.saga.effects if effect.step == step)
+        return sum(amount for amount in amounts if isinstance(amount, int | float))
+
 
 class Plan(NamedTuple):
     """What is taken back."""
@@ -47,6 +53,28 @@ class Plan(NamedTuple):
     def counts(self) -> dict[str, int]:
         """The number of effects, and of actions without any, by fate."""
         return dict(sorted(Counter(one.fate for each in self.actions for one in each.fates).items()))
+
+    @property
+    def residual(self) -> list[Row]:
+        """What harm is left, by what was done: `effects` that stay as they are, of how many `customers`, what the
+        parameter `amount` of them adds up to, and `why` they stay."""
+        left: dict[tuple[str, str, str], list[tuple[Undoing, str]]] = {}
+        for each in self.actions:
+            for one in each.fates:
+                if one.fate == "stands":
+                    key = (each.action.remedy, f"{one.target} {one.operation}", one.why)
+                    left.setdefault(key, []).append((each, one.step))
+        return [
+            {
+                "remedy": remedy,
+                "effect": effect,
+                "effects": len(standing),
+                "customers": len({each.action.customer for each, _ in standing}),
+                "amount": round(sum(each.amount(step) for each, step in standing), 2),
+                "why": why,
+            }
+            for (remedy, effect, why), standing in sorted(left.items())
+        ]
 
     def order(self, ledger: Ledger, now: int, reason: str) -> int:
         """Have the flow take back what can be; return how many actions were not wished so before.

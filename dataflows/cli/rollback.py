@@ -17,7 +17,7 @@ from config.policies.load import SHIPPED
 from config.policies.versions import load_policy
 from config.settings import environment, load
 from dataflows.cli.actions import ID_SHOWN, ledger_option
-from dataflows.cli.console import json_option, out, print_json, table
+from dataflows.cli.console import json_option, out, print_json, print_rows, table
 from dataflows.cli.instant import Instant
 from dataflows.cli.kafka_options import config_option
 from dataflows.remedy_clock import wall_clock
@@ -127,6 +127,8 @@ def _show(made: Plan) -> None:
     ]
     out.print(table(f"Policy {made.bundle[:SHOWN]}: {len(made.actions)} actions", columns, cells))
     out.print(", ".join(f"{count} {WORDS[fate]}" for fate, count in made.counts.items()), markup=False)
+    left = [row | {"amount": row["amount"] or ""} for row in made.residual]
+    print_rows("Harm that is left", ("remedy", "effect", "effects", "customers", "amount", "why"), left)
 
 
 def _document(made: Plan) -> dict[str, Any]:
@@ -135,6 +137,7 @@ def _document(made: Plan) -> dict[str, Any]:
         "from": made.since,
         "to": made.until,
         "counts": made.counts,
+        "residual": made.residual,
         "actions": [_action(each) for each in made.actions],
     }
 

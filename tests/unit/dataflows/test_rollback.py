@@ -77,6 +77,32 @@ def test_it_is_said_what_becomes_of_each_effect(stage: Stage) -> None:
     assert said(planned(stage))["a1"][0] == ("stands", "that could be done until 2023-11-15T22:13:20Z only")
 
 
+def test_the_harm_that_is_left_is_added_up(tmp_path: Path) -> None:
+    amount = {"type": "number", "value": "10.5"}
+    credit = step("credit", operation="credit", parameters={"amount": amount}, inverse=None, irreversible="it is told")
+    stage = Stage(tmp_path, {"pay": playbook(tmp_path, step(), credit, name="pay")})
+    mine = {"remedy": "pay", "customer": "customer:1"}
+    done(stage, order(1, **mine), order(2, **mine), order(3, remedy="pay"))
+    made = planned(stage)
+    assert made.residual == [
+        {
+            "remedy": "pay",
+            "effect": "crm credit",
+            "effects": 3,
+            "customers": 2,
+            "amount": 31.5,
+            "why": "it is told",
+        }
+    ]
+    stage.now += 25 * HOUR
+    late = "that could be done until 2023-11-15T22:13:20Z only"
+    assert [(row["effect"], row["amount"], row["why"]) for row in planned(stage).residual] == [
+        ("crm credit", 31.5, "it is told"),
+        ("crm send_message", 0, late),
+    ]
+    stage.ledger.close()
+
+
 def test_what_is_ordered_is_done_by_the_flow_once(stage: Stage) -> None:
     done(stage, order(1), order(2, bundle=TWO))
     stage.take(order(3))
