@@ -16,6 +16,7 @@ from config.policies.approvals import Approvals
 from config.policies.autonomy import Autonomy, Limit
 from operators import autonomy, autonomy_stage, standing
 from operators.autonomy_stage import AutonomyLogic
+from operators.guard import GuardLogic
 
 
 def _nothing(*_: object) -> None:
@@ -71,7 +72,7 @@ CONTROLS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "modes": lambda: patch("operators.policy.tightest", _nothing),
     "sources": lambda: patch("operators.policy._wants_sources", lambda *_: False),
     "customer": lambda: patch("operators.restrain.judge", lambda *_: []),
-    "fleet": lambda: patch("operators.guard.judge_limit", _nothing),
+    "fleet": lambda: patch.object(GuardLogic, "_judge", _nothing),
     "levels": lambda: patch("operators.restrain.within", lambda _, outcome: outcome),
     "samples": lambda: patch.object(autonomy_stage, "judge", _judged_by(lambda one: replace(one, verified_min=1))),
     "bounds": lambda: patch.object(autonomy, "wilson", lambda hits, trials, _: (hits / (trials or 1),) * 2),
