@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from shutil import copytree, ignore_patterns
 from subprocess import Popen
 from typing import Any
 
@@ -20,13 +19,13 @@ import yaml
 
 from config.clock import to_text
 from config.playbooks.load import FOLDER
-from config.policies.load import DEFAULT_FOLDER
 from dataflows.remedy_clock import wall_clock
 from sinks import queries
 from sinks.store import Store
 from tests.support.commands import children, end, eventually, forestall, start, store_url
 from tests.support.kafka import Broker
 from tests.support.live import Job, late_orders
+from tests.support.policies import acting_policy
 from tests.support.remedies import target_process, targets_file
 from tests.support.topics import Found, read
 
@@ -45,13 +44,6 @@ def playbooks(folder: Path) -> Path:
         for step in book["steps"]:
             step |= {"timeout": "1s", "retry": {"attempts": 8, "first": "50ms", "most": "500ms"}}
         (folder / file.name).write_text(yaml.safe_dump(book))
-    return folder
-
-
-def acting_policy(folder: Path) -> Path:
-    """Write a policy that is the default one, but does itself what is to be done about orders."""
-    table = copytree(DEFAULT_FOLDER, folder, ignore=ignore_patterns("cases")) / "fulfilment.yaml"
-    table.write_text(table.read_text().replace("outcome: recommend", "outcome: act"))
     return folder
 
 

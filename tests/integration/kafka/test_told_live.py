@@ -6,7 +6,6 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 from typing import Any
 
 import orjson
@@ -16,7 +15,6 @@ import yaml
 from config.clock import to_text
 from config.contracts import OUTPUTS, load_contracts
 from config.contracts.compile import compile_contracts
-from config.policies.load import DEFAULT_FOLDER
 from config.topics import KINDS
 from dataflows.remedy_clock import wall_clock
 from sinks import queries
@@ -26,6 +24,7 @@ from tests.support.cloudevents import cloud_event
 from tests.support.commands import eventually
 from tests.support.kafka import Broker
 from tests.support.live import Job, late_orders
+from tests.support.policies import acting_policy
 from tests.support.topics import read
 
 pytestmark = pytest.mark.slow
@@ -36,9 +35,7 @@ TOLD = ("autonomy", "guardrail")
 
 def policy(folder: Path) -> Path:
     """Write the default policy, but for acting by itself, three times a day, until one action has failed."""
-    file = copytree(DEFAULT_FOLDER, folder, ignore=ignore_patterns("cases")) / "bundle.yaml"
-    table = folder / "fulfilment.yaml"
-    table.write_text(table.read_text().replace("outcome: recommend", "outcome: act"))
+    file = acting_policy(folder) / "bundle.yaml"
     document = yaml.safe_load(file.read_text())
     limit = {"description": "Few.", "per": "all", "most": MOST, "within": "1d"}
     document["guardrails"] = {"limits": {"few": limit}}
