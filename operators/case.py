@@ -91,6 +91,8 @@ class Plan(msgspec.Struct, array_like=True):
     """Of the effect ledger, as far as was told."""
     seq: int = 0
     """Of the last outcome."""
+    guarded: bool = False
+    """Whether it was handed to the guard stage, which may withhold it."""
 
 
 class Undone(msgspec.Struct, array_like=True):

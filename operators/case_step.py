@@ -323,6 +323,8 @@ class CaseStep:
             remedy, causes = event.data["remedy"], case.causes if event.data["customer"] else [self.key]
             if decider.is_limited(remedy, causes, now):
                 money = decider.money(remedy, row["money_at_risk"], now)
+                if case.plan is not None:
+                    case.plan.guarded = True
                 has_more = case.has_more_causes and bool(event.data["customer"])
                 self.context.emit(GUARD, proposed(event, causes, money, has_more=has_more))
                 return

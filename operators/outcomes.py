@@ -42,12 +42,14 @@ def note_outcome(case: Case, told: Mapping[str, Any], now: int) -> str:
         return "the action is not, or no longer, what this case waits for"
     if told["seq"] <= plan.seq:
         return "a later outcome of the action was known already"
+    # Only what was handed over can be withheld, and of what is withheld nothing else is ever heard.
+    withheld = plan.guarded and plan.seq == 0 and bool(told.get("guardrails"))
     plan.seq, plan.state = told["seq"], told["state"]
     if plan.state not in ENDS:
         plan.until = max(plan.until, now + PATIENCE)
         return ""
     if plan.state == "refused":
-        _note_undone(case, plan.remedy, told)
+        _note_undone(case, plan.remedy, told, withheld=withheld)
     verdict = told.get("verdict")
     # What was taken back or never done has no effect left, whatever the verdict on it was.
     settled = verdict is not None and plan.state not in ("compensated", "refused")
@@ -56,11 +58,10 @@ def note_outcome(case: Case, told: Mapping[str, Any], now: int) -> str:
     return ""
 
 
-def _note_undone(case: Case, remedy: str, told: Mapping[str, Any]) -> None:
+def _note_undone(case: Case, remedy: str, told: Mapping[str, Any], *, withheld: bool) -> None:
     """Note that a remedy was not done."""
     before = case.undone.get(remedy)
     times = 1 if before is None else before.times + 1
-    is_again = bool(told.get("guardrails")) and times < TRIES_MAX
     why = (told.get("reason") or "It was refused")[:REASON_MAX].rstrip(".")
-    case.undone[remedy] = Undone(times, f"{why}.", told.get("again_at") if is_again else None)
+    case.undone[remedy] = Undone(times, f"{why}.", told.get("again_at") if withheld and times < TRIES_MAX else None)
     case.used = [each for each in case.used if each != remedy]

@@ -164,13 +164,17 @@ def with_outcomes(content: Content, actions: list[dict[str, Any]]) -> Content:
     told += [msgspec.structs.replace(event, at=event.at + MINUTE) for event in told]  # told again
     since = theirs[-1]["at"] + 3 * DAY
     told += [outcome_of(theirs[0] | {"action_id": f"{n:032x}"}, since + n * HOUR) for n in range(30)]
-    told.sort(key=lambda event: event.order)
-    facts: list[Fact] = [*told]
+    return with_control(content, told)
+
+
+def with_control(content: Content, told: list[Event]) -> Content:
+    """Return `content` with control records, in the order in which they take effect."""
+    facts: list[Fact] = sorted(told, key=lambda event: event.order)
     return replace(content, partitions={**content.partitions, "outcomes/0": facts}, controls=frozenset({"outcomes/0"}))
 
 
 def outcome_of(action: dict[str, Any], at: int, **given: Any) -> Event:
-    names = {name: action[name] for name in ("case_id", "agent", "remedy", "segment")}
+    names = {name: action.get(name) for name in ("case_id", "agent", "remedy", "segment")}
     return outcome(at, action["action_id"], **({"case_key": action["customer"] or action["entity"]} | names | given))
 
 
@@ -225,6 +229,22 @@ def test_what_guardrails_hold_back_depends_only_on_the_content_of_the_partitions
     for number in range(SCHEMING):
         chosen = schedule(number + 1)
         assert Pipeline(content, logics(policy), chosen, tmp_path / str(number)).run() == expected, chosen
+    heard = with_control(content, [refusal_of(each) for each in told[WITHHELD]])
+    known = Pipeline(heard, logics(policy), Schedule(0, 1 << 20, 0, 0), tmp_path / "heard").run()
+    reasons = [orjson.loads(each[-1])["reason"] for each in known if each[0] == "decision"]
+    assert any("It is decided anew at" in reason for reason in reasons)
+    acted = [{orjson.loads(each[-1])["action_id"] for each in run if each[0] == "action"} for run in (known, expected)]
+    assert acted[0] - acted[1]
+    for number in range(SCHEMING):
+        chosen = schedule(number + 1)
+        assert Pipeline(heard, logics(policy), chosen, tmp_path / f"heard {number}").run() == known, chosen
+
+
+def refusal_of(withheld: dict[str, Any]) -> Event:
+    """Return what the remediation flow tells of an action that guardrails withheld."""
+    names = [each["guardrail"] for each in withheld["guardrails"]]
+    given = {"state": "refused", "guardrails": names, "again_at": withheld["again_at"]}
+    return outcome_of(withheld["action"], withheld["at"] + HOUR, **given)
 
 
 def assert_full(outputs: list[Output]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from config.clock import DAY, HOUR
 from config.events import Event
-from operators.case import Case, Plan
+from operators.case import Case, Plan, Undone
 from operators.outcomes import OUTCOME, PATIENCE, note_outcome
 from tests.support.approvals import Desk, late
 from tests.support.findings import end_of, finding
@@ -126,3 +126,20 @@ def test_an_outcome_of_no_case_or_of_one_that_is_over_decides_nothing(tmp_path: 
     desk.feed(late(5 * HOUR, occurrence="again"))
     assert desk.of("decision")[-1]["facts"]["last_outcome"] == "verified"
     assert len(desk.of("action")) == 1
+
+
+@pytest.mark.parametrize(
+    ("guarded", "before", "again_at"),
+    [(True, None, 9 * HOUR), (False, None, None), (True, "dispatched", None)],
+)
+def test_only_what_a_guardrail_can_have_withheld_is_done_later(
+    guarded: bool, before: str | None, again_at: int | None
+) -> None:
+    """Whoever may write outcomes must not have a remedy done twice."""
+    case = plan_of()
+    assert case.plan is not None
+    case.plan.guarded = guarded
+    if before is not None:
+        note_outcome(case, told(before), HOUR)
+    note_outcome(case, told("refused", seq=2, guardrails=["few"], again_at=9 * HOUR, reason="Full."), 2 * HOUR)
+    assert case.undone["notify"] == Undone(1, "Full.", again_at)
