@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.clock import HOUR
+from config.clock import HOUR, to_text
 from config.events import Event
 from config.policies.guardrails import Guardrails
 from config.policies.versions import Versions
@@ -72,8 +72,36 @@ def guardrails_of(**sections: Any) -> Guardrails:
 
 
 def policy_of(**sections: Any) -> Versions:
-    with TemporaryDirectory() as folder:
-        return Versions((bundle_of(Path(folder), rule("any", "linked"), guardrails=sections),))
+    return versions_of(sections)
+
+
+CHANGE = 6 * HOUR
+"""When the second version of a policy takes effect."""
+
+
+def versions_of(*sections: dict[str, Any]) -> Versions:
+    """Return a policy in versions, each with its guardrails."""
+    made = []
+    for number, each in enumerate(sections):
+        dated = {"version": f"{number}.0.0", "effective_from": to_text(number * CHANGE)}
+        with TemporaryDirectory() as folder:
+            made.append(bundle_of(Path(folder), rule("any", "linked"), guardrails=each, **dated))
+    return Versions(tuple(made))
+
+
+def changed(limits: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw limits of the same names, of the same actions, that allow and count something else."""
+    return st.fixed_dictionaries({name: _changed(limit) for name, limit in limits.items()})
+
+
+def _changed(limit: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    counts = ("customers",) if limit["counts"] == "customers" else ("actions", "money")
+    given = {
+        "most": st.integers(0, 4),
+        "within": st.integers(1, 6).map(lambda hours: f"{hours}h"),
+        "counts": st.sampled_from(counts),
+    }
+    return st.fixed_dictionaries({name: st.just(value) for name, value in limit.items()} | given)
 
 
 def may(sections: dict[str, Any], wish: Wish, done: list[Wish]) -> bool:
@@ -97,12 +125,16 @@ def may(sections: dict[str, Any], wish: Wish, done: list[Wish]) -> bool:
     return True
 
 
-@given(limits(("all", "cause"), "customers"), wishes(), st.sets(st.integers(0, 13)))
-@examples(60)
+@given(
+    limits(("all", "cause"), "customers").flatmap(lambda first: st.tuples(st.just(first), changed(first))),
+    wishes(),
+    st.sets(st.integers(0, 13)),
+)
+@examples(100)
 def test_the_guard_lets_pass_what_a_naive_reckoning_does(
-    sections: dict[str, Any], wished: list[Wish], stops: set[int]
+    versions: tuple[dict[str, Any], dict[str, Any]], wished: list[Wish], stops: set[int]
 ) -> None:
-    stage = Stage(GuardLogic(policy_of(limits=sections)))
+    stage = Stage(GuardLogic(versions_of(*({"limits": each} for each in versions))))
     passed: list[str] = []
     for hour in range(14):
         events = [
@@ -122,7 +154,7 @@ def test_the_guard_lets_pass_what_a_naive_reckoning_does(
             stage.restart()
     done: list[Wish] = []
     for each in sorted(wished, key=lambda each: (each.at, each.id)):
-        if may(sections, each, done):
+        if may(versions[each.at >= CHANGE], each, done):
             done.append(each)
     assert passed == [each.id for each in done]
 

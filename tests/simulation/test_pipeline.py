@@ -169,7 +169,7 @@ def with_outcomes(content: Content, actions: list[dict[str, Any]]) -> Content:
 
 def with_control(content: Content, told: list[Event]) -> Content:
     """Return `content` with control records, in the order in which they take effect."""
-    facts: list[Fact] = sorted(told, key=lambda event: event.order)
+    facts: list[Fact] = [*sorted(told, key=lambda event: event.order)]
     return replace(content, partitions={**content.partitions, "outcomes/0": facts}, controls=frozenset({"outcomes/0"}))
 
 
