@@ -187,3 +187,34 @@ def test_a_probe_that_never_left_proves_nothing(tmp_path: Path) -> None:
     stage.turn(2)
     assert len(stage.hands.calls) == 1
     stage.ledger.close()
+
+
+def test_who_has_a_place_and_finds_his_entity_taken_leaves_it_to_others(stage: Stage) -> None:
+    places = stage.hands.places("crm", 2)
+    stage.take(action("a0"), action("a1"))
+    stage.turn()
+    stage.hands.places("crm", 0)
+    stage.begins("a0")
+    stage.begins("a1")
+    assert (stage.hands.asked, places.taken) == ([], 0)
+    stage.hands.places("crm", 2)
+    stage.turn()
+    assert (stage.hands.asked, places.taken) == (["a0 do send_message"], 1)
+    stage.answers("a0", "done")
+    assert stage.hands.asked == ["a1 do send_message"]
+
+
+def test_who_looks_again_whether_his_entity_is_free_keeps_his_turn(stage: Stage) -> None:
+    stage.take(action("a0"))
+    stage.turn()
+    stage.begins("a0")
+    stage.answers("a0", "not-sent", retry_after=QUEUED_MOST + 3 * MINUTE // 2)
+    for name in ("a1", "a2"):
+        stage.take(action(name))
+        stage.turn(MINUTE / SECOND)
+        stage.begins(name)
+    stage.turn((QUEUED_MOST - MINUTE) / SECOND)
+    stage.turn(MINUTE / 2 / SECOND)
+    assert stage.hands.asked == ["a0 do send_message"]
+    stage.answers("a0", "done")
+    assert stage.hands.asked == ["a1 do send_message"]
