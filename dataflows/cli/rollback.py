@@ -109,6 +109,10 @@ def _consent(wanted: int, *, yes: bool, as_json: bool) -> None:
 
 
 def _show(made: Plan) -> None:
+    if not made.actions:
+        span = f"from {to_text(made.since)} to {to_text(made.until)}"
+        out.print(f"Policy {made.bundle[:SHOWN]} decided no action of this ledger {span}.", markup=False)
+        return
     rows = [(one.fate, each, one) for each in made.actions for one in each.fates]
     rows.sort(key=lambda row: list(WORDS).index(row[0]))
     columns = ("action", "decided at", "remedy", "entity", "effect", "status", "becomes", "why")

@@ -66,5 +66,5 @@ def test_all_that_a_policy_did_is_taken_back_and_nothing_else(tmp_path: Path, ta
     shop.close()
     assert (there.count("undone"), there.count("done"), len(set(undos)), len(undos)) == (12, 20, 12, 12)
     assert forestall(*meant, "--yes").out.endswith("nothing is to be taken back\n")
-    forestall("rollback", "--policy", "ba", "--from", *span[1:3], span[1], *where).says(2, "--to is not after --from")
+    forestall("rollback", "--policy", "ba", "--from", *span[1:3], span[1], *where).says(2, "is not after --from")
     forestall("rollback", "--policy", "77", *span, *where).says(2, "No action of the ledger", "bababababa")

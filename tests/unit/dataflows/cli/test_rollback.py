@@ -52,3 +52,12 @@ def test_a_span_in_which_nothing_can_be_has_its_remedy(since: str) -> None:
         "rollback", "--policy", "x", "--from", since, "--to", "2026-03-01", "--ledger", "sqlite:///none.db"
     )
     told.says(2, f"--to 2026-03-01T00:00:00Z is not after --from {since}T00:00:00Z", "Give a later --to")
+
+
+def test_a_span_in_which_nothing_was_decided_says_so(tmp_path: Path) -> None:
+    meant = load_bundle(DEFAULT_FOLDER)
+    span = ("--from", "2020-03-01", "--to", "2020-03-12")
+    told = forestall("rollback", "--policy", "1.0.0", *span, "--ledger", ledger_of(tmp_path, meant.hash), "--dry-run")
+    said = " ".join(told.out.split())
+    assert f"Policy {meant.hash[:12]} decided no action of this ledger from 2020-03-01T00:00:00Z" in said
+    assert "nothing is to be taken back" in said
