@@ -119,4 +119,4 @@ def test_the_command_that_sets_a_flag_is_heeded_and_says_what_is_wrong(kafka: Br
     decoded = Decoder(load_contracts(BUILT_IN), control_topics={topic}).decode(raw_batch([value], topic=topic))
     assert [event.data["mode"] for event in decoded.events()] == ["observe-only"]
     forestall("flag", "set", "observe-only", "--scope", "billing", "--topic", topic, *given).says(2, "$.data.scope")
-    forestall("flag", "set", "normal", "--topic", f"{topic}-else", *given).says(3, "there is no topic")
+    forestall("flag", "set", "normal", "--topic", f"{topic}-else", *given).says(3, "There is no topic")
