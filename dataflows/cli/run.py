@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from config.errors import UsageError
+from config.settings import environment, load
 from dataflows.cli.console import ForestallGroup, err, json_option, out, print_json, table
 from dataflows.cli.policy_options import say_what_shadows
 from dataflows.cli.results import absolute_url, print_counts, results
@@ -72,6 +74,7 @@ def detection(
         metrics_port=metrics_port,
     )
     say_what_shadows(config)
+    _say_untold(config)
     outcome = live(job, _say_start, _say_death)
     if as_json:
         print_json({**results(store_url), "restarts": outcome.deaths})
@@ -81,9 +84,15 @@ def detection(
     out.print(f"what was found: forestall report --store {store_url}", markup=False)
 
 
+def _say_untold(config: Path | None) -> None:
+    topics = load(config, environment()).topics
+    if topics.actions and not topics.withheld:
+        said = "what a guardrail withholds goes onto no topic, so its case waits in vain until the action is too old"
+        err.print(f"{said}; name one by topics.withheld", markup=False)
+
+
 def _say_start(job: LiveJob) -> None:
-    topics = sorted({name.rpartition("/")[0] for name in job.channels})
-    err.print(f"reading {len(job.channels)} partitions of {', '.join(topics)}; stop with Ctrl-C", markup=False)
+    err.print(f"reading {_partitions(job.channels)}; stop with Ctrl-C", markup=False)
 
 
 def _say_death(death: Death) -> None:
@@ -163,5 +172,10 @@ def _beside(ledger_url: str) -> Path:
 
 
 def _say_source(job: RemediationJob) -> None:
-    what = job.store_url or f"{len(job.channels)} partitions of {job.channels[0].rpartition('/')[0]}"
+    what = job.store_url or _partitions(job.channels)
     err.print(f"carrying out actions of {what}; stop with Ctrl-C", markup=False)
+
+
+def _partitions(channels: Sequence[str]) -> str:
+    topics = sorted({name.rpartition("/")[0] for name in channels})
+    return f"{len(channels)} partitions of {', '.join(topics)}"
