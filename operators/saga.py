@@ -13,8 +13,9 @@ after a crash it is known what may have been sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from config.clock import to_text
+from config.duration import format_duration
 from config.effects import Reply
 from config.errors import ExpressionError
 from config.playbooks.model import Playbook, Step
@@ -215,7 +216,7 @@ class SagaStep(Answers):
             return f"{step.inverse.operation} was tried {effect.undo.attempts} times in vain"
         until = effect.do.done_at + step.inverse.within
         if not effect.undo.attempts and self.around.now > until:
-            return f"that could be done until {to_text(until)} only"
+            return f"that could be done for {format_duration(timedelta(microseconds=step.inverse.within))} only"
         try:
             if not step.inverse.precondition.holds(self._bound(book)):
                 return f"{step.inverse.precondition.source!r} does not hold"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -36,7 +36,7 @@ def open_cases(store: Store, agent: str) -> list[Row]:
     columns = (c.case_id, c.kind, c.entity, c.priority)
     query = sa.select(*columns).where(c.agent == agent, c.status == "open").order_by(c.priority.desc(), c.case_id)
     with store.read() as connection:
-        return [{str(name): value for name, value in row.items()} for row in connection.execute(query).mappings()]
+        return [_named(columns, row) for row in connection.execute(query)]
 
 
 def open_requests(store: Store, agent: str) -> list[Row]:
@@ -51,7 +51,7 @@ def open_actions(ledger: Ledger, agent: str) -> list[Row]:
     a = actions.c
     columns = (a.action_id, a.remedy, a.entity, a.state)
     rows = _of_agent(ledger, sa.select(a.body, *columns).where(a.open), agent)
-    return [{column.name: value for column, value in zip(columns, row, strict=True)} for row in rows]
+    return [_named(columns, row) for row in rows]
 
 
 def uncertain_effects(ledger: Ledger, agent: str) -> list[Row]:
@@ -62,7 +62,7 @@ def uncertain_effects(ledger: Ledger, agent: str) -> list[Row]:
     query = sa.select(a.body, *columns).join_from(effects, actions, e.action_id == a.action_id)
     uncertain = sa.or_(e.status.in_(UNCERTAIN), e.undo_status.in_(UNCERTAIN))
     rows = _of_agent(ledger, query.where(sa.not_(a.open), uncertain), agent)
-    return [{column.name: value for column, value in zip(columns, row, strict=True)} for row in rows]
+    return [_named(columns, row) for row in rows]
 
 
 def _of_agent(ledger: Ledger, query: sa.Select[Any], agent: str) -> Iterator[tuple[Any, ...]]:
@@ -71,3 +71,8 @@ def _of_agent(ledger: Ledger, query: sa.Select[Any], agent: str) -> Iterator[tup
         for body, *values in connection.execute(query.order_by(actions.c.at, actions.c.action_id)):
             if orjson.loads(body).get("agent") == agent:
                 yield tuple(values)
+
+
+def _named(columns: Sequence[sa.Column[Any]], values: Sequence[Any]) -> Row:
+    """Return values by name. SQLAlchemy's names are a subclass of `str`, which is no key of JSON."""
+    return {str(column.name): value for column, value in zip(columns, values, strict=True)}

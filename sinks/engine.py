@@ -31,7 +31,7 @@ REMEDIES = {
     "locked": "Stop the other process that writes to it, or wait for it.",
     "readonly": "Give this user the right to write the file and its folder.",
     "unable to open": "Check that the folder exists and that this user may write there.",
-    "not a database": "Check --store: the file is something else, or damaged; restore it from a backup.",
+    "not a database": "Check the URL: the file is something else, or damaged; restore it from a backup.",
     "malformed": "Restore the file and its recovery folder from a backup of the same moment.",
     "I/O": "Check the disk; then start again.",
 }

@@ -74,7 +74,7 @@ def test_it_is_said_what_becomes_of_each_effect(stage: Stage) -> None:
     }
     assert made.counts == {"ask": 1, "stands": 1, "stop": 1, "take back": 2}
     stage.now += 25 * HOUR
-    assert said(planned(stage))["a1"][0] == ("stands", "that could be done until 2023-11-15T22:13:20Z only")
+    assert said(planned(stage))["a1"][0] == ("stands", "that could be done for 1d only")
 
 
 def test_the_harm_that_is_left_is_added_up(tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def test_the_harm_that_is_left_is_added_up(tmp_path: Path) -> None:
     credit = step("credit", operation="credit", parameters={"amount": amount}, inverse=None, irreversible="it is told")
     stage = Stage(tmp_path, {"pay": playbook(tmp_path, step(), credit, name="pay")})
     mine = {"remedy": "pay", "customer": "customer:1"}
-    done(stage, order(1, **mine), order(2, **mine), order(3, remedy="pay"))
+    done(stage, order(1, **mine), order(2, **mine))
+    stage.now += HOUR
+    done(stage, order(3, remedy="pay"))
     made = planned(stage)
     assert made.residual == [
         {
@@ -95,11 +97,11 @@ def test_the_harm_that_is_left_is_added_up(tmp_path: Path) -> None:
         }
     ]
     stage.now += 25 * HOUR
-    late = "that could be done until 2023-11-15T22:13:20Z only"
-    assert [(row["effect"], row["amount"], row["why"]) for row in planned(stage).residual] == [
-        ("crm credit", 31.5, "it is told"),
-        ("crm send_message", 0, late),
-    ]
+    late = "that could be done for 1d only"
+    assert [(row["effect"], row["effects"], row["amount"], row["why"]) for row in planned(stage).residual] == [
+        ("crm credit", 3, 31.5, "it is told"),
+        ("crm send_message", 3, 0, late),
+    ], "whenever each was done"
     stage.ledger.close()
 
 

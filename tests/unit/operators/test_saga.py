@@ -265,7 +265,7 @@ def test_taking_back_has_a_deadline_and_a_precondition(tmp_path: Path) -> None:
     late.now += 2 * HOUR
     late.undone().says("done")
     assert late.told[-1] == ("escalated", None)
-    assert "that could be done until" in late.saga.reason
+    assert "that could be done for 1h only" in late.saga.reason
     never = done(playbook(tmp_path, step(inverse=inverse | {"precondition": "kind == 'another'"})))
     never.undone().says("done")
     assert "kind == 'another'" in never.saga.reason

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from sinks.agents import cases_by_agent, open_actions, open_cases, open_requests, uncertain_effects
@@ -55,3 +56,15 @@ def test_effects_that_nobody_knows_of_are_told_where_their_action_is_over(ledger
     ended = [progress(name, "escalated", open=False) for name in ("over", "other")]
     ledger.open_shard("s0").commit([*ended, progress("open")], rows)
     assert sorted(row["step"] for row in uncertain_effects(ledger, "fulfilment")) == ["lost", "undone"]
+
+
+def test_all_of_it_can_be_told_as_json(store: Store, ledger: Ledger) -> None:
+    ledger.take_in("s", 0, 2, [new("open"), new("over")])
+    ledger.open_shard("s0").commit([progress("over", "escalated", open=False)], [effect("over", "lost", "unknown")])
+    told = [
+        open_cases(store, "fulfilment"),
+        open_actions(ledger, "fulfilment"),
+        uncertain_effects(ledger, "fulfilment"),
+    ]
+    assert all(told)
+    assert orjson.loads(orjson.dumps(told)) == told

@@ -332,7 +332,7 @@ def test_another_database_is_left_alone(tmp_path: Path) -> None:
 
 def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database" * 100)
-    with pytest.raises(StoreError, match=r"notes\.txt: file is not a database.*Check --store"):
+    with pytest.raises(StoreError, match=r"notes\.txt: file is not a database.*Check the URL"):
         Store.open(f"sqlite:///{tmp_path}/notes.txt")
 
 
