@@ -35,7 +35,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format bench bench-kafka soak chaos chaos-replay chaos-remediation parts broker registry bundled clean
+.PHONY: help run test test-fast lint format bench bench-kafka soak chaos chaos-replay chaos-remediation chaos-live parts broker registry bundled clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -86,6 +86,11 @@ chaos-replay: $(READY)  ## Kill replays, KILLS=200 and at CRASH_POINTS=100 syste
 chaos-remediation: $(READY)  ## Carry out remedies in WORLDS=2000 worlds of kills and misbehaving targets, decide CASES=10000 (20 minutes)
 	$(BIN)/python -m tests.chaos.remediation_campaign --seed $(SEED) --seeds $(WORLDS)
 	$(BIN)/python -m tests.chaos.procedure_campaign --seed $(SEED) --cases $(CASES)
+
+chaos-live: SEEDS = 10
+chaos-live: $(READY)  ## Kill both flows and their target on a real broker in SEEDS=10 rounds of limits and answers (15 minutes)
+	LIVE_SEED=$(SEED) LIVE_SEEDS=$(SEEDS) FORESTALL_REQUIRE=all \
+	  $(BIN)/python -m pytest -p no:xdist -v tests/integration/kafka/test_decide_and_act_live.py
 
 parts:  ## Get what the tests talk to: Kafka, PostgreSQL, Prometheus (Debian's packages only as root)
 	@mkdir -p var

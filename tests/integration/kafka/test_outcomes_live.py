@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from config.clock import to_text
-from config.playbooks.load import FOLDER
 from dataflows.remedy_clock import wall_clock
 from sinks import queries
 from sinks.store import Store
@@ -26,25 +25,13 @@ from tests.support.commands import children, end, eventually, forestall, start, 
 from tests.support.kafka import Broker
 from tests.support.live import Job, late_orders
 from tests.support.policies import acting_policy
-from tests.support.remedies import target_process, targets_file
+from tests.support.remedies import quick_playbooks, target_process, targets_file
 from tests.support.topics import Found, read
 
 pytestmark = pytest.mark.slow
 
 CUSTOMERS = 8
 MOST = 3
-
-
-def playbooks(folder: Path) -> Path:
-    """Write the playbooks that come along, with all that is waited for cut short; return their folder."""
-    folder.mkdir()
-    for file in FOLDER.glob("*.yaml"):
-        book = yaml.safe_load(file.read_text())
-        book["verify"] |= {"after": "1s"}
-        for step in book["steps"]:
-            step |= {"timeout": "1s", "retry": {"attempts": 8, "first": "50ms", "most": "500ms"}}
-        (folder / file.name).write_text(yaml.safe_dump(book))
-    return folder
 
 
 @pytest.fixture
@@ -76,7 +63,7 @@ def job(tmp_path: Path, kafka: Broker) -> Iterator[Job]:
         },
         "remediation": {
             "targets": str(targets_file(tmp_path, url)),
-            "playbooks": str(playbooks(tmp_path / "playbooks")),
+            "playbooks": str(quick_playbooks(tmp_path / "playbooks")),
             "warmup": "0s",
         },
     }
