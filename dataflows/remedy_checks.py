@@ -54,7 +54,11 @@ def checks(settings: Settings) -> Iterator[Check]:
             names = ", ".join(missing)
             problem = f"{settings.remediation.targets} names no {names}: its actions are refused"
             yield Check(f"playbook {book.name}", problem, "Name the target there, or take the playbook out.")
-    secrets = {target.secret_file: f"the secret of {target.name}" for target in targets.values() if target.secret_file}
+    users: dict[Path, list[str]] = {}
+    for target in targets.values():
+        if target.secret_file:
+            users.setdefault(target.secret_file, []).append(target.name)
+    secrets = {file: f"the secret of {', '.join(names)}" for file, names in users.items()}
     security = settings.kafka.security
     secrets |= {file: "a secret of [kafka.security]" for file in (security.password_file, security.key_file) if file}
     for file, what in secrets.items():

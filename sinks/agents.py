@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sinks.ledger import Ledger
 from sinks.ledger_schema import actions, effects
 from sinks.requests import requests
-from sinks.schema import cases
+from sinks.schema import cases, outputs
 from sinks.store import Store
 
 Row = dict[str, Any]
@@ -44,6 +44,14 @@ def open_requests(store: Store, agent: str) -> list[Row]:
     names = ("request_id", "remedy", "roles", "expires_at")
     asked = (row for row in requests(store) if row["end"] is None and row["requester"] == f"agent:{agent}")
     return [{name: row[name] for name in names} for row in asked]
+
+
+def decided_actions(store: Store, agent: str) -> int:
+    """Return how many actions a job has released for an agent's findings, whatever became of them."""
+    query = sa.select(outputs.c.body).where(outputs.c.kind == "action")
+    with store.read() as connection:
+        bodies = connection.execution_options(yield_per=1_000).execute(query).scalars()
+        return sum(orjson.loads(body).get("agent") == agent for body in bodies)
 
 
 def open_actions(ledger: Ledger, agent: str) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from config.clock import to_text
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows, table
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line, print_rows, table
 from operators.saga_state import State
 from replay import pictures
 from replay.timing_picture import draw
@@ -119,6 +119,9 @@ def timing(ledger_url: str, store_url: str | None, remedy: str | None, plot: Pat
         pictures.save(draw(rows), plot)
     if as_json:
         print_json({"timing": rows})
+        return
+    if not rows:
+        print_line(f"There is no action{f' of remedy {remedy!r}' if remedy else ''} in the ledger.")
         return
     columns = ("remedy", "stage", "kind", "actions", "p50", "p95", "most")
     out.print(table("How long it takes", columns, [_timed(row, stage) for row in rows for stage in row["stages"]]))

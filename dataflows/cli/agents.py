@@ -10,7 +10,7 @@ import click
 from config.agents.load import Manifest, load_manifests
 from config.clock import to_text
 from config.errors import CheckFailed, UsageError
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows
+from dataflows.cli.console import ForestallGroup, counted, json_option, out, print_json, print_rows
 from dataflows.cli.reports import store_option
 from sinks import agents as under_way
 from sinks.ledger import Ledger
@@ -51,8 +51,8 @@ def list_(store_url: str | None, as_json: bool) -> None:
         "Agents", ("agent", "lifecycle", "version", "owner", "escalation", "findings"), [_texts(r) for r in rows]
     )
     print_rows("What they may ask for", ("agent", "side_effects", "inputs"), [_texts(row) for row in rows])
-    counted = [_texts(row) for row in rows if "cases" in row]
-    print_rows("Their cases", ("agent", "cases", "open", "opened_at"), counted)
+    theirs = [_texts(row) for row in rows if "cases" in row]
+    print_rows("Their cases", ("agent", "cases", "open", "opened_at"), theirs)
 
 
 @agents.command()
@@ -80,6 +80,12 @@ def drained(agent: str, store_url: str, ledger_url: str | None, as_json: bool) -
             ledger = opened.enter_context(Ledger.open(ledger_url or store_url))
             document["actions"] = under_way.open_actions(ledger, agent)
             document["effects"] = under_way.uncertain_effects(ledger, agent)
+        elif decided := under_way.decided_actions(store, agent):
+            raise UsageError(
+                f"{counted(decided, 'action was', 'actions were')} decided for {agent}, and without a ledger nobody "
+                "knows whether they are over.",
+                remedy="Give --ledger URL, that of `forestall run remediation`; or run `forestall remediate` first.",
+            )
     hindrances = {name: len(document[name]) for name in ("actions", "requests", "effects")}
     document["drained"] = not any(hindrances.values())
     if as_json:

@@ -119,7 +119,9 @@ def load(store_url: str, quick: float, as_json: bool) -> None:
         out.print("Nobody was asked anything.")
     columns = ("role", "asked", *ENDS, "open", "oldest_hours", "escalated")
     print_rows("What roles are asked", columns, document["roles"])
-    people = [row | {"share": f"{row['share']:.0%}"} for row in document["people"]]
+    people = [
+        row | {"share": f"{row['share']:.0%}", "median_s": f"{row['median_s']:,.1f}"} for row in document["people"]
+    ]
     print_rows("How people answer", ("person", "answers", "agreed", "share", "median_s", "quick"), people)
 
 

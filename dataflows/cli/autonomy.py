@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from config.clock import to_text
-from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_rows
+from dataflows.cli.console import ForestallGroup, json_option, out, print_json, print_line, print_rows
 from dataflows.cli.reports import store_option
 from operators.standing import ALL
 from replay import pictures
@@ -58,7 +58,8 @@ def show(store_url: str, agent: str | None, remedy: str | None, plot: Path | Non
         print_json({"autonomy": rows})
         return
     if not rows:
-        out.print("Nothing was decided that autonomy bounds.")
+        of = "".join(f" of {what} {name!r}" for what, name in (("agent", agent), ("remedy", remedy)) if name)
+        print_line(f"Nothing{of} was decided that autonomy bounds.")
     columns = ("agent_remedy_segment", "level", "helped", "failed", "false", "missing_for_more")
     print_rows("Autonomy", columns, [_cells(row) for row in rows])
     changed = [_cells(row) for row in rows if row["since"] is not None]

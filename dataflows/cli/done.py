@@ -112,10 +112,12 @@ def print_done(document: Row) -> None:
 def _story(told: str, action: Row) -> Iterator[str]:
     """Yield what became of an action that was taken back, as lines."""
     yield f"{told}: {action['remedy']} for {action['entity']}, action {action['action_id'][:ID_SHOWN]}"
+    # Why it was taken back, which is not the verdict's where people ordered it.
+    yield f"  {action['reason']}"
     for at, said in (
         (action["at"], f"decided, {action['decided']['kind']} found by {action['decided']['agent']}"),
         *((one["done_at"], f"{one['target']}: {one['operation']} is done") for one in action["effects"]),
-        (action["judged_at"], f"{action['verdict']}: {action['reason']}"),
+        (action["judged_at"], action["verdict"]),
         *((one["undone_at"], f"{one['target']}: {one['operation']} is taken back") for one in action["effects"]),
     ):
         if at is not None:

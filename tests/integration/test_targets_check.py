@@ -86,6 +86,7 @@ def test_secrets_that_others_may_read_and_keys_that_others_may_write_are_told(fi
     keys.chmod(0o666)
     ended = check(file, FORESTALL_APPROVALS_KEYS=str(keys))
     assert ended.code == 1
+    assert "- the secret of billing, crm, logistics, pager, payments, releases: its file in " in ended.err
     assert "may be read or written by others (mode 640)" in ended.err
     assert "the file of public keys: " in ended.err
     assert "may be written by others (mode 666)" in ended.err
