@@ -69,6 +69,7 @@ class Draft(msgspec.Struct):
     """A contract proposed."""
 
     topic: str
+    """The topic with such records; several with commas."""
     type: str
     records: int
     """Sampled records that it was inferred from."""
@@ -82,6 +83,20 @@ class _Examples:
     data: list[Json] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     mapping: Json | None = None
+    topics: list[str] = field(default_factory=list)
+    behind: int = 0
+    """How far records of these topics come behind, microseconds."""
+
+    def join(self, other: _Examples, topic: str, behind: int) -> None:
+        """Take over what another topic has of the type."""
+        room = EXAMPLES_MAX - len(self.data)
+        self.data += other.data[:room]
+        self.keys += other.keys[:room]
+        self.topics.append(topic)
+        self.behind = max(self.behind, behind)
+        if other.mapping is not None:
+            # A mapping is of the records of its topics: names of these that look alike in a type are one type.
+            self.mapping = other.mapping | {"topics": self.topics}
 
 
 def survey(recording: Recording, contracts: ContractSet, sample: int) -> tuple[list[TopicSurvey], list[Draft]]:
@@ -100,7 +115,7 @@ def survey(recording: Recording, contracts: ContractSet, sample: int) -> tuple[l
     for known in recording.partitions:
         by_topic[known.topic].append(recording.reader(known.topic, known.partition))
     surveys: list[TopicSurvey] = []
-    drafts: list[Draft] = []
+    examples: dict[str, _Examples] = {}
     for topic, readers in sorted(by_topic.items()):
         found = _Topic(topic, contracts)
         for reader in readers:
@@ -108,8 +123,9 @@ def survey(recording: Recording, contracts: ContractSet, sample: int) -> tuple[l
                 found.add(batch, decoder)
             reader.close()
         surveys.append(found.survey(len(readers), recording.manifest.topics.get(topic, 0)))
-        drafts += found.drafts()
-    return surveys, drafts
+        found.gather(examples)
+    drafts = (_draft(name, of) for name, of in sorted(examples.items()) if name not in contracts)
+    return surveys, [draft for draft in drafts if draft is not None]
 
 
 def stretches(reader: PartitionReader, sample: int) -> Iterator[RawBatch]:
@@ -198,20 +214,26 @@ class _Topic:
             idle_timeout=round_up(max(IDLE_MIN, 2 * int(silence.quantile(0.99, interpolation="higher") or 0))),
         )
 
-    def drafts(self) -> Iterator[Draft]:
-        lateness = round_up(int(_top(_joined(self._behind))))
-        for name, examples in sorted(self._examples.items()):
+    def gather(self, examples: dict[str, _Examples]) -> None:
+        """Add what was kept of each type to what other topics have of it."""
+        behind = int(_top(_joined(self._behind)))
+        for name, kept in self._examples.items():
+            if not kept.data:
+                continue
             type_name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:90]
             if not type_name[:1].isalpha():
                 type_name = f"topic.{type_name}"
-            if not examples.data or type_name in self._contracts:
-                continue
-            document = infer_document(type_name, examples.data, examples.keys, lateness)
-            if document is None:
-                continue
-            if examples.mapping is not None:
-                _map_fields(document, examples.mapping)
-            yield Draft(self.topic, type_name, len(examples.data), document)
+            examples.setdefault(type_name, _Examples()).join(kept, self.topic, behind)
+
+
+def _draft(type_name: str, examples: _Examples) -> Draft | None:
+    """Return a contract for a type; None where its records show none."""
+    document = infer_document(type_name, examples.data, examples.keys, round_up(examples.behind))
+    if document is None:
+        return None
+    if examples.mapping is not None:
+        _map_fields(document, examples.mapping)
+    return Draft(", ".join(examples.topics), type_name, len(examples.data), document)
 
 
 def _foreign(record: Json, topic: str) -> tuple[Any, Json]:

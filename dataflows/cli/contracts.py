@@ -161,7 +161,7 @@ def draft(
             folder = Path(temporary) / "sample"
             _sample(folder, config, bootstrap_servers, topics, sample)
         surveys, drafts = survey(Recording.open(folder, verify=False), load_contracts(BUILT_IN, *own), sample)
-    written = [_write(into, item) for item in drafts] if into else []
+    written = _write(into, drafts) if into else []
     if as_json:
         documents: Any = msgspec.to_builtins(drafts)
         listed: Any = msgspec.to_builtins(surveys)
@@ -208,10 +208,12 @@ def _key_of(item: Draft) -> str:
     return str(next(extra["value"] for extra in extras if extra["property"] == "entityKey"))
 
 
-def _write(into: Path, item: Draft) -> Path:
-    path = into / f"{item.type}.yaml"
-    if path.exists():
-        raise UsageError(f"{path} exists already", remedy="Name another folder, or move the file away.")
+def _write(into: Path, drafts: list[Draft]) -> list[Path]:
+    paths = [into / f"{item.type}.yaml" for item in drafts]
+    for path in paths:
+        if path.exists():
+            raise UsageError(f"{path} exists already", remedy="Name another folder, or move the file away.")
     into.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(item.document, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return path
+    for path, item in zip(paths, drafts, strict=True):
+        path.write_text(yaml.safe_dump(item.document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return paths

@@ -77,6 +77,21 @@ def test_cloudevents_of_an_unknown_type_get_a_draft_that_decodes_them(tmp_path: 
     assert len(Decoder(contracts).decode(raw_batch(values))) == 2
 
 
+def test_a_type_on_several_topics_gets_one_draft_of_them_all(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"door": f"d{i}", "at": TIME} for i in range(3)]
+    rows[2]["late"] = 1
+    opened = [cloud_event("door.opened", row, subject=row["door"]) for row in rows]
+    partitions: dict[tuple[str, int], list[Record]] = {
+        ("doors", 0): [(i, MS + 1000 * i, None, value) for i, value in enumerate(opened[:2])],
+        ("gates", 0): [(0, MS, None, opened[2]), (1, MS, None, b"{}")],
+    }
+    surveys, drafts = survey(record(tmp_path / "r", partitions), CONTRACTS, 1000)
+    assert [found.topic for found in surveys] == ["doors", "gates"]
+    (draft,) = (each for each in drafts if each.type == "door.opened")
+    assert (draft.topic, draft.records) == ("doors, gates", 3)
+    assert set(in_force(draft).of("door.opened").fields) == {"door", "at", "late"}
+
+
 def test_draft_is_not_in_force_before_somebody_says_so(tmp_path: Path) -> None:
     _, (draft,) = look(tmp_path, cloud_event("door.opened", {"door": "d1"}))
     assert draft.document["status"] == "draft"

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from config.contracts import BUILT_IN
 from dataflows.cli.main import main
 from tests.support.cloudevents import cloud_event
+from tests.support.commands import ROOT
 from tests.support.recordings import Record, record
 
 PLACED = BUILT_IN / "order.placed.yaml"
@@ -125,6 +126,12 @@ def test_draft_overwrites_nothing(doors: Path, tmp_path: Path) -> None:
     assert run("draft", doors, "--into", tmp_path / "drafts").exit_code == 0
     result = run("draft", doors, "--into", tmp_path / "drafts")
     assert (result.exit_code, "exists already" in result.stderr) == (2, True)
+
+
+def test_the_bundled_recording_can_be_drafted_from(tmp_path: Path) -> None:
+    result = run("draft", ROOT / "replay" / "bundled", "--into", tmp_path / "drafts")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "drafts" / "request.imagined.yaml").exists()
 
 
 def test_draft_of_no_recording_is_a_fault_of_the_input(tmp_path: Path) -> None:
