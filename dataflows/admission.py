@@ -12,6 +12,8 @@ from config.duration import format_duration
 from config.playbooks.model import Playbook
 from config.targets import Targets
 
+_KEEPER = "whoever keeps the settings of the remediation flow"
+
 
 @dataclass(frozen=True)
 class Admission:
@@ -39,12 +41,12 @@ class Admission:
             age = format_duration((now - action.at) // 1_000_000 * 1_000_000 * MICROSECOND)
             return (
                 f"It was decided {age} ago, on what is stale by now: remediation.act_lag_max is "
-                f"{format_duration(self.act_lag_max)}."
+                f"{format_duration(self.act_lag_max)}, which {_KEEPER} may change."
             )
         if action.at < self.since + micros(self.warmup):
             return (
                 f"Too little is observed yet: since {to_text(self.since)}, and remediation.warmup is "
-                f"{format_duration(self.warmup)}."
+                f"{format_duration(self.warmup)}, which {_KEEPER} may change."
             )
         return self._of_targets(action)
 
@@ -56,5 +58,8 @@ class Admission:
             if target is None:
                 return f"There is no target {name!r} in {self.targets.file.name}; {self.targets.owner} may add it."
             if self.sandbox_only and not target.sandbox:
-                return f"A replay does not act on real targets, and {name!r} is no sandbox."
+                return (
+                    f"A replay does not act on real targets, and {name!r} is no sandbox; {self.targets.owner} may say "
+                    "that it is one, and whoever runs it may give --real-targets."
+                )
         return ""

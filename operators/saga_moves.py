@@ -100,7 +100,10 @@ class SagaMoves:
     def _inadmissible(self) -> str:
         action = self.action
         if self.around.now > action.valid_until:
-            return f"It was worth doing until {to_text(action.valid_until)} only, as its policy says."
+            until, remedy = to_text(action.valid_until), action.remedy
+            return (
+                f"It was worth doing until {until} only; for how long, the owner of {remedy} in the policy may change."
+            )
         return self.around.inadmissible(action)
 
     def _overdue(self) -> str:

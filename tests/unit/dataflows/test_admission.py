@@ -33,13 +33,13 @@ def test_what_is_fresh_and_has_its_targets_is_begun(admission: Any) -> None:
 def test_what_is_stale_is_not_begun_and_says_by_which_setting(admission: Any) -> None:
     why = admission()(action(), AT + 20 * MINUTE)
     assert "20m ago" in why
-    assert "remediation.act_lag_max is 15m" in why
+    assert "remediation.act_lag_max is 15m, which whoever keeps the settings of the remediation flow may change" in why
 
 
 def test_before_enough_was_observed_nothing_is_begun(admission: Any) -> None:
     early = action(at=AT - DAY - HOUR, valid_until=AT)
     why = admission()(early, early.at)
-    assert "remediation.warmup is 1d" in why
+    assert "remediation.warmup is 1d, which whoever keeps the settings of the remediation flow may change" in why
     assert admission()(action(at=AT - DAY), AT - DAY) == ""
 
 

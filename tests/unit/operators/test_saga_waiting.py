@@ -51,6 +51,7 @@ def test_it_does_not_go_on_for_ever(one: Playbook) -> None:
     assert story.told == [("refused", None)]
     assert story.now <= AT + MINUTE + 2 * SECOND
     assert "It was worth doing until" in story.saga.reason
+    assert "the owner of tell in the policy may change" in story.saga.reason
 
 
 def test_an_action_of_which_nothing_ever_left_has_done_nothing_yet(one: Playbook) -> None:
