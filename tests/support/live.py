@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 from confluent_kafka import Consumer, TopicPartition
 
 from config.clock import DAY, HOUR, to_text
@@ -155,6 +156,10 @@ class Job:
         """Return the idle times that were released."""
         bodies = self._rows("SELECT body FROM outputs WHERE kind = 'idle'")
         return [msgspec.json.decode(body, type=Idle) for (body,) in bodies]
+
+    def bodies(self, kind: str) -> list[dict[str, Any]]:
+        """Return the outputs of a kind that were released, as far as there is a store yet."""
+        return [orjson.loads(body) for (body,) in self._rows(f"SELECT body FROM outputs WHERE kind = '{kind}'")]
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         if not self.store.exists():

@@ -12,15 +12,12 @@ from random import Random
 from subprocess import Popen
 from typing import Any
 
-import msgspec
 import orjson
 import pytest
 import yaml
 
 from config.clock import to_text
 from dataflows.remedy_clock import wall_clock
-from sinks import queries
-from sinks.store import Store
 from tests.support.commands import children, end, eventually, forestall, start, store_url
 from tests.support.kafka import Broker
 from tests.support.live import Job, late_orders
@@ -81,11 +78,6 @@ def told(kafka: Broker, topic: str) -> list[Found]:
     return sorted(found, key=lambda one: (orjson.loads(one.value)["action_id"], orjson.loads(one.value)["seq"]))
 
 
-def decided(job: Job, kind: str) -> list[dict[str, Any]]:
-    with Store.open(job.store_url) as store:
-        return [msgspec.convert(body, dict[str, Any]) for body in queries.bodies(store, kind)]
-
-
 def test_each_outcome_is_told_once_and_its_case_decided_about_anew(
     tmp_path: Path, kafka: Broker, job: Job, running: list[Popen[str]]
 ) -> None:
@@ -115,7 +107,7 @@ def test_each_outcome_is_told_once_and_its_case_decided_about_anew(
 
     def settled() -> bool:
         assert process.poll() is None, process.communicate()
-        ended = [each for each in decided(job, "decision") if each["facts"]["last_outcome"] == "verified"]
+        ended = [each for each in job.bodies("decision") if each["facts"]["last_outcome"] == "verified"]
         return len({each["case_id"] for each in ended}) == CUSTOMERS
 
     eventually(settled, "every case is decided about anew")
@@ -150,7 +142,7 @@ def test_the_case_of_a_withheld_action_hears_that_nothing_was_done(
 
     def heard() -> bool:
         assert running[0].poll() is None, running[0].communicate()
-        ended = Counter(each["facts"]["last_outcome"] for each in decided(job, "decision"))
+        ended = Counter(each["facts"]["last_outcome"] for each in job.bodies("decision"))
         return (ended["refused"], ended["verified"]) == (CUSTOMERS - MOST, MOST)
 
     eventually(heard, "every case is decided about anew")
@@ -159,9 +151,9 @@ def test_the_case_of_a_withheld_action_hears_that_nothing_was_done(
     job.stop()
     rows = forestall("actions", "list", "--ledger", ledger, "--json").document["actions"]
     assert Counter(row["state"] for row in rows) == {"settled": MOST, "refused": CUSTOMERS - MOST}
-    withheld = {each["case_id"]: each for each in decided(job, "guardrail")}
+    withheld = {each["case_id"]: each for each in job.bodies("guardrail")}
     assert len(withheld) == CUSTOMERS - MOST
-    for said in decided(job, "decision"):
+    for said in job.bodies("decision"):
         if said["facts"]["last_outcome"] == "refused":
             assert said["outcome"] == "recommend"
             assert f"decided anew at {to_text(withheld[said['case_id']]['again_at'])}" in said["reason"]

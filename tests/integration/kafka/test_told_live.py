@@ -17,8 +17,6 @@ from config.contracts import OUTPUTS, load_contracts
 from config.contracts.compile import compile_contracts
 from config.topics import KINDS
 from dataflows.remedy_clock import wall_clock
-from sinks import queries
-from sinks.store import Store
 from tests.support.autonomy import EASY
 from tests.support.cloudevents import cloud_event
 from tests.support.commands import eventually
@@ -75,27 +73,22 @@ def told(kafka: Broker, topic: str, acted: list[dict[str, Any]]) -> None:
         kafka.produce(topic, [value], 0, [said["case_key"].encode()])
 
 
-def of_store(job: Job, kind: str) -> list[dict[str, Any]]:
-    with Store.open(job.store_url) as store:
-        return sorted(queries.bodies(store, kind), key=orjson.dumps)
-
-
 def test_changes_of_autonomy_and_withheld_actions_are_on_their_topics_once(kafka: Broker, job: Job) -> None:
     orders, outcomes = (next(each for each in job.topics if each.startswith(name)) for name in ("orders", "outcomes"))
     named = {kind: f"{KINDS[kind]}-{outcomes.partition('-')[2]}" for kind in TOLD}
     job.start("--processes", 2)
     late_orders(kafka, orders, CUSTOMERS, wall_clock())
-    eventually(lambda: len(of_store(job, "guardrail")) == CUSTOMERS - MOST, "actions beyond the limit are withheld")
+    eventually(lambda: len(job.bodies("guardrail")) == CUSTOMERS - MOST, "actions beyond the limit are withheld")
     job.kill()
     job.start()
-    told(kafka, outcomes, of_store(job, "action"))
-    eventually(lambda: len(of_store(job, "autonomy")) == 3, "the outcomes are counted")
+    told(kafka, outcomes, sorted(job.bodies("action"), key=orjson.dumps))
+    eventually(lambda: len(job.bodies("autonomy")) == 3, "the outcomes are counted")
     job.stop()
 
     found = {kind: read(kafka, [topic]) for kind, topic in named.items()}
     for kind, records in found.items():
         bodies = sorted((orjson.loads(record.value) for record in records), key=orjson.dumps)
-        assert bodies == of_store(job, kind)
+        assert bodies == sorted(job.bodies(kind), key=orjson.dumps)
     decoder = compile_contracts(load_contracts(OUTPUTS)).decoder
     for record in (*found["autonomy"], *found["guardrail"]):
         kept: Any = decoder.decode(cloud_event(record.headers["ce_type"], orjson.loads(record.value)))
@@ -109,4 +102,4 @@ def test_changes_of_autonomy_and_withheld_actions_are_on_their_topics_once(kafka
     }
     (change,) = (orjson.loads(one.value) for one in found["autonomy"] if one.headers["ce_type"] == "autonomy.changed")
     assert (change["before"], change["level"], change["cause"]) == ("autonomous", "supervised", "failures")
-    assert len(of_store(job, "action")) == MOST
+    assert len(job.bodies("action")) == MOST
