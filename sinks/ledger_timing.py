@@ -15,6 +15,7 @@ import orjson
 import sqlalchemy as sa
 
 from config.clock import HOUR, SECOND
+from config.quantiles import nearest_rank
 from sinks.ledger import Ledger
 from sinks.ledger_schema import actions
 
@@ -79,10 +80,10 @@ def _told(of: _Times) -> Row:
     for stage in STAGES:
         if stage in of.spans:
             spans = sorted(of.spans[stage])
-            quantiles = {f"{name}_s": _ranked(spans, level) / SECOND for name, level in _LEVELS.items()}
+            quantiles = {f"{name}_s": nearest_rank(spans, level) / SECOND for name, level in _LEVELS.items()}
             stages.append({"stage": stage, "kind": STAGES[stage][0], "actions": len(spans)} | quantiles)
     left = sorted(span for span in of.left if span >= 0)
-    hours = round(_ranked(left, 50) / HOUR, 1) if left else None
+    hours = round(nearest_rank(left, 50) / HOUR, 1) if left else None
     return {"stages": stages, "ahead": len(of.left), "in_time": len(left), "left_p50_hours": hours}
 
 
@@ -111,7 +112,3 @@ def _left(decided: Row, reached: Sequence[int | None]) -> int | None:
         return None
     acknowledged = reached[3]
     return -1 if acknowledged is None else harm_at - acknowledged
-
-
-def _ranked(values: Sequence[int], level: int) -> int:
-    return values[-(-len(values) * level // 100) - 1]

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from config.clock import HOUR
 from config.errors import UsageError
+from config.quantiles import nearest_rank
 from sinks.schema import cases, channels, outputs
 from sinks.store import Store
 
@@ -61,8 +62,7 @@ def lead_times(store: Store) -> list[Row]:
     for row in _rows(store, query):
         leads.setdefault(row["agent"], []).append(row["lead_us"])
     return [
-        {"agent": agent, "cases": len(of)}
-        | {f"p{p}": round(of[-(-len(of) * p // 100) - 1] / HOUR, 1) for p in (10, 50, 90)}
+        {"agent": agent, "cases": len(of)} | {f"p{p}": round(nearest_rank(of, p) / HOUR, 1) for p in (10, 50, 90)}
         for agent, of in sorted(leads.items())
     ]
 

@@ -22,6 +22,7 @@ import msgspec
 
 from config.clock import HOUR, MINUTE, from_text, to_text
 from config.errors import UsageError
+from config.quantiles import nearest_rank
 from replay.backtest.run import Row
 
 WITHIN = 5 * MINUTE
@@ -128,7 +129,7 @@ def judged(faults: Sequence[Fault], findings: Iterable[Row], since: int, until: 
         "faults": len(faults),
         "found": len(delays),
         "service_named": sum(verdict["service_named"] for verdict in verdicts),
-        "delay_minutes": {"p50": _quantile(delays, 50), "p90": _quantile(delays, 90)},
+        "delay_minutes": {f"p{level}": nearest_rank(delays, level) if delays else None for level in (50, 90)},
         "false_alerts": len(false),
         "false_alerts_per_hour": round(len(false) / hours, 2) if hours else None,
         "by_kind": _by_kind(verdicts),
@@ -166,8 +167,3 @@ def _by_kind(verdicts: Sequence[Row]) -> dict[str, Row]:
 def _shown(alert: Alert) -> Row:
     entities = list(dict.fromkeys(finding["entity"] for finding in alert.findings))
     return {"opened_at": to_text(alert.opened_at), "entities": entities}
-
-
-def _quantile(ordered: Sequence[float], percent: int) -> float | None:
-    """Return the quantile by nearest rank."""
-    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
